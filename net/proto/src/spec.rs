@@ -1,0 +1,186 @@
+//! What a batch's tasks are: kind, template, environment, limits, and how they are queued and
+//! retried. Does not hold the arguments; see args.rs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Name, QueueName};
+use crate::limits;
+use crate::template::{Template, TemplateError};
+use crate::time::WallMs;
+
+/// What runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// `n * n = n²`, in the worker's own process.
+    Square,
+    /// Waits for the argument, a duration such as `1.5` (seconds), `20ms`, `2m`; in process.
+    Sleep,
+    /// An argument vector run as a child process, without a shell. Each word is a template.
+    Exec {
+        /// The words; the first names the program.
+        argv: Vec<Template>,
+    },
+    /// `sh -c LINE`; the template's values are quoted for the shell.
+    Shell {
+        /// The line.
+        line: Template,
+    },
+}
+
+impl Kind {
+    /// Returns the kind's one word.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Square => "square",
+            Self::Sleep => "sleep",
+            Self::Exec { .. } => "exec",
+            Self::Shell { .. } => "shell",
+        }
+    }
+}
+
+/// Where a child process runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Cwd {
+    /// A directory that the worker must have, as bytes of an absolute path.
+    Directory(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// A fresh directory per attempt, mode 0700, removed after the report is acknowledged.
+    Scratch,
+    /// The worker's own run directory; for kinds that start no process.
+    Unset,
+}
+
+/// Everything a worker needs to run the tasks of a batch, but for the arguments.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Spec {
+    /// What runs.
+    pub kind: Kind,
+    /// Variables added to the child's environment, on top of the worker's pass list.
+    pub env: Vec<(String, String)>,
+    /// Where the child runs.
+    pub cwd: Cwd,
+    /// How long one attempt may run, in milliseconds; 0 means no limit.
+    pub timeout_ms: u64,
+}
+
+impl Spec {
+    /// Returns a spec of `kind` without environment, directory or limit.
+    pub const fn of(kind: Kind) -> Self {
+        Self { kind, env: Vec::new(), cwd: Cwd::Unset, timeout_ms: 0 }
+    }
+
+    /// Checks the limits that hold for every spec, wherever it came from.
+    ///
+    /// # Errors
+    /// Names the limit that is passed and what to do.
+    pub fn check(&self) -> Result<(), SpecError> {
+        if self.env.len() > limits::ENV_ITEMS_MAX {
+            return Err(SpecError::EnvItems { count: self.env.len() });
+        }
+        let mut bytes: usize = self.env.iter().map(|(k, v)| k.len() + v.len()).sum();
+        match &self.kind {
+            Kind::Square | Kind::Sleep => {}
+            Kind::Exec { argv } => {
+                if argv.is_empty() {
+                    return Err(SpecError::NoProgram);
+                }
+                if argv.len() > limits::ARGV_ITEMS_MAX {
+                    return Err(SpecError::ArgvItems { count: argv.len() });
+                }
+                bytes += argv.iter().map(|word| word.source().len()).sum::<usize>();
+            }
+            Kind::Shell { line } => bytes += line.source().len(),
+        }
+        for (key, _) in &self.env {
+            if key.is_empty() || key.contains(['=', '\0']) {
+                return Err(SpecError::EnvKey);
+            }
+        }
+        if bytes > limits::PAYLOAD_BYTES_MAX {
+            return Err(SpecError::Payload { bytes });
+        }
+        Ok(())
+    }
+}
+
+/// A spec passes a limit or makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum SpecError {
+    /// `exec` without a word.
+    #[error("there is no command to run; put it after `--`")]
+    NoProgram,
+    /// Too many words.
+    #[error("the command has {count} words, the limit is {}", limits::ARGV_ITEMS_MAX)]
+    ArgvItems {
+        /// How many there are.
+        count: usize,
+    },
+    /// Too many variables.
+    #[error("{count} environment variables were given, the limit is {}", limits::ENV_ITEMS_MAX)]
+    EnvItems {
+        /// How many there are.
+        count: usize,
+    },
+    /// A variable without a usable name.
+    #[error("an environment variable has an empty name or one with `=` in it")]
+    EnvKey,
+    /// The payload is too large.
+    #[error(
+        "a task's payload of {bytes} bytes is over the limit of {} bytes; \
+         pass the path of a file instead of its content",
+        limits::PAYLOAD_BYTES_MAX
+    )]
+    Payload {
+        /// The bytes of argument, argument vector and environment together.
+        bytes: usize,
+    },
+    /// A template cannot be read.
+    #[error("{0}")]
+    Template(#[from] TemplateError),
+}
+
+/// The wait before a failed task is tried again: `min(cap, base · 2^(n−1))` with full jitter, where
+/// n counts the failures (the "full jitter" of the AWS Architecture Blog, 2015).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backoff {
+    /// The first wait's upper bound, in milliseconds.
+    pub base_ms: u64,
+    /// The largest wait, in milliseconds.
+    pub cap_ms: u64,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { base_ms: 1_000, cap_ms: 600_000 }
+    }
+}
+
+/// How the tasks of a batch are queued and retried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchOptions {
+    /// What people call the batch; any text up to 128 characters, sanitised where it is shown.
+    pub name: String,
+    /// The queue it waits in.
+    pub queue: QueueName,
+    /// Higher goes first.
+    pub priority: i16,
+    /// Tries after the first failure.
+    pub retries: u8,
+    /// The wait between tries.
+    pub backoff: Backoff,
+    /// No task starts before this moment.
+    pub not_before: Option<WallMs>,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            queue: Name::from_lossy("default"),
+            priority: 0,
+            retries: 0,
+            backoff: Backoff::default(),
+            not_before: None,
+        }
+    }
+}

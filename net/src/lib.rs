@@ -1,0 +1,22 @@
+//! What travels between ganger's processes, and who may send it. Knows certificates, connections,
+//! frames and limits; does not know tasks, queues or the engine.
+//!
+//! | stream | opened by | carries |
+//! | --- | --- | --- |
+//! | control, bidirectional, one a connection | who dialled | `Hello`, `Welcome`, then the role's messages, framed |
+//! | output, unidirectional | a worker | an `OutputHeader`, then raw bytes |
+//! | joining, bidirectional, one a connection | a joiner | one request, one answer |
+
+pub mod client;
+pub mod error;
+pub mod frame;
+pub mod limits;
+pub mod pki;
+pub mod server;
+pub mod session;
+pub mod tls;
+
+pub use error::CloseCode;
+
+/// The wall clock, handed in by the process so that tests can turn it.
+pub type WallClock = std::sync::Arc<dyn Fn() -> ganger_proto::WallMs + Send + Sync>;

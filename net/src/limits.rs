@@ -1,0 +1,1 @@
+//! Limits of connections, handshakes and streams, each with its unit.

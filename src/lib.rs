@@ -1,0 +1,15 @@
+//! ganger: a task queue run from a terminal.
+//!
+//! Where things live:
+//! - [`clock`]: the only reader of the machine's clocks.
+//! - [`engine`]: PURE; what may happen to a task. Knows no socket, disk, clock or thread.
+//! - [`store`]: the durable log that keeps what the engine decided.
+//! - [`master`]: the loop that makes events durable and only then lets effects leave.
+//! - [`worker`]: runs tasks; `worker::core` is PURE.
+//! - [`cli`]: one subcommand per file.
+//!
+//! Beside this crate: `ganger-proto` (the words), `ganger-net` (certificates and connections),
+//! `ganger-ui` (the screen, always a client).
+
+pub mod clock;
+pub mod store;

@@ -1,0 +1,207 @@
+//! The durable log: one totally ordered, fenced sequence of event batches, plus snapshots, results
+//! and outputs. Knows no task's rules; see the engine.
+
+use ganger_proto::command::Stream;
+use ganger_proto::{BlockId, Epoch, TaskId, WallMs};
+
+/// A place in the journal; counts batches from 1, without a gap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// Returns the next place.
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// The right to write, won by `acquire`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// This writer's epoch, one more than the last one's.
+    pub epoch: Epoch,
+    /// The newest batch in the log.
+    pub last: Seq,
+}
+
+/// Who holds the log, for the sentence that a second master gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The process id.
+    pub pid: u32,
+    /// The host's name.
+    pub host: String,
+}
+
+/// One group of events with everything that must become durable together with it.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Encoded events.
+    pub data: Vec<u8>,
+    /// Events in it, for the decision when to take a snapshot.
+    pub events: u64,
+    /// The engine's digest after these events; checked by a replay. Written every 4,096 batches.
+    pub digest: Option<[u8; 16]>,
+    /// New blocks of results.
+    pub blocks: Vec<(BlockId, Vec<u8>)>,
+    /// New outputs.
+    pub outputs: Vec<Output>,
+    /// Blocks that no task mentions any more.
+    pub drop_blocks: Vec<BlockId>,
+    /// Tasks whose outputs go.
+    pub drop_outputs: Vec<TaskId>,
+}
+
+/// What was kept of one stream of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The task.
+    pub task: TaskId,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Which stream.
+    pub stream: Stream,
+    /// Bytes kept from the start of the stream; the rest of `bytes` is its end.
+    pub head: u32,
+    /// Bytes left out between head and tail.
+    pub skipped: u64,
+    /// Head and tail.
+    pub bytes: Vec<u8>,
+}
+
+/// A batch as read back.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    /// Its place.
+    pub seq: Seq,
+    /// The epoch that wrote it.
+    pub epoch: Epoch,
+    /// When it was written.
+    pub at: WallMs,
+    /// Encoded events.
+    pub data: Vec<u8>,
+    /// The engine's digest after these events, when one was written.
+    pub digest: Option<[u8; 16]>,
+}
+
+/// A snapshot that can be loaded.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// It covers everything up to here.
+    pub seq: Seq,
+    /// Its parts in order.
+    pub parts: Vec<Vec<u8>>,
+}
+
+/// One totally ordered, durable, fenced sequence of event batches.
+pub trait FencedLog: Send {
+    /// Becomes the only writer; bumps the epoch durably.
+    ///
+    /// # Errors
+    /// When another master holds it, or the log is damaged, of another version, or cannot be used.
+    fn acquire(&mut self, me: &Holder, now: WallMs) -> Result<Term, OpenError>;
+
+    /// Returns the newest good snapshot, or none.
+    ///
+    /// # Errors
+    /// When no snapshot is good and the log before its end is gone.
+    fn snapshot(&mut self) -> Result<Option<Snapshot>, OpenError>;
+
+    /// Returns batches after `after`, in order, at least one when there is one, up to about
+    /// `bytes_max`. Checks the hash chain.
+    ///
+    /// # Errors
+    /// When the chain is broken or a batch is missing.
+    fn read(&mut self, after: Seq, bytes_max: usize) -> Result<Vec<Logged>, OpenError>;
+
+    /// Makes batches durable, in one commit, the first at `seq`.
+    ///
+    /// # Errors
+    /// After any error but `Full` the caller stops: nothing may be retried.
+    fn append(
+        &mut self,
+        term: &Term,
+        seq: Seq,
+        now: WallMs,
+        batches: &[Batch],
+    ) -> Result<(), AppendError>;
+
+    /// Keeps a snapshot that covers everything up to `seq`, then trims what the older kept one
+    /// covers.
+    ///
+    /// # Errors
+    /// As [`FencedLog::append`].
+    fn install_snapshot(
+        &mut self,
+        term: &Term,
+        seq: Seq,
+        parts: &mut dyn Iterator<Item = Vec<u8>>,
+    ) -> Result<(), AppendError>;
+
+    /// Returns a reader of results and outputs, for another thread.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn reader(&self) -> Result<Box<dyn BodyReader>, OpenError>;
+}
+
+/// Reads result blocks and outputs while the log is being written.
+pub trait BodyReader: Send {
+    /// Returns a block, or none when it is not kept any more.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn block(&mut self, id: BlockId) -> Result<Option<Vec<u8>>, ReadError>;
+
+    /// Returns what was kept of one stream; of the newest attempt that has any when none is named.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn output(
+        &mut self,
+        task: TaskId,
+        attempt: Option<u32>,
+        stream: Stream,
+    ) -> Result<Option<Output>, ReadError>;
+
+    /// Returns logged batches after `after`, for people who read events. Does not check the chain.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn logged(&mut self, after: Seq, rows: usize) -> Result<Vec<Logged>, ReadError>;
+}
+
+/// The log cannot be opened, taken over or replayed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another master has it; the sentence names its process and host.
+    #[error("{0}")]
+    Held(String),
+    /// It is damaged: exit code 5. The sentence names the file, the range and `ganger fsck`.
+    #[error("{0}")]
+    Damaged(String),
+    /// Anything that a person can mend: rights, space, version, filesystem.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// A batch did not become durable.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// Another master took over: stop.
+    #[error("another master has taken over this store")]
+    Fenced,
+    /// It is unknown whether the batch is durable: stop, drop the state, replay.
+    #[error("writing the store failed: {0}")]
+    Ambiguous(String),
+    /// There is no room; nothing was written and the log is as before. May be tried again.
+    #[error("the store's disk is full: {0}")]
+    Full(String),
+}
+
+/// A result or an output cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("reading the store failed: {0}")]
+pub struct ReadError(pub String);
