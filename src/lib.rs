@@ -12,4 +12,5 @@
 //! `ganger-ui` (the screen, always a client).
 
 pub mod clock;
+pub mod engine;
 pub mod store;

@@ -1,0 +1,458 @@
+//! Events become state. The live path and a replay use this same code; nothing here refuses, looks
+//! at a clock or draws at random.
+
+use std::sync::Arc;
+
+use ganger_proto::{
+    Actor, Args, BatchId, BatchOptions, BlockId, Key, Outcome, SessionId, Spec, SpecId, TaskId,
+    WallMs, WorkerId,
+};
+
+use super::batch::{Batch, Extent, Tally};
+use super::event::{Change, Charge, Event, Move, Next};
+use super::ledger::{HISTORY_MAX, LATEST_MAX, Ledger, Past, kind_index};
+use super::roster::{Session, Worker};
+use super::runs::{IdSet, TaskRun};
+use super::task::{State, Task};
+
+impl Ledger {
+    /// Changes the state as the event says.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Began { epoch } => {
+                self.epoch = *epoch;
+                self.leases = 0;
+            }
+            Event::Opened { batch, key, spec, new_spec, options, owner, at } => {
+                let opening = Opening { batch: *batch, key: *key, spec: *spec, at: *at };
+                self.open(&opening, new_spec.as_ref(), options, owner);
+            }
+            Event::Added { batch, args, last, .. } => self.add(*batch, args, *last),
+            Event::WorkerNamed { worker, name } => {
+                let known = Worker {
+                    name: name.clone(),
+                    drained: false,
+                    done: 0,
+                    failed: 0,
+                    tasks: IdSet::default(),
+                };
+                self.workers.insert(*worker, known);
+                self.worker_names.insert(name.clone(), *worker);
+            }
+            Event::SessionBegan { session, worker } => {
+                self.sessions.insert(*session, Session::new(*worker));
+            }
+            Event::SessionEnded { session } => {
+                self.sessions.remove(session);
+            }
+            Event::Leased { session, tasks, at } => self.lease(*session, tasks, *at),
+            Event::Closed { session, report, moves, at } => {
+                self.close(*session, *report, moves, *at);
+            }
+            Event::Set { tasks, to, at } => {
+                for run in tasks {
+                    self.set(*run, *to, *at);
+                }
+            }
+            Event::Removed { tasks } => self.remove(tasks),
+            Event::OutputKept { task } => self.outputs.insert(TaskRun::one(*task)),
+            Event::Paused { queue, on } => {
+                let at = self.queue_named(queue);
+                self.queues[at].paused = *on;
+            }
+            Event::Drained { worker, on } => {
+                if let Some(known) = self.workers.get_mut(worker) {
+                    known.drained = *on;
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, new: &Opening, spec: Option<&Spec>, options: &BatchOptions, owner: &Actor) {
+        self.queue_named(&options.queue);
+        let batch = Batch {
+            key: new.key,
+            spec: new.spec,
+            options: options.clone(),
+            owner: owner.clone(),
+            submitted: new.at,
+            newest_end: WallMs(0),
+            parts: 0,
+            complete: false,
+            tasks: 0,
+            tally: Tally::default(),
+            firsts: Vec::new(),
+        };
+        self.batches.open(new.batch, batch, spec.cloned().map(Arc::new));
+        self.next_batch = self.next_batch.max(new.batch.raw() + 1);
+        self.next_spec = self.next_spec.max(new.spec.raw() + 1);
+    }
+
+    fn add(&mut self, id: BatchId, args: &Args, last: bool) {
+        let count = args.count();
+        let run = TaskRun { first: TaskId::new(self.next_task), count };
+        let Some(batch) = self.batches.all.get_mut(&id) else { return };
+        let index = batch.tasks;
+        batch.tasks += count;
+        batch.parts += 1;
+        batch.complete |= last;
+        let (priority, due) = (batch.options.priority, batch.options.not_before);
+        let submitted = batch.submitted;
+        if count > 0 {
+            let mut args = args.clone();
+            if let Args::Listed(list) = &mut args {
+                list.shrink();
+            }
+            self.batches.extend(id, Extent { first: run.first, index, args: Arc::new(args) });
+            self.next_task += count;
+            let (state, at) = match due {
+                Some(due) if due > submitted => (State::Delayed, due),
+                _ => (State::Queued, WallMs(0)),
+            };
+            self.table.fill(run, Task { state, at, priority, ..Task::default() });
+            let kind = kind_index(&self.batches.spec_of(id).kind);
+            self.by_kind[kind].insert(run);
+            let queue = self.queue_of(id);
+            self.queues[queue].tasks.insert(run);
+            if state == State::Delayed {
+                self.due.insert((at, run));
+            }
+            self.count(id, run, (State::Absent, priority), (state, priority));
+        }
+        self.notice_end(id);
+    }
+
+    fn lease(&mut self, session: SessionId, tasks: &[TaskRun], at: WallMs) {
+        let Some(worker) = self.sessions.get(&session).map(|known| known.worker) else { return };
+        for run in tasks {
+            self.remember(*run);
+            let first = self.next_lease();
+            self.leases += run.count;
+            self.change(*run, |place, task| {
+                task.state = State::Leased;
+                task.at = at;
+                task.epoch = first.epoch;
+                task.lease = first.counter + place;
+                task.worker = worker;
+                task.attempt = task.attempt.saturating_add(1);
+                task.set_block(None);
+                task.set_outcome(None);
+            });
+            if let Some(known) = self.sessions.get_mut(&session) {
+                known.hold(first, *run);
+            }
+            if let Some(known) = self.workers.get_mut(&worker) {
+                known.tasks.insert(*run);
+            }
+        }
+    }
+
+    /// Puts the newest attempt of tasks that get another one into their history.
+    fn remember(&mut self, run: TaskRun) {
+        for id in run.ids() {
+            let task = self.table.get(id);
+            if task.outcome().is_none() {
+                continue;
+            }
+            let past = Past {
+                attempt: task.attempt,
+                worker: task.worker,
+                outcome: task.outcome(),
+                at: task.at,
+                block: task.block_id(),
+            };
+            let history = self.history.entry(id).or_default();
+            history.push(past);
+            let oldest = (history.len() > HISTORY_MAX).then(|| history.remove(0));
+            if let Some(block) = oldest.and_then(|past| past.block) {
+                self.release_block(block, 1);
+            }
+            if let Some(known) = self.workers.get_mut(&task.worker) {
+                known.tasks.remove(TaskRun::one(id));
+            }
+        }
+    }
+
+    fn close(
+        &mut self,
+        session: SessionId,
+        report: Option<(u64, Option<BlockId>)>,
+        moves: &[Move],
+        at: WallMs,
+    ) {
+        let block = report.and_then(|(_, block)| block);
+        if let Some(block) = block {
+            self.next_block = self.next_block.max(block.raw() + 1);
+        }
+        for step in moves {
+            let Some(known) = self.sessions.get_mut(&session) else { return };
+            let worker = known.worker;
+            let found = known.find(step.leases);
+            for (lease, run) in &found {
+                known.drop_run(*lease, *run);
+            }
+            for (_, run) in found {
+                self.finish(step, Finish { worker, run, block, at });
+            }
+        }
+        if let (Some((number, _)), Some(known)) = (report, self.sessions.get_mut(&session)) {
+            known.reported = known.reported.max(number);
+        }
+    }
+
+    fn finish(&mut self, step: &Move, end: Finish) {
+        let Finish { worker, run, block, at } = end;
+        if let Some(block) = block {
+            *self.blocks.entry(block).or_default() += run.count as u32;
+        }
+        let (state, when) = match step.next {
+            Next::Done => (State::Done, at),
+            Next::Failed => (State::Failed, at),
+            Next::Cancelled => (State::Cancelled, at),
+            Next::Queued => (State::Queued, at),
+            Next::Delayed(due) => (State::Delayed, due),
+        };
+        if state == State::Delayed {
+            self.due.insert((when, run));
+        }
+        self.change(run, |_, task| {
+            task.state = state;
+            task.at = when;
+            task.cancelling = false;
+            task.set_block(block);
+            match step.charge {
+                Charge::Nothing => task.set_outcome(Some(step.outcome)),
+                Charge::Failure => {
+                    task.set_outcome(Some(step.outcome));
+                    task.failures = task.failures.saturating_add(1);
+                }
+                Charge::Loss => {
+                    task.set_outcome(Some(step.outcome));
+                    task.lost = task.lost.saturating_add(1);
+                }
+                Charge::Release => {
+                    task.releases = task.releases.saturating_add(1);
+                    task.attempt = task.attempt.saturating_sub(1);
+                    if step.next != Next::Queued || block.is_some() {
+                        task.set_outcome(Some(step.outcome));
+                    }
+                }
+            }
+        });
+        if step.outcome == Outcome::Unfit {
+            for id in run.ids() {
+                self.unfit.entry(id).or_default().insert(worker);
+            }
+        }
+        if let Some(known) = self.workers.get_mut(&worker) {
+            match (step.outcome, step.charge) {
+                (Outcome::Done, _) => known.done += run.count,
+                (_, Charge::Release) => known.tasks.remove(run),
+                _ => known.failed += run.count,
+            }
+        }
+        self.note_latest(run, step.charge);
+    }
+
+    /// Keeps the newest ends for the live list, also of attempts that are followed by another.
+    fn note_latest(&mut self, run: TaskRun, charge: Charge) {
+        if charge == Charge::Release {
+            return;
+        }
+        let skip = run.count.saturating_sub(LATEST_MAX as u64);
+        self.latest.extend(run.ids().skip(skip as usize));
+        let over = self.latest.len().saturating_sub(LATEST_MAX);
+        self.latest.drain(..over);
+    }
+
+    fn set(&mut self, run: TaskRun, to: Change, at: WallMs) {
+        let change = |task: &mut Task| match to {
+            Change::Cancelled => {
+                task.state = State::Cancelled;
+                task.at = at;
+                task.cancelling = false;
+            }
+            Change::Retried => {
+                task.state = State::Queued;
+                task.at = at;
+                (task.failures, task.lost, task.releases) = (0, 0, 0);
+            }
+            Change::Due => {
+                task.state = State::Queued;
+                task.at = at;
+            }
+            Change::Priority(priority) => task.priority = priority,
+            Change::Cancelling => task.cancelling = true,
+            Change::Stranded => {
+                task.state = State::Failed;
+                task.at = at;
+            }
+        };
+        if to == Change::Retried && !self.unfit.is_empty() {
+            for id in run.ids() {
+                self.unfit.remove(&id);
+            }
+        }
+        for (batch, part) in self.batches.split(run) {
+            let mut shifts = Vec::new();
+            self.table
+                .change_alike(part, change, key, |run, from, to| shifts.push((run, from, to)));
+            for (run, from, to) in shifts {
+                self.count(batch, run, from, to);
+            }
+            self.after(batch, part, at);
+        }
+    }
+
+    fn remove(&mut self, tasks: &[TaskRun]) {
+        for run in tasks {
+            for (batch, part) in self.batches.split(*run) {
+                self.forget_results(part);
+                self.change(part, |_, task| *task = Task::default());
+                let kind = kind_index(&self.batches.spec_of(batch).kind);
+                self.by_kind[kind].remove(part);
+                let queue = self.queue_of(batch);
+                self.queues[queue].tasks.remove(part);
+                let known = self.batches.known(batch);
+                if known.complete && known.tally.open() + known.tally.ended() == 0 {
+                    self.batches.forget(batch);
+                }
+            }
+        }
+        let first = self.batches.first_task().map_or(self.next_task, TaskId::raw);
+        self.table.trim(first);
+    }
+
+    fn forget_results(&mut self, run: TaskRun) {
+        let mut open: Option<(BlockId, u32)> = None;
+        for id in run.ids() {
+            let task = self.table.get(id);
+            if let Some(known) = self.workers.get_mut(&task.worker) {
+                known.tasks.remove(TaskRun::one(id));
+            }
+            match (task.block_id(), &mut open) {
+                (None, _) => {}
+                (Some(block), Some((same, count))) if *same == block => *count += 1,
+                (Some(block), _) => {
+                    if let Some((block, count)) = open.replace((block, 1)) {
+                        self.release_block(block, count);
+                    }
+                }
+            }
+            for past in self.history.remove(&id).unwrap_or_default() {
+                if let Some(block) = past.block {
+                    self.release_block(block, 1);
+                }
+            }
+            self.unfit.remove(&id);
+            if self.outputs.contains(id) {
+                self.outputs.remove(TaskRun::one(id));
+                self.noticed.outputs.push(id);
+            }
+        }
+        if let Some((block, count)) = open {
+            self.release_block(block, count);
+        }
+    }
+
+    fn release_block(&mut self, block: BlockId, count: u32) {
+        let Some(wanted) = self.blocks.get_mut(&block) else { return };
+        *wanted = wanted.saturating_sub(count);
+        if *wanted == 0 {
+            self.blocks.remove(&block);
+            self.noticed.blocks.push(block);
+        }
+    }
+
+    /// Changes records one by one and follows them in all indexes.
+    fn change(&mut self, run: TaskRun, change: impl Fn(u64, &mut Task)) {
+        for (batch, part) in self.batches.split(run) {
+            let skip = part.first.raw() - run.first.raw();
+            let mut shifts = Vec::new();
+            let shifted = |run, from, to| shifts.push((run, from, to));
+            self.table.change(part, |place, task| change(skip + place, task), key, shifted);
+            for (run, from, to) in shifts {
+                self.count(batch, run, from, to);
+            }
+            let at = self.table.get(part.first).at;
+            self.after(batch, part, at);
+        }
+    }
+
+    /// Follows a run of one batch from one state and priority to another in all indexes.
+    pub(super) fn count(
+        &mut self,
+        batch: BatchId,
+        run: TaskRun,
+        from: (State, i16),
+        to: (State, i16),
+    ) {
+        let queue = self.queue_of(batch);
+        let queue = &mut self.queues[queue];
+        if from.0 == State::Queued && from != to {
+            queue.remove(from.1, batch, run);
+        }
+        if to.0 == State::Queued && from != to {
+            queue.insert(to.1, batch, run);
+        }
+        if from.0 == to.0 {
+            return;
+        }
+        queue.tally.shift(from.0, to.0, run.count);
+        self.tally.shift(from.0, to.0, run.count);
+        self.digest.shift(run, from.0, to.0);
+        if from.0 != State::Absent {
+            self.by_state[from.0 as usize].remove(run);
+        }
+        if to.0 != State::Absent {
+            self.by_state[to.0 as usize].insert(run);
+        }
+        if let Some(known) = self.batches.all.get_mut(&batch) {
+            known.tally.shift(from.0, to.0, run.count);
+        }
+        match to.0 {
+            State::Done => self.noticed.ended.0 += run.count,
+            State::Failed | State::Cancelled => self.noticed.ended.1 += run.count,
+            State::Absent | State::Delayed | State::Queued | State::Leased => {}
+        }
+    }
+
+    /// Notes a batch's newest end, and whether it was its last.
+    fn after(&mut self, batch: BatchId, run: TaskRun, at: WallMs) {
+        if !self.table.get(run.first).state.is_end() {
+            return;
+        }
+        if let Some(known) = self.batches.all.get_mut(&batch) {
+            known.newest_end = known.newest_end.max(at);
+        }
+        self.notice_end(batch);
+    }
+
+    fn notice_end(&mut self, batch: BatchId) {
+        let known = self.batches.all.get(&batch);
+        if known.is_some_and(|known| known.complete && known.tally.open() == 0) {
+            self.noticed.batches_ended.push(batch);
+        }
+    }
+}
+
+/// What indexes look at in a record.
+fn key(task: &Task) -> (State, i16) {
+    (task.state, task.priority)
+}
+
+/// The numbers of a batch that is being opened.
+struct Opening {
+    batch: BatchId,
+    key: Key,
+    spec: SpecId,
+    at: WallMs,
+}
+
+/// Leases of one worker that end together.
+struct Finish {
+    worker: WorkerId,
+    run: TaskRun,
+    block: Option<BlockId>,
+    at: WallMs,
+}

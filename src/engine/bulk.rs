@@ -1,0 +1,205 @@
+//! Commands about many tasks at once, and about queues and workers. Each says honestly what it
+//! changed and what it could not.
+
+use std::collections::BTreeMap;
+
+use ganger_proto::command::Changed;
+use ganger_proto::message::LeaseRun;
+use ganger_proto::{
+    Actor, Outcome, QueueName, Refusal, Reply, Select, SessionId, WallMs, WorkerName,
+};
+
+use super::Engine;
+use super::event::{Change, Charge, Event, Move, Next};
+use super::input::{Drain, Effect};
+use super::roster::lease_runs;
+use super::runs::IdSet;
+use super::task::State;
+use crate::clock::Now;
+
+impl Engine {
+    pub(super) fn cancel(
+        &mut self,
+        now: Now,
+        actor: &Actor,
+        select: &Select,
+    ) -> Result<Reply, Refusal> {
+        let chosen = self.selected(actor, select)?;
+        let mut changed = self.cancel_waiting(now, &chosen);
+        let leased = chosen.and(self.ledger.in_state(State::Leased));
+        let running = leased.and(&self.soft.running);
+        let sent = leased.minus(&running);
+        changed.changed += self.fence(now, &sent);
+        changed.asked = running.len();
+        if !running.is_empty() {
+            self.set(now.wall, &running, Change::Cancelling);
+            for (session, leases) in self.by_session(&running) {
+                self.out.effects.push(Effect::Cancel { session, leases });
+            }
+        }
+        Ok(Reply::Changed(changed))
+    }
+
+    pub(super) fn kill(
+        &mut self,
+        now: Now,
+        actor: &Actor,
+        select: &Select,
+    ) -> Result<Reply, Refusal> {
+        let chosen = self.selected(actor, select)?;
+        let mut changed = self.cancel_waiting(now, &chosen);
+        let leased = chosen.and(self.ledger.in_state(State::Leased));
+        changed.changed += self.fence(now, &leased);
+        Ok(Reply::Changed(changed))
+    }
+
+    /// Cancels what waits, and counts what has ended.
+    fn cancel_waiting(&mut self, now: Now, chosen: &IdSet) -> Changed {
+        let mut changed = Changed::default();
+        for state in [State::Queued, State::Delayed] {
+            let waiting = chosen.and(self.ledger.in_state(state));
+            changed.changed += waiting.len();
+            self.set(now.wall, &waiting, Change::Cancelled);
+        }
+        for state in [State::Done, State::Failed, State::Cancelled] {
+            changed.ended += chosen.and(self.ledger.in_state(state)).len();
+        }
+        changed
+    }
+
+    /// Cancels leased tasks at once: their leases end here, their workers are told to stop.
+    fn fence(&mut self, now: Now, leased: &IdSet) -> u64 {
+        for (session, leases) in self.by_session(leased) {
+            let moves = leases.iter().map(|leases| Move {
+                leases: *leases,
+                outcome: Outcome::Cancelled,
+                charge: Charge::Nothing,
+                next: Next::Cancelled,
+            });
+            let moves = moves.collect();
+            self.commit(Event::Closed { session, report: None, moves, at: now.wall });
+            self.out.effects.push(Effect::Stale { session, leases });
+            self.feed(session);
+        }
+        for run in leased.runs() {
+            self.soft.running.remove(run);
+        }
+        leased.len()
+    }
+
+    pub(super) fn retry(
+        &mut self,
+        now: Now,
+        actor: &Actor,
+        select: &Select,
+    ) -> Result<Reply, Refusal> {
+        let chosen = self.selected(actor, select)?;
+        let mut changed = Changed::default();
+        for (state, to) in [
+            (State::Failed, Change::Retried),
+            (State::Cancelled, Change::Retried),
+            (State::Delayed, Change::Due),
+        ] {
+            let these = chosen.and(self.ledger.in_state(state));
+            changed.changed += these.len();
+            self.set(now.wall, &these, to);
+        }
+        changed.ended = chosen.and(self.ledger.in_state(State::Done)).len();
+        changed.refused = chosen.and(self.ledger.in_state(State::Leased)).len();
+        Ok(Reply::Changed(changed))
+    }
+
+    pub(super) fn delete(&mut self, actor: &Actor, select: &Select) -> Result<Reply, Refusal> {
+        let chosen = self.selected(actor, select)?;
+        let mut changed = Changed::default();
+        let mut ended = IdSet::default();
+        for state in State::PRESENT {
+            let these = chosen.and(self.ledger.in_state(state));
+            if state.is_end() {
+                ended.extend(&these);
+            } else {
+                changed.refused += these.len();
+            }
+        }
+        changed.changed = ended.len();
+        if !ended.is_empty() {
+            self.commit(Event::Removed { tasks: ended.runs().collect() });
+        }
+        Ok(Reply::Changed(changed))
+    }
+
+    pub(super) fn set_priority(
+        &mut self,
+        now: Now,
+        actor: &Actor,
+        select: &Select,
+        priority: i16,
+    ) -> Result<Reply, Refusal> {
+        let chosen = self.selected(actor, select)?;
+        let mut changed = Changed::default();
+        for state in State::PRESENT {
+            let these = chosen.and(self.ledger.in_state(state));
+            if state.is_end() {
+                changed.ended += these.len();
+            } else {
+                changed.changed += these.len();
+                self.set(now.wall, &these, Change::Priority(priority));
+            }
+        }
+        Ok(Reply::Changed(changed))
+    }
+
+    pub(super) fn pause(&mut self, queue: QueueName, drain: Drain) -> Result<Reply, Refusal> {
+        if self.ledger.find_queue(&queue).is_none() {
+            return Err(Refusal::NoQueue(queue));
+        }
+        self.commit(Event::Paused { queue, on: drain == Drain::On });
+        Ok(Reply::Ok)
+    }
+
+    pub(super) fn drain_worker(
+        &mut self,
+        name: &WorkerName,
+        drain: Drain,
+    ) -> Result<Reply, Refusal> {
+        let Some(worker) = self.ledger.worker_names.get(name).copied() else {
+            return Err(Refusal::NoWorker(name.clone()));
+        };
+        self.commit(Event::Drained { worker, on: drain == Drain::On });
+        let sessions: Vec<SessionId> = self.sessions_of(worker);
+        for session in sessions {
+            self.out.effects.push(Effect::Drain { session, drain });
+            self.feed(session);
+        }
+        Ok(Reply::Ok)
+    }
+
+    fn set(&mut self, at: WallMs, tasks: &IdSet, to: Change) {
+        if !tasks.is_empty() {
+            self.commit(Event::Set { tasks: tasks.runs().collect(), to, at });
+        }
+    }
+
+    /// Returns the current leases of tasks, by the session that holds them.
+    fn by_session(&self, tasks: &IdSet) -> BTreeMap<SessionId, Vec<LeaseRun>> {
+        let mut found = BTreeMap::new();
+        if tasks.is_empty() {
+            return found;
+        }
+        for (id, session) in &self.ledger.sessions {
+            let leases = session.held().flat_map(|(lease, run)| {
+                let end = run.end();
+                let these = tasks.runs_from(run.first).take_while(move |r| r.first.raw() < end);
+                these.map(move |these| {
+                    let count = these.end().min(end) - these.first.raw();
+                    (lease.plus(these.first.raw() - run.first.raw()), count)
+                })
+            });
+            let leases = lease_runs(leases);
+            if !leases.is_empty() {
+                found.insert(*id, leases);
+            }
+        }
+        found
+    }
+}

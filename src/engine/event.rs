@@ -1,0 +1,256 @@
+//! What may happen, as the journal keeps it. Written by `decide`, read by `apply`, on the live path
+//! and on a replay alike. The byte format is `src/store/FORMAT.md`'s business: postcard, versioned
+//! with the store.
+
+use ganger_proto::message::LeaseRun;
+use ganger_proto::{
+    Actor, Args, BatchId, BatchOptions, BlockId, Epoch, Key, Outcome, QueueName, SessionId, Spec,
+    SpecId, TaskId, WallMs, WorkerId, WorkerName,
+};
+use serde::{Deserialize, Serialize};
+
+use super::runs::TaskRun;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// A master began its life.
+    Began {
+        /// Its epoch.
+        epoch: Epoch,
+    },
+    /// The first part of a submission came.
+    Opened {
+        /// The new batch.
+        batch: BatchId,
+        /// The submission's key.
+        key: Key,
+        /// The number of its spec.
+        spec: SpecId,
+        /// The spec itself, the first time that it is used.
+        new_spec: Option<Spec>,
+        /// How its tasks are queued and retried.
+        options: BatchOptions,
+        /// Who submitted it.
+        owner: Actor,
+        /// When.
+        at: WallMs,
+    },
+    /// Tasks joined a batch; their ids follow the newest id.
+    Added {
+        /// The batch.
+        batch: BatchId,
+        /// Their arguments.
+        args: Args,
+        /// Whether the batch is complete.
+        last: bool,
+        /// When.
+        at: WallMs,
+    },
+    /// A worker was seen for the first time.
+    WorkerNamed {
+        /// Its number.
+        worker: WorkerId,
+        /// Its name.
+        name: WorkerName,
+    },
+    /// A session of a worker was seen for the first time.
+    SessionBegan {
+        /// The session.
+        session: SessionId,
+        /// Its worker.
+        worker: WorkerId,
+    },
+    /// A session that holds nothing will not be heard again.
+    SessionEnded {
+        /// The session.
+        session: SessionId,
+    },
+    /// Queued tasks were leased to a session. Lease counters follow the newest one, in the order of
+    /// the runs.
+    Leased {
+        /// The session.
+        session: SessionId,
+        /// The tasks.
+        tasks: Vec<TaskRun>,
+        /// When.
+        at: WallMs,
+    },
+    /// Leases of a session ended.
+    Closed {
+        /// The session.
+        session: SessionId,
+        /// The report that said so, and where its results are.
+        report: Option<(u64, Option<BlockId>)>,
+        /// The leases and what follows.
+        moves: Vec<Move>,
+        /// When.
+        at: WallMs,
+    },
+    /// Tasks without a lease changed.
+    Set {
+        /// The tasks.
+        tasks: Vec<TaskRun>,
+        /// How.
+        to: Change,
+        /// When.
+        at: WallMs,
+    },
+    /// Ended tasks were removed, by hand or because their retention has passed.
+    Removed {
+        /// The tasks.
+        tasks: Vec<TaskRun>,
+    },
+    /// What an attempt printed was kept in the store.
+    OutputKept {
+        /// The task.
+        task: TaskId,
+    },
+    /// A queue was paused or resumed; makes the queue when there is none.
+    Paused {
+        /// The queue.
+        queue: QueueName,
+        /// Whether it grants nothing.
+        on: bool,
+    },
+    /// A worker was told to drain, or to take work again.
+    Drained {
+        /// The worker.
+        worker: WorkerId,
+        /// Whether it takes nothing new.
+        on: bool,
+    },
+}
+
+/// Leases that ended alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// The leases.
+    pub leases: LeaseRun,
+    /// How their attempts ended.
+    pub outcome: Outcome,
+    /// What is counted against the task.
+    pub charge: Charge,
+    /// What becomes of the tasks.
+    pub next: Next,
+}
+
+/// What is counted against a task when a lease ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Charge {
+    /// Nothing.
+    Nothing,
+    /// A failure.
+    Failure,
+    /// A loss: its worker vanished while it ran.
+    Loss,
+    /// A release: it was given back without having run.
+    Release,
+}
+
+/// What becomes of a task when its lease ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Next {
+    /// It ended well.
+    Done,
+    /// It is out of tries.
+    Failed,
+    /// It is cancelled.
+    Cancelled,
+    /// It waits for a worker again.
+    Queued,
+    /// It waits until a moment.
+    Delayed(WallMs),
+}
+
+/// How tasks without a lease change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// They are cancelled.
+    Cancelled,
+    /// They are put back in the queue by hand, their counters at zero.
+    Retried,
+    /// The moment that they waited for has come.
+    Due,
+    /// They have another priority. Leased ones have it from the next attempt on.
+    Priority(i16),
+    /// A cancel was asked for while they run.
+    Cancelling,
+    /// They cannot run: no worker that is connected can take them.
+    Stranded,
+}
+
+impl Event {
+    /// Returns the event's word, for people.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Began { .. } => "began",
+            Self::Opened { .. } => "opened",
+            Self::Added { .. } => "added",
+            Self::WorkerNamed { .. } => "worker-named",
+            Self::SessionBegan { .. } => "session-began",
+            Self::SessionEnded { .. } => "session-ended",
+            Self::Leased { .. } => "leased",
+            Self::Closed { .. } => "closed",
+            Self::Set { .. } => "set",
+            Self::Removed { .. } => "removed",
+            Self::OutputKept { .. } => "output-kept",
+            Self::Paused { .. } => "paused",
+            Self::Drained { .. } => "drained",
+        }
+    }
+
+    /// Returns the rest of the event for people; no argument, environment or output is in it.
+    pub fn text(&self) -> String {
+        let tasks = |runs: &[TaskRun]| {
+            let count: u64 = runs.iter().map(|run| run.count).sum();
+            match runs.first() {
+                Some(run) if count == 1 => format!("task {}", run.first),
+                Some(run) => format!("{count} tasks from {}", run.first),
+                None => "no tasks".to_owned(),
+            }
+        };
+        match self {
+            Self::Began { epoch } => format!("master {epoch}"),
+            Self::Opened { batch, options, owner, .. } => {
+                format!("{batch} in queue {} by {owner}", options.queue)
+            }
+            Self::Added { batch, args, last, .. } => {
+                let end = if *last { ", complete" } else { "" };
+                format!("{} tasks to {batch}{end}", args.count())
+            }
+            Self::WorkerNamed { worker, name } => format!("{worker} is {name}"),
+            Self::SessionBegan { session, worker } => format!("{session} of {worker}"),
+            Self::SessionEnded { session } => format!("{session}"),
+            Self::Leased { session, tasks: runs, .. } => format!("{} to {session}", tasks(runs)),
+            Self::Closed { session, moves, .. } => {
+                let count: u64 = moves.iter().map(|m| u64::from(m.leases.count)).sum();
+                match moves.as_slice() {
+                    [one] => format!("{count} by {session}: {} → {:?}", one.outcome, one.next),
+                    _ => format!("{count} by {session}"),
+                }
+            }
+            Self::Set { tasks: runs, to, .. } => format!("{} {to:?}", tasks(runs)),
+            Self::Removed { tasks: runs } => tasks(runs),
+            Self::OutputKept { task } => format!("of task {task}"),
+            Self::Paused { queue, on } => format!("queue {queue} paused: {on}"),
+            Self::Drained { worker, on } => format!("{worker} draining: {on}"),
+        }
+    }
+}
+
+/// Encodes the events of one journal batch.
+///
+/// # Panics
+/// Never: postcard fails only on types that do not know their length.
+pub fn encode(events: &[Event]) -> Vec<u8> {
+    postcard::to_allocvec(events).expect("events always encode")
+}
+
+/// Decodes the events of one journal batch.
+///
+/// # Errors
+/// When the bytes are not events of this version.
+pub fn decode(data: &[u8]) -> Result<Vec<Event>, postcard::Error> {
+    postcard::from_bytes(data)
+}

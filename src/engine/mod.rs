@@ -1,0 +1,197 @@
+//! PURE: what may happen to a task. Knows no socket, disk, clock or thread; time is an argument and
+//! randomness comes from a seed.
+//!
+//! [`Engine::handle`] decides about one input: it reads the [`ledger::Ledger`], makes events,
+//! applies them at once, and notes effects. [`Engine::drain`] gives work to workers with room and
+//! hands out what a turn gave: events first, to be made durable, then effects.
+//! The life of a task is drawn in task.rs.
+
+pub mod apply;
+pub mod audit;
+pub mod batch;
+mod bulk;
+pub mod event;
+mod filter;
+pub mod input;
+pub mod ledger;
+pub mod picture;
+mod pulse;
+pub mod query;
+pub mod queue;
+pub mod results;
+pub mod retry;
+pub mod roster;
+pub mod runs;
+mod schedule;
+pub mod snapshot;
+mod submit;
+pub mod task;
+mod timers;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use ganger_proto::{Actor, LeaseId, Refusal, Reply, Request, SessionId, TaskId, WorkerId};
+
+use crate::clock::Now;
+use event::Event;
+use input::{Effect, Input, Output};
+use ledger::Ledger;
+use pulse::Pulse;
+use roster::{Gone, Live};
+use runs::IdSet;
+
+/// Settings of the engine.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a silent session keeps its leases, in milliseconds.
+    pub term_ms: u64,
+    /// How long a timed-out attempt may go on before the master stops waiting for its worker, in
+    /// milliseconds.
+    pub timeout_slack_ms: u64,
+    /// How long ended batches are kept, in milliseconds.
+    pub keep_done_ms: u64,
+    /// How long batches with failed tasks are kept, in milliseconds.
+    pub keep_failed_ms: u64,
+    /// Ended tasks kept at most; whole batches go, the oldest first.
+    pub keep_tasks: u64,
+    /// Tasks kept in all.
+    pub tasks_max: u64,
+    /// The seed of the generator that draws waits.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+        Self {
+            term_ms: 10_000,
+            timeout_slack_ms: 20_000,
+            keep_done_ms: DAY_MS,
+            keep_failed_ms: 7 * DAY_MS,
+            keep_tasks: 10_000_000,
+            tasks_max: ganger_proto::limits::TASKS_MAX,
+            seed: 0,
+        }
+    }
+}
+
+/// The queue, its leases, its rules.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    ledger: Ledger,
+    soft: Soft,
+    out: Output,
+}
+
+/// What the engine knows and the journal does not keep.
+#[derive(Debug)]
+struct Soft {
+    rng: fastrand::Rng,
+    /// Sessions that were heard in this life, and those of the journal that may come back.
+    live: BTreeMap<SessionId, Live>,
+    /// Tasks that have started, as their workers said.
+    running: IdSet,
+    /// Sessions with room, in turn.
+    hungry: VecDeque<SessionId>,
+    /// The queue whose turn it is.
+    queue_turn: usize,
+    /// When sessions may have to be given up; checked again when the time comes.
+    deadlines: BTreeSet<(u64, SessionId)>,
+    /// When attempts with a time limit should have ended, on the monotonic clock.
+    timeouts: BTreeSet<(u64, TaskId, LeaseId)>,
+    /// When old batches are looked for next.
+    retention_ms: u64,
+    /// Rates and counts of the last minutes.
+    pulse: Pulse,
+    /// Workers that were here in this life and are not now.
+    gone: BTreeMap<WorkerId, Gone>,
+}
+
+impl Engine {
+    /// Returns an engine with an empty ledger.
+    pub fn new(settings: Settings) -> Self {
+        Self::with_ledger(settings, Ledger::new())
+    }
+
+    /// Returns an engine that goes on with a restored ledger.
+    pub fn with_ledger(settings: Settings, ledger: Ledger) -> Self {
+        let soft = Soft {
+            rng: fastrand::Rng::with_seed(settings.seed),
+            live: BTreeMap::new(),
+            running: IdSet::default(),
+            hungry: VecDeque::new(),
+            queue_turn: 0,
+            deadlines: BTreeSet::new(),
+            timeouts: BTreeSet::new(),
+            retention_ms: 0,
+            pulse: Pulse::default(),
+            gone: BTreeMap::new(),
+        };
+        Self { settings, ledger, soft, out: Output::default() }
+    }
+
+    /// Decides about one input and changes the state; what must be made durable and done is handed
+    /// out by [`Engine::drain`].
+    pub fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Began { epoch } => self.began(now, epoch),
+            Input::Asked { client, tag, actor, request } => {
+                let result = self.asked(now, &actor, request);
+                self.out.effects.push(Effect::Reply { client, tag, result });
+            }
+            Input::WorkerJoined { name, version, hello } => {
+                self.worker_joined(now, &name, version, &hello);
+            }
+            Input::WorkerSaid { session, said } => self.worker_said(now, session, said),
+            Input::WorkerLeft { session } => self.worker_left(now, session),
+            Input::OutputCame { session, lease } => self.output_came(session, lease),
+            Input::Tick => self.tick(now),
+        }
+    }
+
+    /// Gives work to workers with room, then hands out the turn's events and effects.
+    pub fn drain(&mut self, now: Now) -> Output {
+        self.schedule(now);
+        let noticed = std::mem::take(&mut self.ledger.noticed);
+        self.soft.pulse.count(now.mono_ms, noticed.ended);
+        let ended: BTreeSet<_> = noticed.batches_ended.into_iter().collect();
+        let ended = ended.into_iter().filter(|batch| {
+            self.ledger.batches.all.get(batch).is_some_and(|known| known.tally.open() == 0)
+        });
+        self.out.effects.extend(ended.map(|batch| Effect::BatchEnded { batch }));
+        self.out.drop_blocks.extend(noticed.blocks);
+        self.out.drop_outputs.extend(noticed.outputs);
+        std::mem::take(&mut self.out)
+    }
+
+    /// Returns the durable state, to be read.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn asked(&mut self, now: Now, actor: &Actor, request: Request) -> Result<Reply, Refusal> {
+        match request {
+            Request::Submit(submit) => self.submit(now, actor, submit),
+            Request::Cancel { select, now: false } => self.cancel(now, actor, &select),
+            Request::Cancel { select, now: true } => self.kill(now, actor, &select),
+            Request::Retry { select } => self.retry(now, actor, &select),
+            Request::Delete { select } => self.delete(actor, &select),
+            Request::SetPriority { select, priority } => {
+                self.set_priority(now, actor, &select, priority)
+            }
+            Request::Pause { queue } => self.pause(queue, input::Drain::On),
+            Request::Resume { queue } => self.pause(queue, input::Drain::Off),
+            Request::Drain { worker } => self.drain_worker(&worker, input::Drain::On),
+            Request::Undrain { worker } => self.drain_worker(&worker, input::Drain::Off),
+            other => Err(Refusal::Invalid(format!("the engine does not answer {other:?}"))),
+        }
+    }
+
+    /// Makes one thing happen: changes the state and notes the event for the journal.
+    fn commit(&mut self, event: Event) {
+        self.ledger.apply(&event);
+        self.out.events.push(event);
+    }
+}

@@ -1,0 +1,221 @@
+//! Pictures: what one screen asked to see, from the engine's indexes, in bounded time and space.
+
+use ganger_proto::limits::WINDOW_ROWS_MAX;
+use ganger_proto::picture::{
+    MasterLine, Order, Picture, ResultRow, TaskWindow, Watch, Window, WorkerRow,
+};
+use ganger_proto::{BlockId, Ended, Name, Outcome, SessionId, TaskId, Usage};
+
+use super::Engine;
+use super::filter::window;
+use super::runs::{IdSet, TaskRun};
+use super::task::State;
+use crate::clock::Now;
+
+/// Queues shown.
+const QUEUES_MAX: usize = 64;
+/// Characters of a result shown in a row.
+const TEXT_CHARS_MAX: usize = 256;
+
+/// A picture that lacks what only the driver knows: addresses, round trips, results' texts.
+#[derive(Debug)]
+pub struct Sketch {
+    /// The picture.
+    pub picture: Picture,
+    /// For each row of results the block with its text.
+    pub blocks: Vec<Option<BlockId>>,
+    /// For each row of workers its session.
+    pub sessions: Vec<Option<SessionId>>,
+}
+
+impl Engine {
+    /// Draws what `watch` asks for. `master` brings what the driver knows of itself.
+    pub fn sketch(&mut self, now: Now, watch: &Watch, master: MasterLine) -> Sketch {
+        let counts = self.counts();
+        self.soft.pulse.sample(now.mono_ms, counts);
+        let (results, blocks) = match &watch.results {
+            Some(window) => {
+                let (window, blocks) = self.result_window(window);
+                (Some(window), blocks)
+            }
+            None => (None, Vec::new()),
+        };
+        let (workers, sessions) = match watch.workers {
+            Some(rows) => {
+                let (window, sessions) = self.worker_window(now, rows.start, rows.rows);
+                (Some(window), sessions)
+            }
+            None => (None, Vec::new()),
+        };
+        let picture = Picture {
+            number: 0,
+            seq: 0,
+            at: now.wall,
+            master: self.master_line(now, master),
+            queues: self.queue_rows().into_iter().take(QUEUES_MAX).collect(),
+            gang: self.gang(now),
+            history: watch.history.then(|| self.soft.pulse.history()),
+            tasks: watch.tasks.as_ref().map(|window| self.task_window(now, window)),
+            results,
+            workers,
+            log: Vec::new(),
+        };
+        Sketch { picture, blocks, sessions }
+    }
+
+    /// Fills in what the engine knows of the master's line.
+    pub fn master_line(&self, now: Now, mut line: MasterLine) -> MasterLine {
+        line.counts = self.counts();
+        (line.done_per_s, line.done_per_s_mean) = self.soft.pulse.rates(now.mono_ms);
+        let open = line.counts.open();
+        let known = line.done_per_s >= 0.1 && open > 0;
+        line.eta_ms = known.then(|| (open as f64 / f64::from(line.done_per_s) * 1_000.0) as u64);
+        line.oldest_wait_ms = self.oldest_wait_ms(now);
+        line.newest_batch = self.ledger.batches.all.keys().next_back().copied();
+        line
+    }
+
+    fn oldest_wait_ms(&self, now: Now) -> u64 {
+        let oldest = self.ledger.in_state(State::Queued).first();
+        let since = oldest.and_then(|id| {
+            let task = self.ledger.task(id);
+            let (batch, _) = self.ledger.batches.of_task(id)?;
+            Some(task.at.max(self.ledger.batches.known(batch).submitted))
+        });
+        since.map_or(0, |since| now.wall.since(since))
+    }
+
+    fn task_window(&self, now: Now, asked: &TaskWindow) -> Window<ganger_proto::picture::TaskRow> {
+        let rows = asked.rows.min(WINDOW_ROWS_MAX);
+        let (total, start, ids) = match asked.order {
+            Order::Next => self.next_up(rows),
+            Order::Latest => (self.ledger.latest.len() as u64, 0, self.newest(rows)),
+            Order::Id => {
+                let set = self.matching(&asked.filter);
+                let (start, ids) = window(&set, asked.start, rows);
+                (set.len(), start, ids)
+            }
+        };
+        let rows = ids.into_iter().filter_map(|id| self.task_row(now, id)).collect();
+        Window { total, start, rows }
+    }
+
+    /// Returns what runs, what was sent, what backs off, then what is next in each queue.
+    fn next_up(&self, rows: u32) -> (u64, u64, Vec<TaskId>) {
+        let count = u64::from(rows);
+        let leased = self.ledger.in_state(State::Leased);
+        let mut runs = self.soft.running.front(count);
+        runs.extend(leased.minus_front(&self.soft.running, count));
+        runs.extend(self.ledger.in_state(State::Delayed).front(count.div_ceil(4)));
+        for queue in &self.ledger.queues {
+            runs.extend(queue.upcoming(count));
+        }
+        let ids = runs.into_iter().flat_map(TaskRun::ids).take(rows as usize).collect();
+        (self.ledger.tally.open(), 0, ids)
+    }
+
+    fn newest(&self, rows: u32) -> Vec<TaskId> {
+        self.ledger.latest.iter().rev().take(rows as usize).copied().collect()
+    }
+
+    fn result_window(&self, asked: &TaskWindow) -> (Window<ResultRow>, Vec<Option<BlockId>>) {
+        let rows = asked.rows.min(WINDOW_ROWS_MAX);
+        let (total, start, ids) = match asked.order {
+            Order::Latest | Order::Next => (self.ledger.tally.ended(), 0, self.newest(rows)),
+            Order::Id => {
+                let set = self.ended(&asked.filter);
+                let (start, ids) = window(&set, asked.start, rows);
+                (set.len(), start, ids)
+            }
+        };
+        let found = ids.into_iter().filter_map(|id| self.result_row(id));
+        let (rows, blocks) = found.unzip();
+        (Window { total, start, rows }, blocks)
+    }
+
+    fn ended(&self, filter: &ganger_proto::Filter) -> IdSet {
+        let mut ended = IdSet::default();
+        for state in [State::Done, State::Failed, State::Cancelled] {
+            ended.extend(self.ledger.in_state(state));
+        }
+        if filter.is_everything() { ended } else { ended.and(&self.matching(filter)) }
+    }
+
+    fn result_row(&self, id: TaskId) -> Option<(ResultRow, Option<BlockId>)> {
+        let task = self.ledger.task(id);
+        let (batch, _) = self.ledger.batches.of_task(id)?;
+        let row = ResultRow {
+            task: id,
+            batch,
+            kind: self.ledger.batches.spec_of(batch).kind.word().to_owned(),
+            state: self.shown_state(id, &task),
+            attempt: u32::from(task.attempt),
+            worker: self.worker_of(&task),
+            outcome: task.outcome(),
+            at: task.at,
+            took_us: 0,
+            usage: Usage::default(),
+            text: String::new(),
+        };
+        Some((row, task.block_id()))
+    }
+
+    fn worker_window(
+        &self,
+        now: Now,
+        start: u32,
+        rows: u32,
+    ) -> (Window<WorkerRow>, Vec<Option<SessionId>>) {
+        let all = self.worker_rows(now);
+        let total = all.len() as u64;
+        let start = (start as usize).min(all.len());
+        let rows = rows.min(WINDOW_ROWS_MAX) as usize;
+        let (sessions, rows) = all.into_iter().skip(start).take(rows).unzip();
+        (Window { total, start: start as u64, rows }, sessions)
+    }
+}
+
+/// Fills a row with what its block says.
+pub fn fill_result(row: &mut ResultRow, ended: &Ended) {
+    row.took_us = ended.took_us;
+    row.usage = ended.usage;
+    row.text = result_text(ended);
+}
+
+/// Returns the first line of what an attempt answered, printed or complained, for people.
+pub fn result_text(ended: &Ended) -> String {
+    let first_line = |bytes: &[u8]| {
+        let line = bytes.split(|b| *b == b'\n').find(|line| !line.is_empty()).unwrap_or_default();
+        let cut = &line[..line.len().min(4 * TEXT_CHARS_MAX)];
+        String::from_utf8_lossy(cut).chars().take(TEXT_CHARS_MAX).collect::<String>()
+    };
+    let what = match ended.outcome {
+        Outcome::Done => return first_line(&ended.stdout),
+        other => other.to_string(),
+    };
+    let said = [ended.message.clone(), first_line(&ended.stderr), first_line(&ended.stdout)];
+    match said.into_iter().find(|text| !text.is_empty()) {
+        Some(text) => format!("{what}: {text}").chars().take(TEXT_CHARS_MAX).collect(),
+        None => what,
+    }
+}
+
+/// Returns a line about a master of which nothing is known but its cluster.
+pub fn blank_master(cluster: Name) -> MasterLine {
+    MasterLine {
+        cluster,
+        version: String::new(),
+        address: String::new(),
+        home: String::new(),
+        started: ganger_proto::WallMs(0),
+        counts: ganger_proto::picture::Counts::default(),
+        done_per_s: 0.0,
+        done_per_s_mean: 0.0,
+        eta_ms: None,
+        oldest_wait_ms: 0,
+        cpu_permille: 0,
+        trouble: String::new(),
+        refused: String::new(),
+        newest_batch: None,
+    }
+}

@@ -1,0 +1,139 @@
+//! Submissions: parts of a batch with a client-made key. A part that comes again changes nothing.
+
+use ganger_proto::command::{Submit, SubmitHead};
+use ganger_proto::limits::{BATCH_TASKS_MAX, PAYLOAD_BYTES_MAX, RETRIES_MAX, SUBMIT_TASKS_MAX};
+use ganger_proto::spec::SpecError;
+use ganger_proto::{Actor, Args, BatchId, Kind, Refusal, Reply, SpecId};
+
+use super::Engine;
+use super::event::Event;
+use crate::clock::Now;
+
+/// Characters of a batch's name.
+const NAME_CHARS_MAX: usize = 128;
+/// When to try again when the queue is full, in milliseconds.
+const FULL_RETRY_MS: u64 = 5_000;
+
+impl Engine {
+    pub(super) fn submit(
+        &mut self,
+        now: Now,
+        actor: &Actor,
+        submit: Submit,
+    ) -> Result<Reply, Refusal> {
+        if let Some(batch) = self.ledger.batches.keys.get(&submit.key).copied() {
+            return self.submit_part(now, actor, batch, submit);
+        }
+        let Some(head) = &submit.head else {
+            return Err(Refusal::UnknownSubmission { part: submit.part });
+        };
+        if submit.part != 0 {
+            return Err(Refusal::UnknownSubmission { part: submit.part });
+        }
+        check_head(head)?;
+        check_args(&head.spec.kind, &submit.args)?;
+        if submit.last && submit.args.count() == 0 {
+            let text = "there are no tasks to submit; the list of arguments is empty";
+            return Err(Refusal::Invalid(text.to_owned()));
+        }
+        self.check_room(submit.args.count(), submit.args.count())?;
+        let batch = BatchId::new(self.ledger.next_batch);
+        let known = self.ledger.batches.number_of(&head.spec);
+        let opened = Event::Opened {
+            batch,
+            key: submit.key,
+            spec: known.unwrap_or(SpecId::new(self.ledger.next_spec)),
+            new_spec: known.is_none().then(|| head.spec.clone()),
+            options: head.options.clone(),
+            owner: actor.clone(),
+            at: now.wall,
+        };
+        self.commit(opened);
+        Ok(self.add_part(now, batch, submit))
+    }
+
+    fn submit_part(
+        &mut self,
+        now: Now,
+        actor: &Actor,
+        batch: BatchId,
+        submit: Submit,
+    ) -> Result<Reply, Refusal> {
+        let known = self.ledger.batches.known(batch);
+        if known.owner.name != actor.name || known.owner.role != actor.role {
+            let text = "this key was used by somebody else; choose another with --key";
+            return Err(Refusal::Invalid(text.to_owned()));
+        }
+        let tasks = known.tasks;
+        if submit.part < known.parts || known.complete {
+            return Ok(Reply::Submitted { batch, tasks, duplicate: true });
+        }
+        if submit.part > known.parts {
+            return Err(Refusal::UnknownSubmission { part: submit.part });
+        }
+        let count = submit.args.count();
+        check_args(&self.ledger.batches.spec_of(batch).kind, &submit.args)?;
+        self.check_room(count, tasks.saturating_add(count))?;
+        Ok(self.add_part(now, batch, submit))
+    }
+
+    fn add_part(&mut self, now: Now, batch: BatchId, submit: Submit) -> Reply {
+        let added = Event::Added { batch, args: submit.args, last: submit.last, at: now.wall };
+        self.commit(added);
+        let tasks = self.ledger.batches.known(batch).tasks;
+        Reply::Submitted { batch, tasks, duplicate: false }
+    }
+
+    fn check_room(&self, new: u64, of_batch: u64) -> Result<(), Refusal> {
+        if of_batch > BATCH_TASKS_MAX {
+            let text =
+                format!("a batch has at most {BATCH_TASKS_MAX} tasks; submit several batches");
+            return Err(Refusal::Invalid(text));
+        }
+        let here = self.ledger.tally.open() + self.ledger.tally.ended();
+        let limit = self.settings.tasks_max;
+        if here.saturating_add(new) > limit {
+            return Err(Refusal::QueueFull { limit, retry_after_ms: FULL_RETRY_MS });
+        }
+        Ok(())
+    }
+}
+
+fn check_head(head: &SubmitHead) -> Result<(), Refusal> {
+    head.spec.check().map_err(Refusal::Spec)?;
+    if head.options.retries > RETRIES_MAX {
+        return Err(Refusal::Invalid(format!("a task has at most {RETRIES_MAX} retries")));
+    }
+    if head.options.name.chars().count() > NAME_CHARS_MAX {
+        let text = format!("a batch's name has at most {NAME_CHARS_MAX} characters");
+        return Err(Refusal::Invalid(text));
+    }
+    Ok(())
+}
+
+fn check_args(kind: &Kind, args: &Args) -> Result<(), Refusal> {
+    if !args.is_sound() {
+        let text = "the range's step is 0 or its last value does not fit 64 bits";
+        return Err(Refusal::Invalid(text.to_owned()));
+    }
+    match args {
+        Args::Listed(list) => {
+            if list.len() > SUBMIT_TASKS_MAX {
+                let text = format!("a part of a submission has at most {SUBMIT_TASKS_MAX} tasks");
+                return Err(Refusal::Invalid(text));
+            }
+            if list.total_bytes() > PAYLOAD_BYTES_MAX
+                && let Some(long) = list.iter().map(<[u8]>::len).max()
+                && long > PAYLOAD_BYTES_MAX
+            {
+                return Err(Refusal::Spec(SpecError::Payload { bytes: long }));
+            }
+        }
+        Args::Repeat { count } if *count > 0 && matches!(kind, Kind::Square | Kind::Sleep) => {
+            let text = format!("{} needs an argument for each task", kind.word());
+            return Err(Refusal::Invalid(text));
+        }
+        Args::Range { .. } | Args::Repeat { .. } => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,338 @@
+//! One task's record, and the table of all records in pages. Does not know batches or queues.
+//!
+//! ```text
+//!              Delayed <-----------.
+//!                 | due            | failed, tries left
+//!   submit        v      grant     |
+//!  -------->   Queued ---------> Leased ----------> Done
+//!                 ^                | | '----------> Failed
+//!                 '----------------' |  out of tries
+//!                  released, lost    '------------> Cancelled
+//! ```
+//! `Delayed` and `Queued` become `Cancelled` too; `Failed` and `Cancelled` become `Queued` by hand.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ganger_proto::{BlockId, Epoch, LeaseId, Outcome, TaskId, WallMs, WorkerId};
+use serde::{Deserialize, Serialize};
+
+use super::runs::TaskRun;
+
+/// The durable state of a task; whether a leased one runs is soft, see roster.rs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum State {
+    /// Not submitted yet, deleted, or past its retention.
+    #[default]
+    Absent,
+    /// Not before a time, or backing off.
+    Delayed,
+    /// Waits for a worker.
+    Queued,
+    /// A session holds its lease.
+    Leased,
+    /// Ended well.
+    Done,
+    /// Out of tries.
+    Failed,
+    /// Cancelled.
+    Cancelled,
+}
+
+impl State {
+    /// All states of a task that is there.
+    pub const PRESENT: [Self; 6] =
+        [Self::Delayed, Self::Queued, Self::Leased, Self::Done, Self::Failed, Self::Cancelled];
+
+    /// Tells whether the task has ended.
+    pub const fn is_end(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// What the engine keeps of one task: 40 bytes. Its argument is with its batch, its result in the
+/// store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// When it came into its state; for a delayed task when it is due; 0 means with its batch.
+    pub at: WallMs,
+    /// The counter of its current lease, or of its last one when it has ended.
+    pub lease: u64,
+    /// The epoch of that lease; 0 before the first.
+    pub epoch: Epoch,
+    /// Who holds or ran it.
+    pub worker: WorkerId,
+    /// The block with its newest result, plus one; 0 when there is none.
+    pub block: u32,
+    /// The attempt that runs or ran last; 0 before the first.
+    pub attempt: u16,
+    /// Higher goes first.
+    pub priority: i16,
+    /// The exit code or the signal of the newest end.
+    pub code: i16,
+    /// How the newest attempt ended; see [`Task::outcome`].
+    pub end: u8,
+    /// Its state.
+    pub state: State,
+    /// Charged failures.
+    pub failures: u8,
+    /// Times its worker vanished while it ran.
+    pub lost: u8,
+    /// Times it was given back without having run.
+    pub releases: u8,
+    /// Whether a cancel was asked for while it ran.
+    pub cancelling: bool,
+}
+
+impl Task {
+    /// Returns its current or last lease.
+    pub const fn lease_id(&self) -> LeaseId {
+        LeaseId { epoch: self.epoch, counter: self.lease }
+    }
+
+    /// Returns the block with its newest result.
+    pub fn block_id(&self) -> Option<BlockId> {
+        self.block.checked_sub(1).map(|id| BlockId::new(u64::from(id)))
+    }
+
+    /// Keeps where its newest result is.
+    pub fn set_block(&mut self, block: Option<BlockId>) {
+        let raw = block.map_or(0, |id| id.raw() + 1);
+        self.block = u32::try_from(raw).expect("four thousand million blocks are never reached");
+    }
+
+    /// Returns how its newest attempt ended.
+    pub fn outcome(&self) -> Option<Outcome> {
+        let code = i32::from(self.code);
+        Some(match self.end {
+            1 => Outcome::Done,
+            2 => Outcome::Failed { code },
+            3 => Outcome::Signalled { signal: code },
+            4 => Outcome::TimedOut,
+            5 => Outcome::Lost,
+            6 => Outcome::Cancelled,
+            7 => Outcome::Unfit,
+            _ => return None,
+        })
+    }
+
+    /// Keeps how its newest attempt ended. Codes beyond 16 bits are cut to the nearest.
+    pub fn set_outcome(&mut self, outcome: Option<Outcome>) {
+        let cut = |code: i32| code.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
+        (self.end, self.code) = match outcome {
+            None => (0, 0),
+            Some(Outcome::Done) => (1, 0),
+            Some(Outcome::Failed { code }) => (2, cut(code)),
+            Some(Outcome::Signalled { signal }) => (3, cut(signal)),
+            Some(Outcome::TimedOut) => (4, 0),
+            Some(Outcome::Lost) => (5, 0),
+            Some(Outcome::Cancelled) => (6, 0),
+            Some(Outcome::Unfit) => (7, 0),
+        };
+    }
+}
+
+/// Tasks of one page.
+pub const PAGE_TASKS: u64 = 1_024;
+
+/// Consecutive records. A page whose records are all alike costs nothing but its one record: that is
+/// how a range of any length is free until its tasks are leased.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Page {
+    /// All records are this one.
+    Alike(Task),
+    /// Each has its own; shared with a snapshot that is being written.
+    Each(#[serde(with = "super::snapshot::shared")] Arc<Vec<Task>>),
+}
+
+/// All records, in pages from the oldest task that is still there.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    base: u64,
+    pages: VecDeque<Page>,
+}
+
+impl Table {
+    /// Returns a task's record, an absent one when there is none.
+    pub fn get(&self, task: TaskId) -> Task {
+        let Some(page) = self.page_of(task.raw()) else { return Task::default() };
+        match page {
+            Page::Alike(record) => *record,
+            Page::Each(records) => records[(task.raw() % PAGE_TASKS) as usize],
+        }
+    }
+
+    /// Returns for how many tasks from `task` on the record is known to be the same: the rest of a
+    /// page that is alike, else one.
+    pub fn alike_from(&self, task: TaskId) -> u64 {
+        match self.page_of(task.raw()) {
+            Some(Page::Alike(_)) => PAGE_TASKS - task.raw() % PAGE_TASKS,
+            Some(Page::Each(_)) | None => 1,
+        }
+    }
+
+    /// Changes the records of a run and calls `shifted` for each stretch of neighbours whose records
+    /// were alike in what `key` looks at, before and after.
+    pub fn change<K: PartialEq + Copy>(
+        &mut self,
+        run: TaskRun,
+        change: impl Fn(u64, &mut Task),
+        key: impl Fn(&Task) -> K,
+        mut shifted: impl FnMut(TaskRun, K, K),
+    ) {
+        let mut open: Option<(TaskRun, K, K)> = None;
+        let mut push = |part: TaskRun, from: K, to: K| match &mut open {
+            Some((run, f, t)) if *f == from && *t == to => run.count += part.count,
+            other => {
+                if let Some((run, f, t)) = other.replace((part, from, to)) {
+                    shifted(run, f, t);
+                }
+            }
+        };
+        let mut at = run.first.raw();
+        while at < run.end() {
+            let count = (PAGE_TASKS - at % PAGE_TASKS).min(run.end() - at);
+            for (record, id) in self.records(at, count).iter_mut().zip(at..) {
+                let from = key(record);
+                change(id - run.first.raw(), record);
+                push(TaskRun::one(TaskId::new(id)), from, key(record));
+            }
+            at += count;
+        }
+        if let Some((run, from, to)) = open {
+            shifted(run, from, to);
+        }
+    }
+
+    /// As [`Table::change`] where `change` does the same to every record: whole pages that are alike
+    /// stay alike.
+    pub fn change_alike<K: PartialEq + Copy>(
+        &mut self,
+        run: TaskRun,
+        change: impl Fn(&mut Task),
+        key: impl Fn(&Task) -> K,
+        mut shifted: impl FnMut(TaskRun, K, K),
+    ) {
+        let mut at = run.first.raw();
+        while at < run.end() {
+            let count = (PAGE_TASKS - at % PAGE_TASKS).min(run.end() - at);
+            let part = TaskRun { first: TaskId::new(at), count };
+            self.grow(at);
+            let index = self.index(at).expect("the table was grown to hold it");
+            match &mut self.pages[index] {
+                Page::Alike(record) if count == PAGE_TASKS => {
+                    let from = key(record);
+                    change(record);
+                    shifted(part, from, key(record));
+                }
+                Page::Alike(_) | Page::Each(_) => {
+                    self.change(part, |_, record| change(record), &key, &mut shifted);
+                }
+            }
+            at += count;
+        }
+    }
+
+    /// Puts the same record for every task of a run that is not there yet.
+    pub fn fill(&mut self, run: TaskRun, record: Task) {
+        let mut at = run.first.raw();
+        while at < run.end() {
+            let count = (PAGE_TASKS - at % PAGE_TASKS).min(run.end() - at);
+            let fresh = self.page_of(at).is_none();
+            self.grow(at);
+            let index = self.index(at).expect("the table was grown to hold it");
+            match &mut self.pages[index] {
+                // Ids beyond the run are not there yet, so what their record says is never read.
+                page @ Page::Alike(_) if fresh || count == PAGE_TASKS => {
+                    *page = Page::Alike(record)
+                }
+                Page::Alike(alike) if *alike == record => {}
+                Page::Alike(_) | Page::Each(_) => {
+                    self.records(at, count).fill(record);
+                }
+            }
+            at += count;
+        }
+    }
+
+    /// Drops pages from the front whose tasks are all absent, up to the first id in use.
+    pub fn trim(&mut self, first_in_use: u64) {
+        while !self.pages.is_empty() && self.base + PAGE_TASKS <= first_in_use {
+            self.pages.pop_front();
+            self.base += PAGE_TASKS;
+        }
+    }
+
+    /// Returns the first id of the first page, and the pages, shared.
+    pub fn pages(&self) -> (u64, impl ExactSizeIterator<Item = Page>) {
+        (self.base, self.pages.iter().cloned())
+    }
+
+    /// Returns a table of pages that begin at task `base`.
+    pub fn from_pages(base: u64, pages: impl IntoIterator<Item = Page>) -> Self {
+        Self { base: base - base % PAGE_TASKS, pages: pages.into_iter().collect() }
+    }
+
+    fn index(&self, id: u64) -> Option<usize> {
+        usize::try_from(id.checked_sub(self.base)? / PAGE_TASKS).ok()
+    }
+
+    fn page_of(&self, id: u64) -> Option<&Page> {
+        self.pages.get(self.index(id)?)
+    }
+
+    fn grow(&mut self, id: u64) {
+        if self.pages.is_empty() {
+            self.base = id - id % PAGE_TASKS;
+        }
+        let index = self.index(id).expect("ids below the base are never written");
+        while self.pages.len() <= index {
+            self.pages.push_back(Page::Alike(Task::default()));
+        }
+    }
+
+    /// Returns the records of `count` tasks within one page, to be changed each on its own.
+    fn records(&mut self, id: u64, count: u64) -> &mut [Task] {
+        self.grow(id);
+        let index = self.index(id).expect("the table was grown to hold it");
+        let page = &mut self.pages[index];
+        if let Page::Alike(record) = page {
+            *page = Page::Each(Arc::new(vec![*record; PAGE_TASKS as usize]));
+        }
+        let start = (id % PAGE_TASKS) as usize;
+        match page {
+            Page::Each(records) => &mut Arc::make_mut(records)[start..start + count as usize],
+            Page::Alike(_) => unreachable!("the page was just made"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_stays_small() {
+        assert_eq!(size_of::<Task>(), 40);
+    }
+
+    #[test]
+    fn a_range_costs_a_record_a_page() {
+        let mut table = Table::default();
+        let queued = Task { state: State::Queued, ..Task::default() };
+        let run = TaskRun { first: TaskId::new(1), count: 1_000_000 };
+        table.fill(run, queued);
+        assert!(table.pages.iter().all(|page| matches!(page, Page::Alike(_))));
+        let mut seen = Vec::new();
+        let part = TaskRun { first: TaskId::new(1_020), count: 10 };
+        table.change(part, |_, t| t.state = State::Leased, |t| t.state, |run, _, _| seen.push(run));
+        assert_eq!(seen, [part]);
+        assert_eq!(table.get(TaskId::new(1_029)).state, State::Leased);
+        assert_eq!(table.get(TaskId::new(1_030)).state, State::Queued);
+        table.change_alike(run, |t| t.state = State::Cancelled, |t| t.state, |_, _, _| {});
+        assert_eq!(table.get(TaskId::new(1_030)).state, State::Cancelled);
+        let each = table.pages.iter().filter(|page| matches!(page, Page::Each(_))).count();
+        assert_eq!(each, 3, "two that were leased from, and the last one, which is not full");
+    }
+}

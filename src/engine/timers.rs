@@ -1,0 +1,149 @@
+//! What time brings: sessions that stay silent, tasks that come due, attempts past their limit,
+//! batches past their retention.
+
+use ganger_proto::message::LeaseRun;
+use ganger_proto::picture::WorkerState;
+use ganger_proto::{BatchId, LeaseId, Outcome, SessionId, TaskId};
+
+use super::Engine;
+use super::event::{Change, Event, Move};
+use super::input::Effect;
+use super::retry;
+use super::runs::{IdSet, TaskRun, coalesce};
+use super::task::State;
+use crate::clock::Now;
+
+/// How often old batches are looked for, in milliseconds.
+const RETENTION_EVERY_MS: u64 = 60_000;
+
+impl Engine {
+    /// Returns when [`Input::Tick`](super::Input::Tick) is due, on the monotonic clock.
+    pub fn wake_at(&self, now: Now) -> u64 {
+        let due = self.ledger.due.first().map(|(at, _)| now.mono_ms + at.since(now.wall));
+        let deadline = self.soft.deadlines.first().map(|(at, _)| *at);
+        let timeout = self.soft.timeouts.first().map(|(at, ..)| *at);
+        let times = [due, deadline, timeout, Some(self.soft.retention_ms)];
+        times.into_iter().flatten().min().unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn tick(&mut self, now: Now) {
+        self.due(now);
+        self.silent(now);
+        self.overdue(now);
+        if now.mono_ms >= self.soft.retention_ms {
+            self.soft.retention_ms = now.mono_ms + RETENTION_EVERY_MS;
+            self.retain(now);
+        }
+    }
+
+    fn due(&mut self, now: Now) {
+        let mut due = IdSet::default();
+        while let Some((at, run)) = self.ledger.due.first().copied() {
+            if at > now.wall {
+                break;
+            }
+            self.ledger.due.pop_first();
+            let delayed = [run].into_iter().collect::<IdSet>();
+            let delayed = delayed.and(self.ledger.in_state(State::Delayed));
+            let ids = delayed.runs().flat_map(TaskRun::ids);
+            for run in coalesce(ids.filter(|id| self.ledger.task(*id).at == at)) {
+                due.insert(run);
+            }
+        }
+        if !due.is_empty() {
+            let tasks = due.runs().collect();
+            self.commit(Event::Set { tasks, to: Change::Due, at: now.wall });
+        }
+    }
+
+    fn silent(&mut self, now: Now) {
+        while let Some((at, session)) = self.soft.deadlines.first().copied() {
+            if at > now.mono_ms {
+                break;
+            }
+            self.soft.deadlines.pop_first();
+            let Some(live) = self.soft.live.get_mut(&session) else { continue };
+            if live.deadline_ms > now.mono_ms {
+                self.soft.deadlines.insert((live.deadline_ms, session));
+                continue;
+            }
+            live.silent = true;
+            let connected = live.connected;
+            self.expire(now, session);
+            if !connected {
+                self.say_gone(now, session, WorkerState::Lost);
+                self.end_session(session);
+            }
+        }
+    }
+
+    /// Notes when attempts with a time limit must have ended.
+    pub(super) fn watch_timeouts(&mut self, now: Now, session: SessionId, run: LeaseRun) {
+        let Some(known) = self.ledger.sessions.get(&session) else { return };
+        for (_, tasks) in known.find(run) {
+            let Some((batch, _)) = self.ledger.batches.of_task(tasks.first) else { continue };
+            let limit = self.ledger.batches.spec_of(batch).timeout_ms;
+            if limit == 0 {
+                continue;
+            }
+            let at =
+                now.mono_ms.saturating_add(limit).saturating_add(self.settings.timeout_slack_ms);
+            let leased = tasks.ids().map(|id| (at, id, self.ledger.task(id).lease_id()));
+            self.soft.timeouts.extend(leased);
+        }
+    }
+
+    /// Gives up attempts whose worker should have ended them and did not.
+    fn overdue(&mut self, now: Now) {
+        while let Some((at, id, lease)) = self.soft.timeouts.first().copied() {
+            if at > now.mono_ms {
+                break;
+            }
+            self.soft.timeouts.pop_first();
+            if self.soft.running.contains(id) && self.ledger.task(id).lease_id() == lease {
+                self.give_up(now, id);
+            }
+        }
+    }
+
+    fn give_up(&mut self, now: Now, id: TaskId) {
+        let task = self.ledger.task(id);
+        let Some(session) = self.ledger.holder(&task) else { return };
+        let Some((batch, _)) = self.ledger.batches.of_task(id) else { return };
+        let first: LeaseId = task.lease_id();
+        let leases = LeaseRun { first, count: 1 };
+        let outcome = Outcome::TimedOut;
+        let options = &self.ledger.batches.known(batch).options;
+        let (charge, next) =
+            retry::after_report(&task, outcome, options, now.wall, &mut self.soft.rng);
+        let moves = vec![Move { leases, outcome, charge, next }];
+        self.commit(Event::Closed { session, report: None, moves, at: now.wall });
+        self.soft.running.remove(TaskRun::one(id));
+        self.out.effects.push(Effect::Stale { session, leases: vec![leases] });
+        self.feed(session);
+    }
+
+    /// Removes whole ended batches past their retention, the oldest first.
+    fn retain(&mut self, now: Now) {
+        let mut over = self.ledger.tally.ended().saturating_sub(self.settings.keep_tasks);
+        let mut old: Vec<BatchId> = Vec::new();
+        for (id, batch) in &self.ledger.batches.all {
+            if !batch.complete || batch.tally.open() > 0 {
+                continue;
+            }
+            let keep = if batch.tally.of(State::Failed) > 0 {
+                self.settings.keep_failed_ms
+            } else {
+                self.settings.keep_done_ms
+            };
+            if over > 0 || now.wall.since(batch.newest_end.max(batch.submitted)) > keep {
+                over = over.saturating_sub(batch.tally.ended());
+                old.push(*id);
+            }
+        }
+        for id in old {
+            let tasks: Vec<TaskRun> = self.ledger.batches.runs_of(id).collect();
+            self.commit(Event::Removed { tasks });
+        }
+    }
+}
