@@ -1,8 +1,24 @@
 //! The durable log: one totally ordered, fenced sequence of event batches, plus snapshots, results
 //! and outputs. Knows no task's rules; see the engine.
 
+mod cache;
+mod chain;
+mod fsck;
+mod memory;
+mod sqlite;
+mod writer;
+
 use ganger_proto::command::Stream;
 use ganger_proto::{BlockId, Epoch, TaskId, WallMs};
+
+pub use cache::{BLOCK_CACHE_BYTES_MAX, BlockCache};
+pub use fsck::{Finding, SnapshotFound, Verdict, fsck};
+pub use memory::{Fault, MemoryLog, Survival, Syncing};
+pub use sqlite::SqliteLog;
+pub use writer::{Durable, Installing, Trouble, Writer};
+
+/// Bytes of all outputs kept together; beyond it the oldest are dropped.
+pub const OUTPUT_BYTES_KEPT_MAX: u64 = 8 << 30;
 
 /// A place in the journal; counts batches from 1, without a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +68,18 @@ pub struct Batch {
     pub drop_outputs: Vec<TaskId>,
 }
 
+impl Batch {
+    /// Bytes that this batch brings to the disk, about.
+    pub fn bytes(&self) -> usize {
+        let blocks: usize = self.blocks.iter().map(|(_, data)| data.len() + ROW_BYTES).sum();
+        let outputs: usize = self.outputs.iter().map(|one| one.bytes.len() + ROW_BYTES).sum();
+        self.data.len() + ROW_BYTES + blocks + outputs
+    }
+}
+
+/// Bytes of a row beside its data, about.
+const ROW_BYTES: usize = 64;
+
 /// What was kept of one stream of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
@@ -93,6 +121,15 @@ pub struct Snapshot {
     pub parts: Vec<Vec<u8>>,
 }
 
+/// Whether there is more to trim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trim {
+    /// Some was dropped; ask again.
+    More,
+    /// Only what is needed is left.
+    Done,
+}
+
 /// One totally ordered, durable, fenced sequence of event batches.
 pub trait FencedLog: Send {
     /// Becomes the only writer; bumps the epoch durably.
@@ -126,8 +163,34 @@ pub trait FencedLog: Send {
         batches: &[Batch],
     ) -> Result<(), AppendError>;
 
+    /// Writes one part of a snapshot that covers everything up to `seq`, parts from 0. It counts
+    /// only after [`FencedLog::finish_snapshot`].
+    ///
+    /// # Errors
+    /// As [`FencedLog::append`].
+    fn write_part(
+        &mut self,
+        term: &Term,
+        seq: Seq,
+        part: u32,
+        data: &[u8],
+    ) -> Result<(), AppendError>;
+
+    /// Makes the snapshot at `seq`, with `parts` parts written before, the newest.
+    ///
+    /// # Errors
+    /// As [`FencedLog::append`]; also when batch `seq` is not in the log.
+    fn finish_snapshot(&mut self, term: &Term, seq: Seq, parts: u32) -> Result<(), AppendError>;
+
+    /// Drops some of what the two newest snapshots make needless: older ones, unfinished ones, and
+    /// the log that the older one covers.
+    ///
+    /// # Errors
+    /// As [`FencedLog::append`].
+    fn trim(&mut self, term: &Term) -> Result<Trim, AppendError>;
+
     /// Keeps a snapshot that covers everything up to `seq`, then trims what the older kept one
-    /// covers.
+    /// covers. Takes as long as it takes; [`Writer`] does the same in steps between commits.
     ///
     /// # Errors
     /// As [`FencedLog::append`].
@@ -136,7 +199,16 @@ pub trait FencedLog: Send {
         term: &Term,
         seq: Seq,
         parts: &mut dyn Iterator<Item = Vec<u8>>,
-    ) -> Result<(), AppendError>;
+    ) -> Result<(), AppendError> {
+        let mut count = 0;
+        for data in parts {
+            self.write_part(term, seq, count, &data)?;
+            count += 1;
+        }
+        self.finish_snapshot(term, seq, count)?;
+        while self.trim(term)? == Trim::More {}
+        Ok(())
+    }
 
     /// Returns a reader of results and outputs, for another thread.
     ///
@@ -205,3 +277,11 @@ pub enum AppendError {
 #[derive(Debug, thiserror::Error)]
 #[error("reading the store failed: {0}")]
 pub struct ReadError(pub String);
+
+/// Returns the number of a stream on the disk.
+const fn stream_code(stream: Stream) -> u8 {
+    match stream {
+        Stream::Stdout => 1,
+        Stream::Stderr => 2,
+    }
+}

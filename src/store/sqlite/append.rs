@@ -1,0 +1,198 @@
+//! One group commit: batches, blocks, outputs and removals in one transaction. Does not decide
+//! when to commit; see `writer`.
+
+use std::path::Path;
+
+use ganger_proto::{Epoch, TaskId, WallMs};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use super::super::chain::{Link, Tip, block_sum, output_sum};
+use super::super::{AppendError, Batch, Output, Seq, stream_code};
+use super::error::append_error;
+use super::{Held, schema};
+
+/// Batches that become durable together.
+pub(super) struct Group<'a> {
+    pub(super) seq: Seq,
+    pub(super) now: WallMs,
+    pub(super) batches: &'a [Batch],
+}
+
+/// Makes a group durable and notes it in `store.seq`.
+pub(super) fn append(
+    held: &mut Held,
+    file: &Path,
+    output_bytes_max: u64,
+    group: Group<'_>,
+) -> Result<(), AppendError> {
+    if group.seq != held.tip.seq.next() {
+        return Err(AppendError::Ambiguous(format!(
+            "batch {} cannot follow batch {}; start the master again",
+            group.seq.0, held.tip.seq.0
+        )));
+    }
+    let (before, bytes_before, epoch) = (held.tip, held.output_bytes, held.epoch);
+    let (tip, output_bytes) = transact(held, file, |tx| {
+        let tip = insert_batches(tx, epoch, before, &group)?;
+        let mut outputs = Outputs { tx, bytes: bytes_before };
+        for batch in group.batches {
+            apply_bodies(&mut outputs, batch)?;
+        }
+        let bytes = outputs.keep_at_most(output_bytes_max)?;
+        if bytes != bytes_before {
+            schema::set_output_bytes(tx, bytes)?;
+        }
+        Ok((tip, bytes))
+    })?;
+    held.tip = tip;
+    held.output_bytes = output_bytes;
+    held.seq_file.write(&tip);
+    Ok(())
+}
+
+/// Runs one write transaction under the fence. After an error nothing of it is left.
+pub(super) fn transact<T>(
+    held: &mut Held,
+    file: &Path,
+    act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+) -> Result<T, AppendError> {
+    let epoch = i64::from(held.epoch.raw());
+    let result = (|| {
+        let tx = held.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if schema::leader_epoch(&tx)? != Some(epoch) {
+            return Ok(None);
+        }
+        // Dropped on an error, which rolls back.
+        let value = act(&tx)?;
+        tx.commit()?;
+        Ok(Some(value))
+    })();
+    match result {
+        Ok(Some(value)) => Ok(value),
+        Ok(None) => Err(AppendError::Fenced),
+        Err(error) if held.conn.is_autocommit() => Err(append_error(file, &error)),
+        Err(error) => Err(AppendError::Ambiguous(format!(
+            "{} could not roll back after `{error}`; start the master again",
+            file.display()
+        ))),
+    }
+}
+
+fn insert_batches(
+    conn: &Connection,
+    epoch: Epoch,
+    before: Tip,
+    group: &Group<'_>,
+) -> rusqlite::Result<Tip> {
+    let insert = "INSERT INTO log (seq, epoch, at, durable, hash, digest, data) \
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let mut insert = conn.prepare_cached(insert)?;
+    let mut tip = before;
+    for batch in group.batches {
+        let digest = batch.digest.as_ref().map(|digest| digest.as_slice());
+        let seq = tip.seq.next();
+        let (at, durable) = (group.now, before.seq);
+        let link = Link { seq, epoch, at, durable, data: &batch.data, digest };
+        tip = Tip { seq, hash: link.after(&tip.hash) };
+        insert.execute(params![
+            seq.0.cast_signed(),
+            epoch.raw(),
+            at.0.cast_signed(),
+            durable.0.cast_signed(),
+            tip.hash,
+            digest,
+            batch.data
+        ])?;
+    }
+    Ok(tip)
+}
+
+fn apply_bodies(outputs: &mut Outputs<'_>, batch: &Batch) -> rusqlite::Result<()> {
+    let tx = outputs.tx;
+    for (id, data) in &batch.blocks {
+        let upsert = "INSERT INTO result_block (id, hash, data) VALUES (?1, ?2, ?3) \
+                      ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, data = excluded.data";
+        let hash = block_sum(*id, data);
+        tx.prepare_cached(upsert)?.execute(params![id.raw().cast_signed(), hash, data])?;
+    }
+    for output in &batch.outputs {
+        outputs.put(output)?;
+    }
+    for id in &batch.drop_blocks {
+        let delete = "DELETE FROM result_block WHERE id = ?1";
+        tx.prepare_cached(delete)?.execute([id.raw().cast_signed()])?;
+    }
+    for task in &batch.drop_outputs {
+        outputs.drop_task(*task)?;
+    }
+    Ok(())
+}
+
+/// The outputs within one transaction, and their bytes together.
+struct Outputs<'a> {
+    tx: &'a Connection,
+    bytes: u64,
+}
+
+impl Outputs<'_> {
+    fn put(&mut self, output: &Output) -> rusqlite::Result<()> {
+        let key =
+            params![output.task.raw().cast_signed(), output.attempt, stream_code(output.stream)];
+        let replaced = "DELETE FROM output WHERE task = ?1 AND attempt = ?2 AND stream = ?3 \
+                        RETURNING length(data)";
+        self.delete(replaced, key)?;
+        let insert = "INSERT INTO output (task, attempt, stream, head, skipped, hash, data) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        self.tx.prepare_cached(insert)?.execute(params![
+            output.task.raw().cast_signed(),
+            output.attempt,
+            stream_code(output.stream),
+            output.head,
+            output.skipped.cast_signed(),
+            output_sum(output),
+            output.bytes
+        ])?;
+        self.bytes += length_of(&output.bytes);
+        Ok(())
+    }
+
+    fn drop_task(&mut self, task: TaskId) -> rusqlite::Result<()> {
+        let delete = "DELETE FROM output WHERE task = ?1 RETURNING length(data)";
+        self.delete(delete, params![task.raw().cast_signed()])?;
+        Ok(())
+    }
+
+    /// Drops the oldest until all fit; returns their bytes.
+    fn keep_at_most(&mut self, bytes_max: u64) -> rusqlite::Result<u64> {
+        let oldest = "DELETE FROM output WHERE n = (SELECT min(n) FROM output) \
+                      RETURNING length(data)";
+        let mut dropped = 0_u64;
+        while self.bytes > bytes_max {
+            if self.delete(oldest, params![])? == 0 {
+                self.bytes = 0;
+            }
+            dropped += 1;
+        }
+        if dropped > 0 {
+            tracing::info!(dropped, bytes_max, "the oldest outputs were dropped");
+        }
+        Ok(self.bytes)
+    }
+
+    /// Runs a delete that returns lengths; returns how many rows it took.
+    fn delete(&mut self, sql: &str, key: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<usize> {
+        let mut statement = self.tx.prepare_cached(sql)?;
+        let mut rows = statement.query(key)?;
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            let length: i64 = row.get(0)?;
+            self.bytes = self.bytes.saturating_sub(length.cast_unsigned());
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+fn length_of(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).expect("a length fits 64 bits")
+}

@@ -1,0 +1,221 @@
+//! The tables, the settings of a connection, the version, and who leads. What the columns mean is
+//! in FORMAT.md.
+
+use std::path::Path;
+use std::time::Duration;
+
+use ganger_proto::{Epoch, WallMs};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+
+use super::super::chain::{Sum, sum};
+use super::super::{Holder, OpenError};
+use super::error::{column_sum, damaged, open_error, unusable};
+
+/// What an existing file turns out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Found {
+    /// Nothing was ever written to it.
+    Fresh,
+    /// A store of this version.
+    Ours,
+    /// A store of another version, and the program that wrote it.
+    OtherVersion(i64, String),
+    /// A database of something else.
+    Foreign,
+}
+
+/// Opens the file for the master, and makes the tables when it is empty.
+pub(super) fn open(file: &Path) -> Result<Connection, OpenError> {
+    let failed = |error: rusqlite::Error| open_error(file, "opening it", &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(file, flags).map_err(failed)?;
+    conn.busy_timeout(BUSY_MAX).map_err(failed)?;
+    let fresh = match find(&conn).map_err(failed)? {
+        Found::Ours => false,
+        Found::Fresh => true,
+        Found::OtherVersion(version, by) => {
+            let why = format!(
+                "it has format {version}, written by {by}; this is {WRITER}, which reads format \
+                 {VERSION}"
+            );
+            return Err(unusable(file, &why, "use the program that wrote it, or another home"));
+        }
+        Found::Foreign => {
+            let why = "it is a database of another program";
+            return Err(unusable(file, why, "name another place with `--store sqlite:PATH`"));
+        }
+    };
+    if fresh {
+        conn.execute_batch(BEFORE_TABLES).map_err(failed)?;
+        make_tables(&mut conn).map_err(failed)?;
+    }
+    conn.execute_batch(SETTINGS).map_err(failed)?;
+    conn.set_prepared_statement_cache_capacity(32);
+    Ok(conn)
+}
+
+/// Opens the file for reading only.
+pub(in crate::store) fn open_read_only(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(file, flags)?;
+    conn.busy_timeout(BUSY_MAX)?;
+    conn.execute_batch(READ_SETTINGS)?;
+    Ok(conn)
+}
+
+/// Says what a file is, before anything of it is believed.
+pub(in crate::store) fn find(conn: &Connection) -> rusqlite::Result<Found> {
+    let number = |name: &str| conn.query_row(name, [], |row| row.get::<_, i64>(0));
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    let (id, version) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
+    Ok(match (id, version) {
+        (APPLICATION, VERSION) => Found::Ours,
+        (APPLICATION, other) => Found::OtherVersion(other, written_by(conn)),
+        (0, 0) if tables == 0 => Found::Fresh,
+        (_, _) => Found::Foreign,
+    })
+}
+
+fn written_by(conn: &Connection) -> String {
+    let select = "SELECT value FROM meta WHERE key = 'written_by'";
+    let text: rusqlite::Result<String> = conn.query_row(select, [], |row| row.get(0));
+    let shown: String =
+        text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(64).collect();
+    if shown.is_empty() { "an unknown program".to_owned() } else { shown }
+}
+
+fn make_tables(conn: &mut Connection) -> rusqlite::Result<()> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute_batch(TABLES)?;
+    tx.execute("INSERT INTO leader VALUES (1, 0, '', 0, ?1)", [leader_sum(0, "")])?;
+    set_meta(&tx, "written_by", WRITER)?;
+    set_meta(&tx, "output_bytes", "0")?;
+    tx.pragma_update(None, "application_id", APPLICATION)?;
+    tx.pragma_update(None, "user_version", VERSION)?;
+    tx.commit()
+}
+
+/// Raises the epoch, durably, in the name of `me`.
+pub(super) fn take_lead(
+    conn: &mut Connection,
+    file: &Path,
+    me: &Holder,
+    now: WallMs,
+) -> Result<Epoch, OpenError> {
+    let failed = |error: rusqlite::Error| open_error(file, "taking the lead", &error);
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let before = leader_epoch(&tx).map_err(failed)?;
+    let newest = "SELECT epoch FROM log ORDER BY seq DESC LIMIT 1";
+    let logged: Option<i64> =
+        tx.query_row(newest, [], |row| row.get(0)).optional().map_err(failed)?;
+    let next = before
+        .filter(|epoch| logged.is_none_or(|logged| *epoch >= logged))
+        .and_then(|epoch| u32::try_from(epoch).ok()?.checked_add(1));
+    let Some(next) = next else {
+        return Err(damaged(file, "its record of who leads is wrong"));
+    };
+    let holder = format!("{} {}", me.pid, me.host);
+    let update = "UPDATE leader SET epoch = ?1, holder = ?2, at = ?3, hash = ?4 WHERE one = 1";
+    let hash = leader_sum(next.into(), &holder);
+    tx.execute(update, params![next, holder, now.0.cast_signed(), hash]).map_err(failed)?;
+    tx.commit().map_err(failed)?;
+    Ok(Epoch::new(next))
+}
+
+/// Returns the epoch of who leads; none when its row is wrong.
+pub(in crate::store) fn leader_epoch(conn: &Connection) -> rusqlite::Result<Option<i64>> {
+    let mut select = conn.prepare_cached("SELECT epoch, holder, hash FROM leader WHERE one = 1")?;
+    let row = select
+        .query_row([], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, column_sum(row, 2)?))
+        })
+        .optional()?;
+    Ok(row.filter(|(epoch, holder, hash)| leader_sum(*epoch, holder) == *hash).map(|row| row.0))
+}
+
+/// Returns the bytes of all outputs: as noted, or counted when the note is wrong.
+pub(super) fn output_bytes(conn: &Connection, file: &Path) -> Result<u64, OpenError> {
+    let failed = |error: rusqlite::Error| open_error(file, "counting its outputs", &error);
+    let select = "SELECT value, hash FROM meta WHERE key = 'output_bytes'";
+    let noted = conn
+        .query_row(select, [], |row| Ok((row.get::<_, String>(0)?, column_sum(row, 1)?)))
+        .optional()
+        .map_err(failed)?;
+    let good = noted.filter(|(value, hash)| meta_sum("output_bytes", value) == *hash);
+    if let Some(bytes) = good.and_then(|(value, _)| value.parse().ok()) {
+        return Ok(bytes);
+    }
+    tracing::warn!(file = %file.display(), "the size of all outputs is counted anew");
+    let count = "SELECT coalesce(sum(length(data)), 0) FROM output";
+    let bytes: i64 = conn.query_row(count, [], |row| row.get(0)).map_err(failed)?;
+    Ok(bytes.cast_unsigned())
+}
+
+/// Notes the bytes of all outputs.
+pub(super) fn set_output_bytes(conn: &Connection, bytes: u64) -> rusqlite::Result<()> {
+    set_meta(conn, "output_bytes", &bytes.to_string())
+}
+
+fn set_meta(conn: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
+    let upsert = "INSERT INTO meta (key, value, hash) VALUES (?1, ?2, ?3) \
+                  ON CONFLICT (key) DO UPDATE SET value = excluded.value, hash = excluded.hash";
+    conn.prepare_cached(upsert)?.execute(params![key, value, meta_sum(key, value)])?;
+    Ok(())
+}
+
+fn meta_sum(key: &str, value: &str) -> Sum {
+    sum("meta", &[key.as_bytes(), value.as_bytes()])
+}
+
+fn leader_sum(epoch: i64, holder: &str) -> Sum {
+    sum("leader", &[&epoch.to_le_bytes(), holder.as_bytes()])
+}
+
+/// The format's number.
+pub(in crate::store) const VERSION: i64 = 1;
+/// `gngr`: marks the file as ours for `file` and for us.
+const APPLICATION: i64 = 0x676E_6772;
+const WRITER: &str = concat!("ganger ", env!("CARGO_PKG_VERSION"));
+/// How long a person's own look into the file may make the master wait.
+const BUSY_MAX: Duration = Duration::from_secs(5);
+
+const BEFORE_TABLES: &str = "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;";
+/// A checkpoint every 32 MiB of WAL; no memory map, because a read error there kills the process.
+const SETTINGS: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA wal_autocheckpoint = 4096;
+    PRAGMA journal_size_limit = 67108864;
+    PRAGMA cache_size = -16384;
+    PRAGMA mmap_size = 0;
+    PRAGMA cell_size_check = ON;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA temp_store = MEMORY;";
+const READ_SETTINGS: &str = "
+    PRAGMA cache_size = -4096;
+    PRAGMA mmap_size = 0;
+    PRAGMA cell_size_check = ON;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA query_only = ON;
+    PRAGMA temp_store = MEMORY;";
+
+const TABLES: &str = "
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, hash BLOB NOT NULL);
+    CREATE TABLE leader (
+        one INTEGER PRIMARY KEY, epoch BIGINT NOT NULL, holder TEXT NOT NULL,
+        at BIGINT NOT NULL, hash BLOB NOT NULL);
+    CREATE TABLE log (
+        seq INTEGER PRIMARY KEY, epoch BIGINT NOT NULL, at BIGINT NOT NULL,
+        durable BIGINT NOT NULL, hash BLOB NOT NULL, digest BLOB, data BLOB NOT NULL);
+    CREATE TABLE snapshot (
+        seq BIGINT NOT NULL, part BIGINT NOT NULL, hash BLOB NOT NULL, data BLOB NOT NULL,
+        PRIMARY KEY (seq, part));
+    CREATE TABLE snapshot_head (
+        seq INTEGER PRIMARY KEY, parts BIGINT NOT NULL, log_hash BLOB NOT NULL,
+        hash BLOB NOT NULL);
+    CREATE TABLE result_block (id INTEGER PRIMARY KEY, hash BLOB NOT NULL, data BLOB NOT NULL);
+    CREATE TABLE output (
+        n INTEGER PRIMARY KEY, task BIGINT NOT NULL, attempt BIGINT NOT NULL,
+        stream BIGINT NOT NULL, head BIGINT NOT NULL, skipped BIGINT NOT NULL,
+        hash BLOB NOT NULL, data BLOB NOT NULL,
+        UNIQUE (task, attempt, stream));";
