@@ -13,3 +13,4 @@
 
 pub mod clock;
 pub mod store;
+pub mod worker;
