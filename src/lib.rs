@@ -14,3 +14,4 @@
 pub mod clock;
 pub mod engine;
 pub mod store;
+pub mod worker;

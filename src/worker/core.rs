@@ -1,0 +1,405 @@
+//! The worker's decisions: which granted task starts when, what the master is told, what is kept
+//! until it is acknowledged. PURE: no clock, network, process, disk or runtime. Time comes in as
+//! microseconds on a clock that only goes forward.
+//!
+//! ```text
+//!   granted ──► waiting ──► running ──► ended ──► (output stored) ──► reported ──► forgotten
+//!                  │            │                                       by an acknowledgement
+//!                  └── stale ───┴─► dropped or killed, nothing reported
+//! ```
+//! A lost connection changes nothing here but that nothing is sent: tasks run on, ends are kept,
+//! and the next hello presents every lease that is not forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ganger_proto::message::{
+    GrantRun, Held, LeaseRun, OutputHeader, ToWorker, Welcome, WorkerHello, WorkerMessage,
+};
+use ganger_proto::{Ended, LeaseId, Outcome, SessionId, Spec, SpecId};
+
+use super::inline::Squares;
+use super::prefetch::Prefetch;
+use super::reports::Reports;
+use super::waiting::{Waiting, join};
+
+mod tasks;
+
+/// What the driver must do.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Effect {
+    /// Start a child; end with [`WorkerCore::handle_ended`].
+    Start(Box<Start>),
+    /// TERM, grace, KILL.
+    Stop(Attempt),
+    /// KILL at once.
+    Kill(Attempt),
+    /// Answer these and come back with [`WorkerCore::handle_squares`] before anything else.
+    Square(GrantRun),
+    /// Send this to the master.
+    Send(WorkerMessage),
+    /// Send this output on a stream of its own.
+    SendOutput(OutputHeader, Arc<Vec<u8>>),
+    /// Send a heartbeat with the machine's load and this many running tasks.
+    Beat(u32),
+    /// Remove the attempt's scratch directory.
+    Clean(LeaseId),
+}
+
+/// A child to start.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Start {
+    /// Where it runs.
+    pub(super) at: Attempt,
+    /// Its task, as a run of one.
+    pub(super) run: GrantRun,
+    /// What it is.
+    pub(super) spec: Arc<Spec>,
+}
+
+/// A running attempt and the slot it runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Attempt {
+    /// Its lease.
+    pub(super) lease: LeaseId,
+    /// Its slot, from 0.
+    pub(super) slot: u32,
+}
+
+/// The end of a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AttemptEnded {
+    /// What to report.
+    pub(super) ended: Ended,
+    /// What was kept of its output, when that does not ride in the report.
+    pub(super) output: Option<(OutputHeader, Vec<u8>)>,
+}
+
+/// Decides what the worker does.
+#[derive(Debug)]
+pub(super) struct WorkerCore {
+    session: SessionId,
+    slots: u32,
+    slots_free: BTreeSet<u32>,
+    specs: BTreeMap<SpecId, Arc<Spec>>,
+    waiting: Waiting,
+    running: BTreeMap<LeaseId, Running>,
+    sleeps: BTreeSet<(u64, LeaseId)>,
+    squaring: Vec<LeaseRun>,
+    outputs: BTreeMap<LeaseId, Output>,
+    output_bytes: usize,
+    scratch: BTreeSet<LeaseId>,
+    reports: Reports,
+    prefetch: Prefetch,
+    link: Link,
+    drain: Drain,
+    effects: Vec<Effect>,
+}
+
+#[derive(Debug)]
+struct Running {
+    slot: u32,
+    began_us: u64,
+    work: Work,
+    told: Told,
+    fate: Fate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Child,
+    Sleep { until_us: u64, outcome: Outcome },
+}
+
+/// Whether the master knows that it started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    No,
+    Yes,
+}
+
+/// What becomes of its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Report,
+    Drop,
+}
+
+#[derive(Debug)]
+struct Output {
+    ended: Ended,
+    header: OutputHeader,
+    bytes: Arc<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    Down,
+    Up { beat_us: u64, started_us: Option<u64> },
+}
+
+/// Who wants nothing new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Drain {
+    master: bool,
+    own: bool,
+}
+
+/// Between heartbeats while leases are held, and otherwise.
+const BEAT_HOLDING_US: u64 = 2_000_000;
+const BEAT_IDLE_US: u64 = 5_000_000;
+
+impl WorkerCore {
+    /// Begins a session with this many slots.
+    pub(super) fn new(session: SessionId, slots: u32) -> Self {
+        Self {
+            session,
+            slots,
+            slots_free: (0..slots).collect(),
+            specs: BTreeMap::new(),
+            waiting: Waiting::default(),
+            running: BTreeMap::new(),
+            sleeps: BTreeSet::new(),
+            squaring: Vec::new(),
+            outputs: BTreeMap::new(),
+            output_bytes: 0,
+            scratch: BTreeSet::new(),
+            reports: Reports::default(),
+            prefetch: Prefetch::new(slots),
+            link: Link::Down,
+            drain: Drain::default(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Presents the worker: at the first connection and after every lost one.
+    pub(super) fn hello(&mut self, policy: String) -> WorkerHello {
+        let hold = self.hold();
+        self.prefetch.told(hold);
+        let mut holding: Vec<Held> = Vec::new();
+        let mut hold_all = |runs: Vec<LeaseRun>, started| {
+            holding.extend(runs.into_iter().map(|leases| Held { leases, started }));
+        };
+        hold_all(self.waiting.leases(), false);
+        hold_all(self.squaring.clone(), true);
+        hold_all(join(self.kept_running()), true);
+        hold_all(join(self.outputs.keys().copied()), true);
+        hold_all(self.reports.leases(), true);
+        for running in self.running.values_mut() {
+            running.told = Told::Yes;
+        }
+        WorkerHello {
+            session: self.session,
+            slots: self.slots,
+            hold,
+            holding,
+            reported: self.reports.newest(),
+            policy,
+            draining: self.is_draining(),
+        }
+    }
+
+    /// The master welcomed this session.
+    pub(super) fn handle_welcome(&mut self, now_us: u64, welcome: &Welcome) {
+        self.link = Link::Up { beat_us: now_us.saturating_add(BEAT_IDLE_US), started_us: None };
+        self.acknowledge(welcome.acknowledged);
+        self.stale(&welcome.stale);
+        self.release_waiting();
+        self.reports.begin_again();
+        for output in self.outputs.values() {
+            self.effects.push(Effect::SendOutput(output.header, Arc::clone(&output.bytes)));
+        }
+        self.start_what_can(now_us);
+        if self.running.values().any(|running| running.told == Told::No) {
+            self.say_started_at(now_us);
+        }
+    }
+
+    /// The connection is gone.
+    pub(super) fn handle_link_lost(&mut self) {
+        self.link = Link::Down;
+    }
+
+    /// The master said something.
+    pub(super) fn handle_message(&mut self, now_us: u64, message: ToWorker) {
+        match message {
+            ToWorker::Grant(grant) => self.grant(grant),
+            ToWorker::Ack { report } => self.acknowledge(report),
+            ToWorker::Stale { leases } => self.stale(&leases),
+            ToWorker::Cancel { leases } => self.cancel(now_us, &leases),
+            ToWorker::Drain { on } => {
+                self.drain.master = on;
+                self.release_waiting();
+            }
+            ToWorker::OutputStored { lease } => {
+                if let Some(output) = self.take_output(lease) {
+                    self.reports.ended(output.ended);
+                }
+            }
+            ToWorker::Pulse => {}
+        }
+        self.start_what_can(now_us);
+    }
+
+    /// A child ended, or could not be started.
+    pub(super) fn handle_ended(&mut self, now_us: u64, end: AttemptEnded) {
+        let lease = end.ended.lease;
+        let Some(running) = self.leave(lease) else { return };
+        if running.fate == Fate::Drop {
+            self.clean(lease);
+        } else {
+            if end.ended.outcome != Outcome::Unfit {
+                self.prefetch.took(end.ended.took_us, 1);
+            }
+            match end.output {
+                Some((header, bytes)) => self.store(end.ended, header, bytes),
+                None => self.reports.ended(end.ended),
+            }
+        }
+        self.start_what_can(now_us);
+    }
+
+    /// Squares were answered, each in `each_us`.
+    pub(super) fn handle_squares(&mut self, now_us: u64, leases: LeaseRun, squares: Squares) {
+        self.squaring.retain(|run| *run != leases);
+        let each = squares.done.first().and_then(|run| run.took_us.first().copied());
+        self.prefetch.took(each.unwrap_or(1).into(), leases.count);
+        for run in squares.done {
+            self.reports.done(run);
+        }
+        for ended in squares.ended {
+            self.reports.ended(ended);
+        }
+        self.start_what_can(now_us);
+    }
+
+    /// Time has passed.
+    pub(super) fn handle_time(&mut self, now_us: u64) {
+        while let Some(&(due_us, lease)) = self.sleeps.first()
+            && due_us <= now_us
+        {
+            self.end_sleep(now_us, lease, None);
+        }
+        self.start_what_can(now_us);
+    }
+
+    /// The network says how long a round trip takes.
+    pub(super) fn handle_round_trip(&mut self, us: u64) {
+        self.prefetch.round_trip(us);
+    }
+
+    /// The worker itself is to finish what runs and take nothing new.
+    pub(super) fn handle_drain(&mut self) {
+        if !self.drain.own {
+            self.drain.own = true;
+            if self.link != Link::Down {
+                self.effects.push(Effect::Send(WorkerMessage::Draining { on: true }));
+            }
+        }
+        self.release_waiting();
+    }
+
+    /// Tells whether a worker that drains of its own has nothing left to do or to say. Without a
+    /// connection it need not give back what has not started: those leases run out.
+    pub(super) fn is_finished(&self) -> bool {
+        let given_back = self.waiting.tasks() == 0 || self.link == Link::Down;
+        self.drain.own && given_back && self.is_quiet()
+    }
+
+    /// Returns when [`WorkerCore::handle_time`] must come next.
+    pub(super) fn wake_at_us(&self) -> Option<u64> {
+        let sleep = self.sleeps.first().map(|(due_us, _)| *due_us);
+        let link = match self.link {
+            Link::Down => None,
+            Link::Up { beat_us, started_us } => Some(started_us.unwrap_or(beat_us).min(beat_us)),
+        };
+        [sleep, link].into_iter().flatten().min()
+    }
+
+    /// Hands out what is to be done. To be called until it is empty, with the squares answered in
+    /// between.
+    pub(super) fn drain(&mut self, now_us: u64) -> Vec<Effect> {
+        if let Link::Up { beat_us, started_us } = self.link {
+            if started_us.is_some_and(|due_us| due_us <= now_us) {
+                self.say_started(beat_us);
+            }
+            while let Some(report) = self.reports.next_to_send() {
+                self.effects.push(Effect::Send(WorkerMessage::Report(report)));
+            }
+            let hold = self.hold();
+            if let Some(tasks) = self.prefetch.news(hold) {
+                self.effects.push(Effect::Send(WorkerMessage::Hold { tasks }));
+            }
+            self.beat(now_us, beat_us);
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    fn release_waiting(&mut self) {
+        if self.is_draining() && self.link != Link::Down {
+            let leases = self.waiting.clear();
+            self.release(leases);
+        }
+    }
+
+    fn release(&mut self, leases: Vec<LeaseRun>) {
+        if !leases.is_empty() {
+            self.effects.push(Effect::Send(WorkerMessage::Release { leases }));
+        }
+    }
+
+    fn say_started_at(&mut self, due_us: u64) {
+        if let Link::Up { started_us, .. } = &mut self.link {
+            started_us.get_or_insert(due_us);
+        }
+    }
+
+    fn say_started(&mut self, beat_us: u64) {
+        self.link = Link::Up { beat_us, started_us: None };
+        let untold = self.running.iter_mut().filter(|(_, running)| running.told == Told::No);
+        let leases = join(untold.map(|(lease, running)| {
+            running.told = Told::Yes;
+            *lease
+        }));
+        if !leases.is_empty() {
+            self.effects.push(Effect::Send(WorkerMessage::Started { leases }));
+        }
+    }
+
+    fn beat(&mut self, now_us: u64, beat_us: u64) {
+        let Link::Up { started_us, .. } = self.link else { return };
+        // A heartbeat that was put off for an idle worker comes forward when work arrives.
+        let every = if self.holds_nothing() { BEAT_IDLE_US } else { BEAT_HOLDING_US };
+        let due_us = beat_us.min(now_us.saturating_add(every));
+        let next_us = if due_us > now_us {
+            due_us
+        } else {
+            let running = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
+            self.effects.push(Effect::Beat(running));
+            now_us.saturating_add(every)
+        };
+        self.link = Link::Up { beat_us: next_us, started_us };
+    }
+
+    fn hold(&self) -> u32 {
+        if self.is_draining() { 0 } else { self.prefetch.hold() }
+    }
+
+    fn is_draining(&self) -> bool {
+        self.drain.master || self.drain.own
+    }
+
+    fn holds_nothing(&self) -> bool {
+        self.waiting.tasks() == 0 && self.is_quiet()
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.running.is_empty()
+            && self.squaring.is_empty()
+            && self.outputs.is_empty()
+            && self.reports.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Where a child runs and which file its first word names, looked up by the launcher: a disk that
+//! does not answer holds up its one slot and nothing else.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use ganger_proto::Outcome;
+use rustix::fs::{Access, access};
+
+use super::order::{CwdKind, Order, Program};
+use super::policy::ExecPolicy;
+
+/// What a launcher knows of its worker.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The worker's name.
+    pub(super) worker: String,
+    /// Which programs may run.
+    pub(super) exec: ExecPolicy,
+}
+
+/// Nothing may run before the worker has said what may.
+impl Default for Place {
+    fn default() -> Self {
+        Self { worker: String::new(), exec: ExecPolicy::HandlersOnly }
+    }
+}
+
+/// Why a child does not start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NotStarted {
+    /// What is reported.
+    pub(super) outcome: Outcome,
+    /// Why, for people.
+    pub(super) message: String,
+}
+
+/// The shell's codes for a program that is not there, and one that cannot be started.
+const NOT_FOUND: i32 = 127;
+const NOT_EXECUTABLE: i32 = 126;
+const SHELL: &str = "/bin/sh";
+/// Where programs are looked for without a PATH.
+const PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
+
+/// Returns the directory to run in, made if it is to be fresh.
+pub(super) fn directory<'a>(place: &Place, order: &'a Order) -> Result<&'a Path, NotStarted> {
+    let path = Path::new(OsStr::from_bytes(&order.cwd));
+    match order.cwd_kind {
+        CwdKind::There if fs::metadata(path).is_ok_and(|found| found.is_dir()) => Ok(path),
+        CwdKind::There => Err(NotStarted::unfit(format!(
+            "no directory {} on {}; share it or use `--cwd scratch`",
+            shown(path.as_os_str()),
+            place.worker
+        ))),
+        CwdKind::Fresh => match DirBuilder::new().recursive(true).mode(0o700).create(path) {
+            Ok(()) => Ok(path),
+            Err(error) => Err(NotStarted::unfit(format!(
+                "cannot make a scratch directory on {}: {error}; look at its disk",
+                place.worker
+            ))),
+        },
+    }
+}
+
+/// Returns the file to start.
+pub(super) fn program(place: &Place, order: &Order) -> Result<PathBuf, NotStarted> {
+    if order.program == Program::Shell {
+        return Ok(PathBuf::from(SHELL));
+    }
+    let name = order.argv.first().map_or(&[][..], |word| word);
+    let path = look(order, name)?;
+    match place.exec.objection(&path) {
+        Some(message) => Err(NotStarted::unfit(message)),
+        None => Ok(path),
+    }
+}
+
+fn look(order: &Order, name: &[u8]) -> Result<PathBuf, NotStarted> {
+    let cwd = Path::new(OsStr::from_bytes(&order.cwd));
+    let file = OsStr::from_bytes(name);
+    let mut found = None;
+    if name.contains(&b'/') {
+        found = Some(cwd.join(file));
+    } else if !name.is_empty() {
+        let path = order.env.iter().rev().find(|(key, _)| key.as_slice() == b"PATH");
+        let path = path.map_or(PATH, |(_, path)| path.as_slice());
+        for folder in path.split(|byte| *byte == b':') {
+            let candidate = cwd.join(OsStr::from_bytes(folder)).join(file);
+            if is_file(&candidate) {
+                let runs = access(&candidate, Access::EXEC_OK).is_ok();
+                if runs {
+                    return Ok(candidate);
+                }
+                found.get_or_insert(candidate);
+            }
+        }
+    }
+    match found {
+        Some(path) if !path.exists() => Err(NotStarted::missing(file)),
+        Some(path) if !is_file(&path) || access(&path, Access::EXEC_OK).is_err() => {
+            Err(NotStarted::failed(
+                NOT_EXECUTABLE,
+                format!("{} is not an executable file; `chmod +x` it", shown(path.as_os_str())),
+            ))
+        }
+        Some(path) => Ok(path),
+        None => Err(NotStarted::missing(file)),
+    }
+}
+
+fn is_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file())
+}
+
+fn shown(path: &OsStr) -> String {
+    path.to_string_lossy().chars().filter(|c| !c.is_control()).take(512).collect()
+}
+
+impl NotStarted {
+    /// The system would not start it.
+    pub(super) fn by_system(program: &Path, error: &io::Error) -> Self {
+        let program = shown(program.as_os_str());
+        match error.kind() {
+            io::ErrorKind::InvalidInput => Self::failed(
+                NOT_EXECUTABLE,
+                format!("{program} cannot be given a NUL byte in a word or a variable"),
+            ),
+            io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => Self::unfit(format!(
+                "cannot start {program}: {error}; the worker's machine has no room for a process"
+            )),
+            _ => Self::failed(NOT_EXECUTABLE, format!("cannot start {program}: {error}")),
+        }
+    }
+
+    fn missing(name: &OsStr) -> Self {
+        let message =
+            format!("no program `{}`; install it on the worker or give its path", shown(name));
+        Self::failed(NOT_FOUND, message)
+    }
+
+    fn failed(code: i32, message: String) -> Self {
+        Self { outcome: Outcome::Failed { code }, message }
+    }
+
+    fn unfit(message: String) -> Self {
+        Self { outcome: Outcome::Unfit, message }
+    }
+}

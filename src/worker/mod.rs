@@ -1,0 +1,123 @@
+//! The worker: dials a master, runs the tasks it is granted, reports how they ended. This file is
+//! the driver; it owns the [`core`], which decides, and does what that says.
+//!
+//! | file | lives there |
+//! | --- | --- |
+//! | `core.rs`, `waiting.rs`, `reports.rs`, `prefetch.rs`, `inline.rs` | PURE: decisions |
+//! | `driver.rs`, `link.rs`, `slot.rs` | the loop, the connection, one slot's side of its launcher |
+//! | `launcher.rs`, `find.rs`, `output.rs` | the launcher process |
+//! | `prepare.rs`, `policy.rs`, `home.rs`, `process.rs` | orders, what is allowed, the folder, `/proc` |
+
+mod core;
+mod driver;
+mod find;
+mod home;
+mod inline;
+mod launcher;
+mod link;
+mod order;
+mod output;
+mod policy;
+mod prefetch;
+mod prepare;
+mod process;
+mod reports;
+mod slot;
+mod waiting;
+
+use std::ffi::OsString;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use ganger_net::client::DialError;
+use ganger_net::pki::identity::IdentityError;
+
+pub use home::HomeError;
+pub use launcher::launcher_main;
+pub use order::LAUNCHER_WORD;
+pub use policy::{ExecPolicy, Permission, Policy, PolicyError};
+
+use crate::clock::Clock;
+
+/// What a worker is started with.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// The folder with its identity; its lock and its run directory are made there.
+    pub home: PathBuf,
+    /// Where to dial, `host:port`; empty means where the identity last saw the master.
+    pub addresses: Vec<String>,
+    /// What it allows, and how many slots it has.
+    pub policy: Policy,
+    /// The process's clock.
+    pub clock: Clock,
+    /// The command that is the launcher; see [`own_launcher`].
+    pub launcher: Vec<OsString>,
+}
+
+/// Returns the command for a launcher that is the running program itself; its `main` must call
+/// [`launcher_main`] when its first argument is [`LAUNCHER_WORD`].
+pub fn own_launcher() -> Vec<OsString> {
+    vec!["/proc/self/exe".into(), LAUNCHER_WORD.into()]
+}
+
+/// A worker cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// It runs as root and its policy does not allow that.
+    #[error(
+        "this worker runs as root, and so would every task; run it as another user, or set \
+         `allow_root = true` in its worker.toml or pass --allow-root"
+    )]
+    Root,
+    /// Its folder cannot be used.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// Its identity cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The master refuses it; dialling again cannot help.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The master ended the connection for good.
+    #[error("the master ended this worker's connection: {0}")]
+    Ended(String),
+    /// The system refuses something that the worker needs.
+    #[error("cannot {what}; look at the limits of this user")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl WorkerError {
+    /// Returns the exit code for this error: 1 failed, 2 wrong usage, 3 refused, 4 no master.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Root | Self::Ended(_) | Self::Home(HomeError::Locked { .. }) => 3,
+            Self::Identity(IdentityError::Missing { .. }) => 2,
+            Self::Dial(error) if error.is_final() => 3,
+            Self::Dial(_) => 4,
+            Self::Home(HomeError::Io { .. }) | Self::Identity(_) | Self::System { .. } => 1,
+        }
+    }
+}
+
+/// Runs a worker until it is told to end: a first SIGTERM or SIGINT drains it, a second ends it at
+/// once.
+///
+/// # Errors
+/// When it cannot start, or the master refuses it for good.
+pub async fn run(options: WorkerOptions) -> Result<(), WorkerError> {
+    driver::Driver::begin(options)?.run().await
+}
+
+/// Returns how many slots a worker with this policy has.
+pub fn slots_of(policy: &Policy) -> NonZeroU32 {
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let processors = u32::try_from(processors).ok().and_then(NonZeroU32::new);
+    policy.slots.or(processors).unwrap_or(NonZeroU32::MIN)
+}

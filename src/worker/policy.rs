@@ -1,0 +1,324 @@
+//! What this worker lets a master run on it: `worker.toml`, which no master can set. Does not
+//! start anything; see prepare.rs.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A worker's policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Which programs may run.
+    pub exec: ExecPolicy,
+    /// Whether `sh -c LINE` may run.
+    pub shell: Permission,
+    /// Variables of the worker that children see besides the usual ones.
+    pub env_pass: Vec<String>,
+    /// The time between TERM and KILL.
+    pub grace: Duration,
+    /// Tasks at once; none means as many as there are processors.
+    pub slots: Option<NonZeroU32>,
+    /// Whether children may gain privileges, as by `sudo`.
+    pub privileges: Permission,
+    /// Whether the worker may run as root.
+    pub root: Permission,
+}
+
+/// Which programs may run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExecPolicy {
+    /// Every one.
+    Any,
+    /// These alone, by absolute path.
+    AllowList(Vec<PathBuf>),
+    /// None: only the kinds that run inside the worker.
+    HandlersOnly,
+}
+
+/// Whether something may be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Permission {
+    /// It may.
+    Allowed,
+    /// It may not.
+    Refused,
+}
+
+/// A policy cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// The file is not a policy.
+    #[error("{path} is no policy: {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        reason: String,
+    },
+    /// The system refuses.
+    #[error("cannot read {path}; make it readable or take it away to use the defaults")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The file, as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyFile {
+    exec: Option<ExecWord>,
+    allow: Option<Vec<PathBuf>>,
+    allow_shell: Option<bool>,
+    env_pass: Option<Vec<String>>,
+    grace_s: Option<u32>,
+    slots: Option<NonZeroU32>,
+    no_new_privs: Option<bool>,
+    allow_root: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ExecWord {
+    Any,
+    AllowList,
+    HandlersOnly,
+}
+
+/// Variables that every child sees, when the worker has them; those that begin with `LC_` too.
+const ENV_PASSED: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
+const GRACE: Duration = Duration::from_secs(10);
+const SLOTS_MAX: u32 = 1_024;
+
+/// What a joined worker allows when it has no file: every program, no shell, no new privileges.
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            exec: ExecPolicy::Any,
+            shell: Permission::Refused,
+            env_pass: Vec::new(),
+            grace: GRACE,
+            slots: None,
+            privileges: Permission::Refused,
+            root: Permission::Refused,
+        }
+    }
+}
+
+impl Policy {
+    /// Returns the policy of the worker that `ganger` starts for its own user: it runs as that
+    /// user, for that user, so it allows what that user may do, as root too.
+    pub fn local() -> Self {
+        Self {
+            shell: Permission::Allowed,
+            privileges: Permission::Allowed,
+            root: Permission::Allowed,
+            ..Self::default()
+        }
+    }
+
+    /// Reads the file over these defaults; without a file they stand.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has an unknown key, or makes no sense; names the line.
+    pub fn load(self, path: &Path) -> Result<Self, PolicyError> {
+        match fs::read_to_string(path) {
+            Ok(text) => self
+                .parse(&text)
+                .map_err(|reason| PolicyError::Malformed { path: path.to_owned(), reason }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self),
+            Err(source) => Err(PolicyError::Io { path: path.to_owned(), source }),
+        }
+    }
+
+    fn parse(self, text: &str) -> Result<Self, String> {
+        let file: PolicyFile = toml::from_str(text).map_err(|error| sentence(text, &error))?;
+        let exec = match (file.exec, file.allow) {
+            (None, None) => self.exec,
+            (Some(ExecWord::Any), None) => ExecPolicy::Any,
+            (Some(ExecWord::HandlersOnly), None) => ExecPolicy::HandlersOnly,
+            (Some(ExecWord::AllowList), Some(allow)) => {
+                if let Some(path) = allow.iter().find(|path| !path.is_absolute()) {
+                    return Err(format!(
+                        "`allow` names {}, which is no absolute path; write it from the root",
+                        path.display()
+                    ));
+                }
+                ExecPolicy::AllowList(allow)
+            }
+            (Some(ExecWord::AllowList), None) => {
+                return Err("`exec = \"allow-list\"` needs `allow = [\"/path/of/program\"]`".into());
+            }
+            (None | Some(ExecWord::Any | ExecWord::HandlersOnly), Some(_)) => {
+                return Err("`allow` counts only with `exec = \"allow-list\"`; write both".into());
+            }
+        };
+        if file.slots.is_some_and(|slots| slots.get() > SLOTS_MAX) {
+            return Err(format!("`slots` is over {SLOTS_MAX}; use a smaller number"));
+        }
+        Ok(Self {
+            exec,
+            shell: Permission::of(file.allow_shell, self.shell),
+            env_pass: file.env_pass.unwrap_or(self.env_pass),
+            grace: file.grace_s.map_or(self.grace, |s| Duration::from_secs(s.into())),
+            slots: file.slots.or(self.slots),
+            privileges: Permission::of(file.no_new_privs.map(|no| !no), self.privileges),
+            root: Permission::of(file.allow_root, self.root),
+        })
+    }
+
+    /// Tells whether children see this variable of the worker's own environment.
+    pub(super) fn passes(&self, key: &str) -> bool {
+        ENV_PASSED.contains(&key)
+            || key.starts_with("LC_")
+            || self.env_pass.iter().any(|passed| passed == key)
+    }
+
+    /// Says why a task may not set this variable; nothing when it may. The loader's variables
+    /// would let any program run another one's code, and so void a list of allowed programs.
+    pub(super) fn env_objection(&self, key: &str) -> Option<String> {
+        let listed = matches!(self.exec, ExecPolicy::AllowList(_));
+        (listed && key.starts_with("LD_")).then(|| {
+            let shown: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
+            format!(
+                "this worker runs listed programs only, and `{shown}` could change what they do; \
+                 submit the task without it"
+            )
+        })
+    }
+
+    /// Says why no shell may run; nothing when one may.
+    pub(super) fn shell_objection(&self) -> Option<String> {
+        (self.shell == Permission::Refused).then(|| {
+            "this worker allows no shell; submit a command without one, or set \
+             `allow_shell = true` in its worker.toml"
+                .to_owned()
+        })
+    }
+}
+
+impl ExecPolicy {
+    /// Says why `program`, found as an absolute path, may not run; nothing when it may.
+    pub(super) fn objection(&self, program: &Path) -> Option<String> {
+        let program_shown = program.display();
+        match self {
+            Self::Any => None,
+            Self::AllowList(allow) if allow.iter().any(|path| path == program) => None,
+            Self::AllowList(_) => Some(format!(
+                "{program_shown} is not on this worker's list of programs; add it to `allow` in \
+                 its worker.toml"
+            )),
+            Self::HandlersOnly => Some(
+                "this worker runs no programs; its worker.toml says `exec = \"handlers-only\"`"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+/// One line for people, shown on the master's screen.
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.exec {
+            ExecPolicy::Any => f.write_str("exec any")?,
+            ExecPolicy::AllowList(allow) => write!(f, "exec {} listed", allow.len())?,
+            ExecPolicy::HandlersOnly => f.write_str("no exec")?,
+        }
+        f.write_str(match self.shell {
+            Permission::Allowed => ", shell",
+            Permission::Refused => ", no shell",
+        })?;
+        match self.privileges {
+            Permission::Allowed => Ok(()),
+            Permission::Refused => f.write_str(", no new privileges"),
+        }
+    }
+}
+
+impl Permission {
+    /// Returns what a file says, else what held before.
+    fn of(given: Option<bool>, before: Self) -> Self {
+        match given {
+            Some(true) => Self::Allowed,
+            Some(false) => Self::Refused,
+            None => before,
+        }
+    }
+}
+
+fn sentence(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| 1 + before.matches('\n').count());
+    let what = error.message().trim().replace('\n', " ");
+    line.map_or_else(|| what.clone(), |line| format!("line {line}: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let found = match Policy::default().parse(text) {
+            Ok(policy) => policy.to_string(),
+            Err(reason) => reason,
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_file_is_read_over_the_defaults() {
+        check("", "exec any, no shell, no new privileges");
+        check("allow_shell = true\nno_new_privs = false", "exec any, shell");
+        check(
+            "exec = \"allow-list\"\nallow = [\"/bin/a\", \"/bin/b\"]",
+            "exec 2 listed, no shell, no new privileges",
+        );
+        check("exec = \"handlers-only\"", "no exec, no shell, no new privileges");
+        assert_eq!(Policy::local().to_string(), "exec any, shell");
+        let policy = Policy::default().parse("grace_s = 3\nslots = 7\nenv_pass = [\"X\"]").unwrap();
+        assert_eq!((policy.grace.as_secs(), policy.slots.map(NonZeroU32::get)), (3, Some(7)));
+        assert!(policy.passes("X") && policy.passes("LC_ALL") && policy.passes("PATH"));
+        assert!(!policy.passes("AWS_SECRET_ACCESS_KEY"));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        check(
+            "slots = 2\nslosts = 3\n",
+            "line 2: unknown field `slosts`, expected one of `exec`, `allow`, `allow_shell`, \
+             `env_pass`, `grace_s`, `slots`, `no_new_privs`, `allow_root`",
+        );
+        check("slots = 0", "line 1: invalid value: integer `0`, expected a nonzero u32");
+        check("slots = 9999", "`slots` is over 1024; use a smaller number");
+        check(
+            "exec = \"allow-list\"\nallow = [\"ffmpeg\"]",
+            "`allow` names ffmpeg, which is no absolute path; write it from the root",
+        );
+        check("allow = []", "`allow` counts only with `exec = \"allow-list\"`; write both");
+        assert!(matches!(Policy::default().load(Path::new("/")), Err(PolicyError::Io { .. })));
+        let nowhere = Path::new("/nonexistent/worker.toml");
+        assert_eq!(Policy::default().load(nowhere).unwrap(), Policy::default());
+    }
+
+    #[test]
+    fn programs_off_the_list_are_refused() {
+        let text = "exec = \"allow-list\"\nallow = [\"/usr/bin/ffmpeg\"]";
+        let policy = Policy::default().parse(text).unwrap();
+        assert_eq!(policy.exec.objection(Path::new("/usr/bin/ffmpeg")), None);
+        assert!(policy.exec.objection(Path::new("/usr/bin/sh")).unwrap().contains("/usr/bin/sh"));
+        assert!(policy.env_objection("LD_PRELOAD").is_some());
+        assert_eq!(policy.env_objection("LANG"), None);
+        assert_eq!(Policy::default().env_objection("LD_PRELOAD"), None);
+        assert!(policy.shell_objection().is_some());
+        assert_eq!(Policy::local().shell_objection(), None);
+    }
+}

@@ -1,0 +1,138 @@
+//! From a granted task to an order for a launcher: words, environment, directory. Touches no disk;
+//! see find.rs.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use ganger_proto::message::GrantRun;
+use ganger_proto::template::{expand_argv, expand_line};
+use ganger_proto::{Args, Cwd, Kind, LeaseId, Name, Spec, WallMs};
+use serde_bytes::ByteBuf;
+
+use super::order::{CwdKind, Order, Program};
+use super::policy::{ExecPolicy, Policy};
+
+/// What all children of a worker have in common.
+#[derive(Debug)]
+pub(super) struct Ground {
+    /// The worker's name.
+    pub(super) worker: Name,
+    /// Its policy.
+    pub(super) policy: Policy,
+    /// Its run directory.
+    pub(super) run_dir: PathBuf,
+    /// Its own variables that children see.
+    pub(super) env: Vec<(ByteBuf, ByteBuf)>,
+}
+
+impl Ground {
+    /// Picks the variables that children see out of the process's own.
+    pub(super) fn new(worker: Name, policy: Policy, run_dir: PathBuf) -> Self {
+        let env = std::env::vars_os()
+            .filter(|(key, _)| key.to_str().is_some_and(|key| policy.passes(key)))
+            .map(|(key, value)| (bytes(key.as_bytes()), bytes(value.as_bytes())))
+            .collect();
+        Self { worker, policy, run_dir, env }
+    }
+
+    /// Returns where an attempt's scratch directory is.
+    pub(super) fn scratch(&self, lease: LeaseId) -> PathBuf {
+        self.run_dir.join("scratch").join(format!("{}-{}", lease.epoch.raw(), lease.counter))
+    }
+
+    /// Makes the order for one task, a run of one.
+    ///
+    /// # Errors
+    /// Says why the policy does not allow it.
+    pub(super) fn order(
+        &self,
+        run: &GrantRun,
+        spec: &Spec,
+        slot: u32,
+        now: WallMs,
+    ) -> Result<Order, String> {
+        let argument = argument(run);
+        let number = run.index.saturating_add(1);
+        let (program, argv) = match &spec.kind {
+            Kind::Shell { line } => {
+                let refused = match self.policy.exec {
+                    ExecPolicy::HandlersOnly => self.policy.exec.objection(Path::new("a shell")),
+                    ExecPolicy::Any | ExecPolicy::AllowList(_) => self.policy.shell_objection(),
+                };
+                if let Some(message) = refused {
+                    return Err(message);
+                }
+                let line = expand_line(line, argument.as_deref(), number);
+                (Program::Shell, vec![b"sh".to_vec(), b"-c".to_vec(), line])
+            }
+            Kind::Exec { argv } => (Program::Named, expand_argv(argv, argument.as_deref(), number)),
+            Kind::Square | Kind::Sleep => {
+                return Err("this kind starts no process; the worker's own fault".to_owned());
+            }
+        };
+        let (cwd, cwd_kind) = match &spec.cwd {
+            Cwd::Directory(path) => (bytes(path), CwdKind::There),
+            Cwd::Scratch => (of_path(&self.scratch(run.lease)), CwdKind::Fresh),
+            Cwd::Unset => (of_path(&self.run_dir), CwdKind::There),
+        };
+        Ok(Order {
+            number: 0,
+            program,
+            argv: argv.into_iter().map(ByteBuf::from).collect(),
+            env: self.environment(run, spec, slot, now)?,
+            cwd,
+            cwd_kind,
+            timeout_ms: spec.timeout_ms,
+            grace_ms: u64::try_from(self.policy.grace.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    fn environment(
+        &self,
+        run: &GrantRun,
+        spec: &Spec,
+        slot: u32,
+        now: WallMs,
+    ) -> Result<Vec<(ByteBuf, ByteBuf)>, String> {
+        let mut env = self.env.clone();
+        for (key, value) in &spec.env {
+            if let Some(message) = self.policy.env_objection(key) {
+                return Err(message);
+            }
+            env.push((bytes(key.as_bytes()), bytes(value.as_bytes())));
+        }
+        let mut own = |key: &str, value: &dyn std::fmt::Display| {
+            env.push((bytes(key.as_bytes()), ByteBuf::from(value.to_string())));
+        };
+        own("GANGER_TASK", &run.task);
+        own("GANGER_BATCH", &run.batch);
+        own("GANGER_ATTEMPT", &run.attempt);
+        own("GANGER_INDEX", &run.index);
+        own("GANGER_SLOT", &slot);
+        own("GANGER_WORKER", &self.worker);
+        if spec.timeout_ms > 0 {
+            own("GANGER_DEADLINE", &now.plus(spec.timeout_ms).0);
+        }
+        Ok(env)
+    }
+}
+
+/// Returns the task's argument; none for a task of a batch without arguments.
+fn argument(run: &GrantRun) -> Option<Vec<u8>> {
+    match &run.args {
+        Args::Repeat { .. } => None,
+        Args::Listed(_) | Args::Range { .. } => {
+            let mut argument = Vec::new();
+            run.args.write(0, &mut argument);
+            Some(argument)
+        }
+    }
+}
+
+fn bytes(text: &[u8]) -> ByteBuf {
+    ByteBuf::from(text)
+}
+
+fn of_path(path: &Path) -> ByteBuf {
+    bytes(path.as_os_str().as_bytes())
+}

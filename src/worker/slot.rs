@@ -1,0 +1,263 @@
+//! One slot's side of its launcher: starts it when first needed, gives it orders, turns its
+//! answers into ends of attempts. Decides nothing about tasks; see core.rs.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use ganger_proto::message::OutputHeader;
+use ganger_proto::{Ended, LeaseId, Outcome};
+use rustix::process::Pid;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use super::core::{AttemptEnded, Start};
+use super::home::Nursery;
+use super::order::{End, Finished, Frames, Order, Stopped, ToLauncher, encode};
+use super::prepare::Ground;
+use crate::clock::Clock;
+
+/// What a slot is told.
+#[derive(Debug)]
+pub(super) enum SlotOrder {
+    /// Run this; only when nothing runs.
+    Run(Box<Start>),
+    /// TERM, grace, KILL.
+    Stop(LeaseId),
+    /// KILL.
+    Kill(LeaseId),
+}
+
+/// What all slots share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// What children have in common.
+    pub(super) ground: Ground,
+    /// The launchers that live.
+    pub(super) nursery: Nursery,
+    /// The command that is the launcher.
+    pub(super) launcher: Vec<OsString>,
+    /// For deadlines.
+    pub(super) clock: Clock,
+}
+
+/// Serves one slot until its orders end; then the launcher's lifeline is cut with it.
+pub(super) async fn serve(
+    slot: u32,
+    shared: Arc<Shared>,
+    mut orders: mpsc::Receiver<SlotOrder>,
+    ends: mpsc::Sender<AttemptEnded>,
+) {
+    let mut state = Slot { slot, shared, launcher: None, running: None };
+    loop {
+        let end = match &mut state.launcher {
+            None => match orders.recv().await {
+                Some(order) => state.obey(order).await,
+                None => return,
+            },
+            Some(launcher) => tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => state.obey(order).await,
+                    None => return state.close().await,
+                },
+                answer = launcher.answer() => match answer {
+                    Some(finished) => state.finished(finished),
+                    None => state.launcher_gone().await,
+                },
+            },
+        };
+        // The driver takes ends as fast as it can; one waits here, and this slot is idle then.
+        if let Some(end) = end
+            && ends.send(end).await.is_err()
+        {
+            return state.close().await;
+        }
+    }
+}
+
+struct Slot {
+    slot: u32,
+    shared: Arc<Shared>,
+    launcher: Option<Launcher>,
+    running: Option<LeaseId>,
+}
+
+struct Launcher {
+    process: Child,
+    pid: Pid,
+    link: UnixStream,
+    frames: Frames,
+    buffer: Vec<u8>,
+    number: u64,
+}
+
+/// The exit code of an attempt that failed by ganger's own fault, as of `timeout` and `docker`.
+const OWN_FAULT: i32 = 125;
+const READ_BYTES: usize = 64 << 10;
+
+impl Slot {
+    async fn obey(&mut self, order: SlotOrder) -> Option<AttemptEnded> {
+        match order {
+            SlotOrder::Run(start) => self.run(*start).await,
+            SlotOrder::Stop(lease) => {
+                self.say(lease, |number| ToLauncher::Stop { number }).await;
+                None
+            }
+            SlotOrder::Kill(lease) => {
+                self.say(lease, |number| ToLauncher::Kill { number }).await;
+                None
+            }
+        }
+    }
+
+    async fn run(&mut self, start: Start) -> Option<AttemptEnded> {
+        let lease = start.at.lease;
+        let now = self.shared.clock.wall();
+        let order = match self.shared.ground.order(&start.run, &start.spec, self.slot, now) {
+            Ok(order) => order,
+            Err(message) => return Some(bare(lease, Outcome::Unfit, message)),
+        };
+        if self.launcher.is_none() {
+            match Launcher::start(self.slot, &self.shared).await {
+                Ok(launcher) => self.launcher = Some(launcher),
+                Err(error) => {
+                    let message = format!(
+                        "{} cannot start a launcher: {error}; look at its limits and its log",
+                        self.shared.ground.worker
+                    );
+                    return Some(bare(lease, Outcome::Unfit, message));
+                }
+            }
+        }
+        let launcher = self.launcher.as_mut().expect("it was started above");
+        self.running = Some(lease);
+        launcher.number += 1;
+        let order = Order { number: launcher.number, ..order };
+        // A write that fails means that the launcher is gone; reading says so next.
+        let _gone = launcher.link.write_all(&encode(&ToLauncher::Run(order))).await;
+        None
+    }
+
+    async fn say(&mut self, lease: LeaseId, message: impl Fn(u64) -> ToLauncher) {
+        if self.running == Some(lease)
+            && let Some(launcher) = &mut self.launcher
+        {
+            let _gone = launcher.link.write_all(&encode(&message(launcher.number))).await;
+        }
+    }
+
+    fn finished(&mut self, finished: Finished) -> Option<AttemptEnded> {
+        let lease = self.running.take()?;
+        Some(end_of(lease, finished))
+    }
+
+    async fn launcher_gone(&mut self) -> Option<AttemptEnded> {
+        self.close().await;
+        let message = "the launcher of this slot ended while the task ran, and took it along; \
+                       look for the kernel's out-of-memory killer in its log"
+            .to_owned();
+        let outcome = Outcome::Failed { code: OWN_FAULT };
+        self.running.take().map(|lease| bare(lease, outcome, message))
+    }
+
+    /// Cuts the lifeline and waits until everything below the launcher is gone.
+    async fn close(&mut self) {
+        if let Some(Launcher { mut process, pid, link, .. }) = self.launcher.take() {
+            drop(link);
+            let _status = process.wait().await;
+            let shared = Arc::clone(&self.shared);
+            let slot = self.slot;
+            let clean = tokio::task::spawn_blocking(move || shared.nursery.ended(slot, pid));
+            let _done = clean.await;
+        }
+    }
+}
+
+impl Launcher {
+    async fn start(slot: u32, shared: &Shared) -> std::io::Result<Self> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut words = shared.launcher.iter();
+        let mut command = Command::new(words.next().ok_or(ErrorKind::NotFound)?);
+        command
+            .args(words)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .current_dir(&shared.ground.run_dir);
+        let (process, pid) = shared.nursery.start(slot, || {
+            let process = command.spawn()?;
+            let pid = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+            let pid = pid.ok_or_else(|| std::io::Error::other("it ended at once"))?;
+            Ok((process, pid))
+        })?;
+        // The command keeps a copy of the launcher's end until it is dropped.
+        drop(command);
+        let mut link = UnixStream::from_std(ours)?;
+        let setup = ToLauncher::Setup {
+            worker: shared.ground.worker.to_string(),
+            exec: shared.ground.policy.exec.clone(),
+            privileges: shared.ground.policy.privileges,
+        };
+        link.write_all(&encode(&setup)).await?;
+        let buffer = vec![0; READ_BYTES];
+        Ok(Self { process, pid, link, frames: Frames::default(), buffer, number: 0 })
+    }
+
+    /// Waits for the next answer; none when the launcher is gone. Cancel-safe.
+    async fn answer(&mut self) -> Option<Finished> {
+        loop {
+            match self.frames.next() {
+                Ok(Some(finished)) => return Some(finished),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a launcher does not answer as it should");
+                    return None;
+                }
+            }
+            match self.link.read(&mut self.buffer).await {
+                Ok(length) if length > 0 => self.frames.take(&self.buffer[..length]),
+                Ok(_) | Err(_) => return None,
+            }
+        }
+    }
+}
+
+fn bare(lease: LeaseId, outcome: Outcome, message: String) -> AttemptEnded {
+    AttemptEnded { ended: Ended { message, ..Ended::bare(lease, outcome, 0) }, output: None }
+}
+
+fn end_of(lease: LeaseId, finished: Finished) -> AttemptEnded {
+    let Finished { end, stopped, usage, took_us, stdout, stderr, left, .. } = finished;
+    let mut message = left;
+    let outcome = match (end, stopped) {
+        (End::NotStarted { outcome, message: why }, _) => {
+            message = why;
+            outcome
+        }
+        (_, Some(Stopped::Asked)) => Outcome::Cancelled,
+        (_, Some(Stopped::TimedOut)) => Outcome::TimedOut,
+        (End::Exit { code: 0 }, None) => Outcome::Done,
+        (End::Exit { code }, None) => Outcome::Failed { code },
+        (End::Signal { signal }, None) => Outcome::Signalled { signal },
+    };
+    let ended = Ended {
+        lease,
+        outcome,
+        took_us,
+        usage,
+        stdout: stdout.inline().to_vec(),
+        stderr: stderr.inline().to_vec(),
+        has_output: false,
+        message,
+    };
+    let output = (stdout.is_long() || stderr.is_long()).then(|| {
+        let header = OutputHeader { lease, stdout: stdout.kept(), stderr: stderr.kept() };
+        (header, [stdout.head, stdout.tail, stderr.head, stderr.tail].concat())
+    });
+    AttemptEnded { ended, output }
+}

@@ -1,0 +1,218 @@
+//! Granted tasks that wait for a slot, kept as the runs they came in. PURE. Starts nothing; see
+//! core.rs.
+
+use std::collections::VecDeque;
+
+use ganger_proto::message::{GrantRun, LeaseRun};
+use ganger_proto::{LeaseId, SpecId};
+
+/// Runs of granted tasks in the order they came.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    runs: VecDeque<Run>,
+    tasks: u64,
+}
+
+/// A run of which the first tasks may be gone.
+#[derive(Debug)]
+struct Run {
+    grant: GrantRun,
+    gone: u64,
+}
+
+impl Waiting {
+    /// Adds a run at the end.
+    pub(super) fn push(&mut self, grant: GrantRun) {
+        self.tasks += grant.args.count();
+        if grant.args.count() > 0 {
+            self.runs.push_back(Run { grant, gone: 0 });
+        }
+    }
+
+    /// Returns how many tasks wait.
+    pub(super) fn tasks(&self) -> u64 {
+        self.tasks
+    }
+
+    /// Returns the spec of the next task.
+    pub(super) fn next_spec(&self) -> Option<SpecId> {
+        self.runs.front().map(|run| run.grant.spec)
+    }
+
+    /// Takes the next task and up to `most` of its own run with it.
+    pub(super) fn take(&mut self, most: u64) -> Option<GrantRun> {
+        let run = self.runs.front_mut()?;
+        let count = run.left().min(most);
+        let part = run.part(0, count);
+        run.gone += count;
+        self.tasks -= count;
+        if run.left() == 0 {
+            self.runs.pop_front();
+        }
+        Some(part)
+    }
+
+    /// Takes out the tasks of these leases wherever they wait, and returns which were there.
+    pub(super) fn remove(&mut self, leases: LeaseRun) -> Vec<LeaseRun> {
+        let mut removed = Vec::new();
+        let mut kept = VecDeque::with_capacity(self.runs.len());
+        for run in self.runs.drain(..) {
+            let (start, end) = run.overlap(leases);
+            if start >= end {
+                kept.push_back(run);
+                continue;
+            }
+            removed.push(run_of(run.lease().plus(start), end - start));
+            for (skip, count) in [(0, start), (end, run.left() - end)] {
+                if count > 0 {
+                    kept.push_back(Run { grant: run.part(skip, count), gone: 0 });
+                }
+            }
+        }
+        self.runs = kept;
+        self.tasks -= removed.iter().map(|run| u64::from(run.count)).sum::<u64>();
+        removed
+    }
+
+    /// Returns the leases of all that wait.
+    pub(super) fn leases(&self) -> Vec<LeaseRun> {
+        self.runs.iter().map(|run| run_of(run.lease(), run.left())).collect()
+    }
+
+    /// Takes out everything.
+    pub(super) fn clear(&mut self) -> Vec<LeaseRun> {
+        let leases = self.leases();
+        *self = Self::default();
+        leases
+    }
+}
+
+impl Run {
+    fn left(&self) -> u64 {
+        self.grant.args.count() - self.gone
+    }
+
+    fn lease(&self) -> LeaseId {
+        self.grant.lease.plus(self.gone)
+    }
+
+    /// Returns `count` of the tasks that are left, from the `skip`th on.
+    fn part(&self, skip: u64, count: u64) -> GrantRun {
+        let skip = self.gone + skip;
+        let run = &self.grant;
+        GrantRun {
+            lease: run.lease.plus(skip),
+            task: run.task.plus(skip),
+            batch: run.batch,
+            index: run.index.saturating_add(skip),
+            attempt: run.attempt,
+            spec: run.spec,
+            args: run.args.slice(skip, count),
+        }
+    }
+
+    /// Returns which of the tasks that are left have these leases, as a half-open range.
+    fn overlap(&self, leases: LeaseRun) -> (u64, u64) {
+        let own = self.lease();
+        if own.epoch != leases.first.epoch {
+            return (0, 0);
+        }
+        let other_end = leases.first.counter.saturating_add(leases.count.into());
+        let start = leases.first.counter.saturating_sub(own.counter);
+        (start, other_end.saturating_sub(own.counter).min(self.left()))
+    }
+}
+
+fn run_of(first: LeaseId, count: u64) -> LeaseRun {
+    let count = u32::try_from(count).expect("a worker holds at most HOLD_TASKS_MAX tasks");
+    LeaseRun { first, count }
+}
+
+/// Returns the last lease of a run; the first when it is empty.
+pub(super) fn last_of(run: LeaseRun) -> LeaseId {
+    run.first.plus(u64::from(run.count.saturating_sub(1)))
+}
+
+/// Joins leases in rising order to runs.
+pub(super) fn join(leases: impl IntoIterator<Item = LeaseId>) -> Vec<LeaseRun> {
+    let mut runs: Vec<LeaseRun> = Vec::new();
+    for lease in leases {
+        match runs.last_mut() {
+            Some(run) if run.first.plus(run.count.into()) == lease => run.count += 1,
+            Some(_) | None => runs.push(LeaseRun { first: lease, count: 1 }),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use ganger_proto::{Args, BatchId, Epoch, TaskId};
+
+    use super::*;
+
+    fn lease(counter: u64) -> LeaseId {
+        LeaseId { epoch: Epoch::new(1), counter }
+    }
+
+    fn grant(first: u64, count: u64) -> GrantRun {
+        GrantRun {
+            lease: lease(first),
+            task: TaskId::new(first * 10),
+            batch: BatchId::new(1),
+            index: 0,
+            attempt: 1,
+            spec: SpecId::new(1),
+            args: Args::Range { first: 100, step: 1, count },
+        }
+    }
+
+    fn text(runs: &[LeaseRun]) -> String {
+        let each = runs.iter().map(|r| format!("{}+{}", r.first.counter, r.count));
+        each.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn tasks_are_taken_in_order() {
+        let mut waiting = Waiting::default();
+        waiting.push(grant(1, 3));
+        waiting.push(grant(9, 0));
+        waiting.push(grant(20, 2));
+        let one = waiting.take(1).unwrap();
+        assert_eq!((one.lease, one.task.raw(), one.args.count()), (lease(1), 10, 1));
+        let rest = waiting.take(512).unwrap();
+        assert_eq!((rest.lease, rest.task.raw(), rest.index), (lease(2), 11, 1));
+        assert_eq!(rest.args, Args::Range { first: 101, step: 1, count: 2 });
+        assert_eq!(text(&waiting.leases()), "20+2");
+        assert_eq!(waiting.tasks(), 2);
+    }
+
+    #[test]
+    fn leases_are_removed_wherever_they_are() {
+        for (first, count, removed, left) in [
+            (1, 2, "1+2", "3+4 20+2"),
+            (3, 1, "3+1", "1+2 4+3 20+2"),
+            (5, 100, "5+2 20+2", "1+4"),
+            (0, 1, "", "1+6 20+2"),
+            (7, 5, "", "1+6 20+2"),
+            (0, u32::MAX, "1+6 20+2", ""),
+        ] {
+            let mut waiting = Waiting::default();
+            waiting.push(grant(1, 6));
+            waiting.push(grant(20, 2));
+            let gone = waiting.remove(LeaseRun { first: lease(first), count });
+            assert_eq!((text(&gone).as_str(), text(&waiting.leases()).as_str()), (removed, left));
+            let tasks: u64 = waiting.leases().iter().map(|r| u64::from(r.count)).sum();
+            assert_eq!(tasks, waiting.tasks());
+        }
+        let mut waiting = Waiting::default();
+        waiting.push(grant(1, 6));
+        let other = LeaseId { epoch: Epoch::new(2), counter: 1 };
+        assert!(waiting.remove(LeaseRun { first: other, count: 6 }).is_empty());
+    }
+
+    #[test]
+    fn neighbours_become_runs() {
+        assert_eq!(text(&join([1, 2, 3, 5, 7, 8].map(lease))), "1+3 5+1 7+2");
+    }
+}
