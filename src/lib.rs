@@ -12,6 +12,9 @@
 //! `ganger-ui` (the screen, always a client).
 
 pub mod clock;
+pub mod config;
 pub mod engine;
+pub mod logs;
+pub mod master;
 pub mod store;
 pub mod worker;

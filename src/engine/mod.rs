@@ -105,6 +105,8 @@ struct Soft {
     retention_ms: u64,
     /// Rates and counts of the last minutes.
     pulse: Pulse,
+    /// Whether nothing is granted.
+    hold_back: bool,
     /// Workers that were here in this life and are not now.
     gone: BTreeMap<WorkerId, Gone>,
 }
@@ -127,6 +129,7 @@ impl Engine {
             timeouts: BTreeSet::new(),
             retention_ms: 0,
             pulse: Pulse::default(),
+            hold_back: false,
             gone: BTreeMap::new(),
         };
         Self { settings, ledger, soft, out: Output::default() }
@@ -164,6 +167,21 @@ impl Engine {
         self.out.drop_blocks.extend(noticed.blocks);
         self.out.drop_outputs.extend(noticed.outputs);
         std::mem::take(&mut self.out)
+    }
+
+    /// Says whether anything is granted: a master without room, or one that stops, grants nothing.
+    pub fn set_granting(&mut self, hold_back: input::Drain) {
+        self.soft.hold_back = hold_back == input::Drain::On;
+    }
+
+    /// Tells whether rates change although nothing happens: some task ended in the last minutes.
+    pub fn is_moving(&self, now: Now) -> bool {
+        self.soft.pulse.rates(now.mono_ms).1 > 0.0
+    }
+
+    /// Returns how long a silent session keeps its leases, in milliseconds.
+    pub const fn term_ms(&self) -> u64 {
+        self.settings.term_ms
     }
 
     /// Returns the durable state, to be read.

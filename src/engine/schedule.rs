@@ -43,7 +43,7 @@ impl Engine {
     pub(super) fn schedule(&mut self, now: Now) {
         // A round passes over sessions for which nothing fits; a whole round of those ends it.
         let mut passed = 0;
-        while passed <= self.soft.hungry.len() {
+        while !self.soft.hold_back && passed <= self.soft.hungry.len() {
             let ready: u64 =
                 self.ledger.queues.iter().filter(|q| !q.paused).map(|queue| queue.ready()).sum();
             if ready == 0 {

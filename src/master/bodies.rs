@@ -1,0 +1,309 @@
+//! Results and outputs for replies and pictures: read from the store on a thread of its own, so that
+//! the loop never waits for a disk. Sends what it completes straight to the client's outbox.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use ganger_net::session::Session;
+use ganger_proto::command::{AttemptRow, OutputPage, ResultLine, ResultPage, Stream, TaskDetail};
+use ganger_proto::limits::PAGE_BYTES_MAX;
+use ganger_proto::message::ToClient;
+use ganger_proto::picture::EventRow;
+use ganger_proto::{BlockId, Ended, Outcome, Picture, Refusal, Reply, TaskId, TaskState};
+
+use super::outgoing::put;
+use crate::engine::event;
+use crate::engine::ledger::Past;
+use crate::engine::picture::fill_result;
+use crate::engine::results::Block;
+use crate::store::{BlockCache, BodyReader, ReadError, Seq};
+
+/// Jobs that wait for the thread; when it is full pictures are dropped and requests are told that the
+/// master is busy.
+const JOBS_MAX: usize = 256;
+/// Decoded blocks kept.
+const BLOCKS_KEPT: usize = 32;
+/// Bytes of one page of output.
+const OUTPUT_PAGE_BYTES: usize = 256 << 10;
+
+/// Something to complete and send.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) to: Session,
+    pub(super) tag: u64,
+    pub(super) work: Work,
+}
+
+/// What is to be completed.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// A picture, with the block of each row of results.
+    Picture { picture: Box<Picture>, blocks: Vec<Option<BlockId>> },
+    /// A page of results.
+    Results { page: ResultPage, seeds: Vec<ResultSeed>, more: bool },
+    /// Everything about a task, with the names of its attempts' workers.
+    Detail { detail: Box<TaskDetail>, pasts: Vec<(String, Past)> },
+    /// A piece of output, with the block of the newest result.
+    Output {
+        task: TaskId,
+        attempt: Option<u32>,
+        stream: Stream,
+        offset: u64,
+        block: Option<BlockId>,
+    },
+    /// Journal events.
+    Events { after: u64, rows: usize },
+}
+
+/// A result without what the store has of it.
+#[derive(Debug)]
+pub(super) struct ResultSeed {
+    pub(super) task: TaskId,
+    pub(super) index: u64,
+    pub(super) attempt: u32,
+    pub(super) worker: String,
+    pub(super) state: TaskState,
+    pub(super) block: Option<BlockId>,
+}
+
+/// The thread, from the loop's side.
+#[derive(Debug)]
+pub(super) struct Bodies {
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    cpu_permille: Arc<AtomicU32>,
+}
+
+impl Bodies {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub(super) fn start(
+        reader: Box<dyn BodyReader>,
+        cache: BlockCache,
+        cpu_permille: Arc<AtomicU32>,
+    ) -> std::io::Result<Self> {
+        let (jobs, from) = sync_channel(JOBS_MAX);
+        let library = Library { reader, cache, decoded: VecDeque::new() };
+        let thread =
+            std::thread::Builder::new().name("bodies".to_owned()).spawn(|| run(library, from))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), cpu_permille })
+    }
+
+    /// Asks for a job to be done.
+    pub(super) fn ask(&self, job: Job) {
+        let Some(jobs) = &self.jobs else { return };
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = jobs.try_send(job) {
+            let reply = match job.work {
+                // The client asks for the next picture when it has taken one in, so one must go.
+                Work::Picture { picture, .. } => ToClient::Picture(picture),
+                Work::Results { .. }
+                | Work::Detail { .. }
+                | Work::Output { .. }
+                | Work::Events { .. } => {
+                    let busy = Refusal::Busy { retry_after_ms: 500 };
+                    ToClient::Reply { tag: job.tag, result: Err(busy) }
+                }
+            };
+            put(&job.to, &reply);
+        }
+    }
+
+    /// Returns the process's use of processors lately, in thousandths of one.
+    pub(super) fn cpu_permille(&self) -> u32 {
+        self.cpu_permille.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Bodies {
+    fn drop(&mut self) {
+        self.jobs.take();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that reads results ended badly");
+        }
+    }
+}
+
+fn run(mut library: Library, jobs: Receiver<Job>) {
+    while let Ok(Job { to, tag, work }) = jobs.recv() {
+        let reply = match work {
+            Work::Picture { mut picture, blocks } => {
+                library.fill(&mut picture, &blocks);
+                put(&to, &ToClient::Picture(picture));
+                continue;
+            }
+            Work::Results { page, seeds, more } => {
+                Ok(Reply::Results(library.results(page, seeds, more)))
+            }
+            Work::Detail { detail, pasts } => Ok(Reply::Task(library.detail(detail, pasts))),
+            Work::Output { task, attempt, stream, offset, block } => {
+                library.output(&Wanted { task, attempt, stream, offset }, block)
+            }
+            Work::Events { after, rows } => library.events(after, rows),
+        };
+        put(&to, &ToClient::Reply { tag, result: reply });
+    }
+}
+
+/// A piece of output that is wanted.
+struct Wanted {
+    task: TaskId,
+    attempt: Option<u32>,
+    stream: Stream,
+    offset: u64,
+}
+
+/// Reads blocks and outputs, keeping what was read lately.
+struct Library {
+    reader: Box<dyn BodyReader>,
+    cache: BlockCache,
+    decoded: VecDeque<(BlockId, Arc<Block>)>,
+}
+
+impl Library {
+    fn fill(&mut self, picture: &mut Picture, blocks: &[Option<BlockId>]) {
+        let Some(results) = &mut picture.results else { return };
+        for (row, block) in results.rows.iter_mut().zip(blocks) {
+            if let Some(ended) = block.and_then(|block| self.ended(block, row.task)) {
+                fill_result(row, &ended);
+            } else if row.outcome == Some(Outcome::Lost) {
+                "its worker vanished while it ran".clone_into(&mut row.text);
+            }
+        }
+    }
+
+    fn results(&mut self, mut page: ResultPage, seeds: Vec<ResultSeed>, more: bool) -> ResultPage {
+        let mut bytes = 0;
+        let count = seeds.len();
+        for (place, seed) in seeds.into_iter().enumerate() {
+            let ended = seed.block.and_then(|block| self.ended(block, seed.task));
+            bytes += 64 + seed.worker.len();
+            bytes +=
+                ended.as_ref().map_or(0, |e| e.stdout.len() + e.stderr.len() + e.message.len());
+            page.rows.push(ResultLine {
+                task: seed.task,
+                index: seed.index,
+                attempt: seed.attempt,
+                worker: seed.worker,
+                ended,
+                state: seed.state,
+            });
+            let last = place + 1 == count;
+            if bytes >= PAGE_BYTES_MAX || (last && more) {
+                page.next = (!last || more).then_some(seed.task);
+                break;
+            }
+        }
+        page
+    }
+
+    fn detail(
+        &mut self,
+        mut detail: Box<TaskDetail>,
+        pasts: Vec<(String, Past)>,
+    ) -> Box<TaskDetail> {
+        let task = detail.row.task;
+        for (worker, past) in pasts {
+            let known = past.block.and_then(|block| self.ended(block, task));
+            let outcome = past.outcome.unwrap_or(Outcome::Lost);
+            let bare = || Ended::bare(ganger_proto::LeaseId::default(), outcome, 0);
+            let ended = known.unwrap_or_else(bare);
+            let attempt = u32::from(past.attempt);
+            detail.attempts.push(AttemptRow { attempt, worker, at: past.at, ended });
+        }
+        detail
+    }
+
+    fn output(&mut self, wanted: &Wanted, block: Option<BlockId>) -> Result<Reply, Refusal> {
+        let Wanted { task, attempt, stream, offset } = *wanted;
+        let stored = self.reader.output(task, attempt, stream).map_err(|error| broken(&error))?;
+        if let Some(kept) = stored {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(kept.bytes.len());
+            let to = (from + OUTPUT_PAGE_BYTES).min(kept.bytes.len());
+            return Ok(Reply::Output(OutputPage {
+                attempt: kept.attempt,
+                kept: kept.bytes.len() as u64,
+                skipped_at: u64::from(kept.head),
+                skipped: kept.skipped,
+                bytes: kept.bytes[from..to].to_vec(),
+            }));
+        }
+        let ended = block.and_then(|block| self.ended(block, task));
+        let ended = ended.ok_or(Refusal::NoOutput(task))?;
+        let bytes = match stream {
+            Stream::Stdout => ended.stdout,
+            Stream::Stderr => ended.stderr,
+        };
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        Ok(Reply::Output(OutputPage {
+            attempt: attempt.unwrap_or(1),
+            kept: bytes.len() as u64,
+            skipped_at: bytes.len() as u64,
+            skipped: 0,
+            bytes: bytes[from..].to_vec(),
+        }))
+    }
+
+    fn events(&mut self, after: u64, rows: usize) -> Result<Reply, Refusal> {
+        let logged = self.reader.logged(Seq(after), rows).map_err(|error| broken(&error))?;
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        for batch in logged {
+            let events = event::decode(&batch.data).unwrap_or_default();
+            for event in events {
+                let text = event.text();
+                bytes += text.len() + 48;
+                let word = event.word().to_owned();
+                found.push(EventRow { seq: batch.seq.0, at: batch.at, word, text });
+            }
+            // A journal batch goes whole, so that the next page begins after it.
+            if found.len() >= rows || bytes >= PAGE_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(Reply::Events(found))
+    }
+
+    /// Returns how a task ended, from its block.
+    fn ended(&mut self, block: BlockId, task: TaskId) -> Option<Ended> {
+        if let Some((_, known)) = self.decoded.iter().find(|(id, _)| *id == block) {
+            return known.find(task);
+        }
+        let bytes = match self.cache.get(block) {
+            Some(bytes) => bytes,
+            None => self.read(block)?.into(),
+        };
+        let decoded = match Block::decode(&bytes) {
+            Ok(decoded) => Arc::new(decoded),
+            Err(error) => {
+                tracing::error!(%block, %error, "a block of results cannot be read");
+                return None;
+            }
+        };
+        if self.decoded.len() >= BLOCKS_KEPT {
+            self.decoded.pop_front();
+        }
+        self.decoded.push_back((block, decoded.clone()));
+        decoded.find(task)
+    }
+
+    fn read(&mut self, block: BlockId) -> Option<Vec<u8>> {
+        match self.reader.block(block) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(%block, %error, "a block of results cannot be read");
+                None
+            }
+        }
+    }
+}
+
+fn broken(error: &ReadError) -> Refusal {
+    Refusal::State(error.to_string())
+}

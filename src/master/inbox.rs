@@ -1,0 +1,167 @@
+//! What reaches the master's loop, and the tasks that bring it: one that accepts, and one reader per
+//! connection. They only receive and pass on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ganger_net::CloseCode;
+use ganger_net::frame::{FrameError, Inbox};
+use ganger_net::server::{Arrival, Server};
+use ganger_net::session::Session;
+use ganger_proto::message::{ClientMessage, HelloBody, OutputHeader, WorkerHello, WorkerMessage};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::engine::input::ClientId;
+
+/// Inputs that wait for the loop; when it is full the readers wait, and QUIC's flow control makes
+/// their peers wait.
+const MAILBOX_INPUTS: usize = 4_096;
+
+/// A worker's connection, as the master numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ConnectionId(pub(super) u64);
+
+/// One input of the loop.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    /// A worker connected.
+    WorkerCame {
+        /// Its connection.
+        connection: ConnectionId,
+        /// Who it is and how to reach it.
+        arrival: Box<Peering>,
+        /// What it presents.
+        hello: WorkerHello,
+    },
+    /// A worker said something.
+    WorkerSaid { connection: ConnectionId, message: WorkerMessage },
+    /// A worker sent an attempt's output.
+    WorkerOutput { connection: ConnectionId, header: OutputHeader, bytes: Vec<u8> },
+    /// A worker's connection ended.
+    WorkerLeft { connection: ConnectionId },
+    /// A client connected.
+    ClientCame {
+        /// Its number.
+        client: ClientId,
+        /// Who it is and how to reach it.
+        arrival: Box<Peering>,
+    },
+    /// A client said something.
+    ClientSaid { client: ClientId, message: ClientMessage },
+    /// A client's connection ended.
+    ClientLeft { client: ClientId },
+    /// The process was told to stop.
+    Stop,
+}
+
+/// An arrival without its inbox, which its reader keeps.
+#[derive(Debug)]
+pub(super) struct Peering {
+    pub(super) peer: ganger_net::session::Peer,
+    pub(super) session: Session,
+    pub(super) hello: ganger_proto::message::Hello,
+}
+
+/// The loop's mailbox, as the readers see it.
+#[derive(Clone, Debug)]
+pub(super) struct Mailbox {
+    to: mpsc::Sender<Incoming>,
+    numbers: Arc<AtomicU64>,
+}
+
+impl Mailbox {
+    /// Returns a mailbox and its end in the loop.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Incoming>) {
+        let (to, from) = mpsc::channel(MAILBOX_INPUTS);
+        (Self { to, numbers: Arc::new(AtomicU64::new(1)) }, from)
+    }
+
+    /// Puts an input; waits while the mailbox is full. Says whether the loop still listens.
+    pub(super) async fn put(&self, input: Incoming) -> bool {
+        self.to.send(input).await.is_ok()
+    }
+
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Accepts connections until the server closes; its readers end with it.
+pub(super) async fn accept(server: Arc<Server>, mail: Mailbox) {
+    let mut readers = JoinSet::new();
+    while let Some(arrival) = server.accept().await {
+        while readers.try_join_next().is_some() {}
+        readers.spawn(read(arrival, mail.clone()));
+    }
+    readers.shutdown().await;
+}
+
+async fn read(arrival: Arrival, mail: Mailbox) {
+    let Arrival { peer, session, inbox, hello } = arrival;
+    let body = hello.body.clone();
+    let arrival = Box::new(Peering { peer, session: session.clone(), hello });
+    match body {
+        HelloBody::Worker(hello) => {
+            let connection = ConnectionId(mail.number());
+            if mail.put(Incoming::WorkerCame { connection, arrival, hello }).await {
+                tokio::select! {
+                    () = read_worker(connection, inbox, &session, &mail) => {}
+                    () = read_outputs(connection, &session, &mail) => {}
+                }
+                mail.put(Incoming::WorkerLeft { connection }).await;
+            }
+        }
+        HelloBody::Client => {
+            let client = ClientId(mail.number());
+            if mail.put(Incoming::ClientCame { client, arrival }).await {
+                read_client(client, inbox, &session, &mail).await;
+                mail.put(Incoming::ClientLeft { client }).await;
+            }
+        }
+    }
+}
+
+async fn read_worker(connection: ConnectionId, mut from: Inbox, to: &Session, mail: &Mailbox) {
+    loop {
+        match from.next::<WorkerMessage>().await {
+            Ok(message) => {
+                if !mail.put(Incoming::WorkerSaid { connection, message }).await {
+                    return;
+                }
+            }
+            Err(error) => return refuse(to, &error),
+        }
+    }
+}
+
+async fn read_outputs(connection: ConnectionId, from: &Session, mail: &Mailbox) {
+    while let Ok((header, bytes)) = from.next_output().await {
+        if !mail.put(Incoming::WorkerOutput { connection, header, bytes }).await {
+            return;
+        }
+    }
+    // The control stream's reader hears why the connection ended.
+    std::future::pending::<()>().await;
+}
+
+async fn read_client(client: ClientId, mut from: Inbox, to: &Session, mail: &Mailbox) {
+    loop {
+        match from.next::<ClientMessage>().await {
+            Ok(message) => {
+                if !mail.put(Incoming::ClientSaid { client, message }).await {
+                    return;
+                }
+            }
+            Err(error) => return refuse(to, &error),
+        }
+    }
+}
+
+/// Ends a connection on which garbage came; one that has ended needs nothing.
+fn refuse(to: &Session, error: &FrameError) {
+    if !matches!(error, FrameError::Closed(_)) {
+        tracing::warn!(remote = %to.remote(), %error, "a peer sent what cannot be read");
+        to.close(CloseCode::Protocol, "a message could not be read");
+    }
+}

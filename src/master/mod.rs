@@ -1,0 +1,409 @@
+//! The master: one loop owns the engine. It waits for one input, takes what else already waits,
+//! feeds the engine, makes its events durable, and only then lets effects leave. Decides nothing
+//! about tasks itself.
+
+mod bodies;
+mod inbox;
+mod local;
+mod outgoing;
+mod recover;
+mod sessions;
+mod start;
+mod status;
+mod watches;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ganger_net::CloseCode;
+use ganger_net::pki::authority::Authority;
+use ganger_net::server::Server;
+use ganger_proto::command::Stream;
+use ganger_proto::message::{ClientMessage, OutputHeader, WorkerMessage};
+use ganger_proto::{Refusal, Reply, Request, WallMs};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::engine::input::{ClientId, Drain, Effect, Input, Said};
+use crate::logs::Ring;
+use crate::store::{Batch, BlockCache, Durable, Installing, Output, Seq, Trouble, Writer};
+use bodies::Bodies;
+use inbox::{ConnectionId, Incoming};
+use outgoing::Outgoing;
+use sessions::{Clients, Workers};
+
+pub use start::{MasterError, MasterOptions, StoreChoice, run};
+
+/// Inputs taken in one turn at most; the rest waits for the next.
+const TURN_INPUTS_MAX: usize = 1_024;
+/// Bytes that wait to be written; above this the loop takes nothing in, and QUIC's flow control
+/// makes the peers wait.
+const BACKLOG_BYTES_MAX: usize = 8 << 20;
+/// Batches between two digests in the journal.
+const DIGEST_EVERY: u64 = 4_096;
+/// How often clients hear something, in milliseconds.
+const PULSE_MS: u64 = 2_000;
+/// How often a picture that changes by itself is drawn, in milliseconds.
+const SECOND_MS: u64 = 1_000;
+/// How often a store without room is tried again, in milliseconds.
+const FULL_RETRY_MS: u64 = 1_000;
+/// Events after which a snapshot is taken.
+const SNAPSHOT_EVENTS: u64 = 2_000_000;
+/// Journal bytes after which a snapshot is taken.
+const SNAPSHOT_BYTES: u64 = 256 << 20;
+
+/// The loop's state.
+struct Master {
+    clock: Clock,
+    engine: Engine,
+    writer: Writer,
+    bodies: Bodies,
+    cache: BlockCache,
+    authority: Arc<Authority>,
+    server: Arc<Server>,
+    mailbox: mpsc::Receiver<Incoming>,
+    workers: Workers,
+    clients: Clients,
+    /// What may leave once the journal is durable up to a place, in order.
+    held: VecDeque<(Seq, Vec<Outgoing>)>,
+    newest: Seq,
+    outputs: Vec<Output>,
+    tail: Tail,
+    facts: Facts,
+    phase: Phase,
+    pulse_ms: u64,
+    second_ms: u64,
+    full_retry_ms: u64,
+    log: Ring,
+}
+
+/// How much the journal has grown since the last snapshot.
+#[derive(Default)]
+struct Tail {
+    events: u64,
+    bytes: u64,
+}
+
+/// What the master knows of itself.
+struct Facts {
+    home: PathBuf,
+    address: SocketAddr,
+    advertise: Vec<String>,
+    started: WallMs,
+    trouble: String,
+}
+
+/// Whether the master goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It serves.
+    Serving,
+    /// It grants nothing and stops when nothing is leased.
+    Draining,
+    /// It stops.
+    Stopping,
+}
+
+impl Master {
+    /// Runs until it is told to stop.
+    async fn serve(&mut self) -> Result<(), MasterError> {
+        let mut durable = self.writer.durable();
+        self.turn(vec![]);
+        while self.phase != Phase::Stopping {
+            let now = self.clock.now();
+            let wake = self.wake_ms().saturating_sub(now.mono_ms).min(PULSE_MS);
+            let room = self.writer.backlog_bytes() < BACKLOG_BYTES_MAX;
+            let mut inputs = Vec::new();
+            tokio::select! {
+                first = self.mailbox.recv(), if room => inputs.extend(first),
+                _ = durable.changed() => {}
+                () = tokio::time::sleep(Duration::from_millis(wake)) => {}
+            }
+            while inputs.len() < TURN_INPUTS_MAX
+                && let Ok(next) = self.mailbox.try_recv()
+            {
+                inputs.push(next);
+            }
+            self.turn(inputs);
+            let state = durable.borrow_and_update().clone();
+            self.release(state.seq);
+            if let Some(trouble) = state.trouble.as_ref().filter(|trouble| trouble.is_final()) {
+                return Err(MasterError::Store(trouble.to_string()));
+            }
+            self.store_room(state.trouble.as_ref());
+            self.beat();
+        }
+        Ok(())
+    }
+
+    /// Feeds the engine what came, drains it once, and hands its events to the store.
+    fn turn(&mut self, inputs: Vec<Incoming>) {
+        for input in inputs {
+            self.take(input);
+        }
+        let now = self.clock.now();
+        if self.engine.wake_at(now) <= now.mono_ms {
+            self.engine.handle(now, Input::Tick);
+        }
+        let mut out = self.engine.drain(now);
+        let effects: Vec<Outgoing> = out.effects.drain(..).map(Outgoing::Effect).collect();
+        if out.is_durable() {
+            self.clients.note_change();
+            self.newest = self.newest.next();
+            let events = out.events.len() as u64;
+            let data = crate::engine::event::encode(&out.events);
+            self.tail.events += events;
+            self.tail.bytes += data.len() as u64;
+            for (id, block) in &out.blocks {
+                self.cache.put(*id, block.as_slice());
+            }
+            let digest = self.newest.0.is_multiple_of(DIGEST_EVERY);
+            let batch = Batch {
+                data,
+                events,
+                digest: digest.then(|| self.engine.ledger().digest()),
+                blocks: out.blocks,
+                outputs: std::mem::take(&mut self.outputs),
+                drop_blocks: out.drop_blocks,
+                drop_outputs: out.drop_outputs,
+            };
+            let seq = self.writer.submit(batch, now.wall);
+            debug_assert_eq!(seq, self.newest, "the loop and the store count alike");
+            self.snapshot_when_due();
+        }
+        self.hold(effects);
+    }
+
+    /// Lets things leave when all that was decided before them is durable.
+    fn hold(&mut self, outgoing: Vec<Outgoing>) {
+        if outgoing.is_empty() {
+            return;
+        }
+        match self.held.back_mut() {
+            Some((seq, waiting)) if *seq == self.newest => waiting.extend(outgoing),
+            _ => self.held.push_back((self.newest, outgoing)),
+        }
+    }
+
+    /// Sends everything that rests on batches up to `durable`.
+    fn release(&mut self, durable: Seq) {
+        while self.held.front().is_some_and(|(seq, _)| *seq <= durable) {
+            let (_, ready) = self.held.pop_front().expect("the front was just looked at");
+            for outgoing in ready {
+                self.send(outgoing);
+            }
+        }
+    }
+
+    fn snapshot_when_due(&mut self) {
+        if self.tail.events < SNAPSHOT_EVENTS && self.tail.bytes < SNAPSHOT_BYTES {
+            return;
+        }
+        self.tail = Tail::default();
+        let parts = Box::new(self.engine.ledger().snapshot());
+        if self.writer.install_snapshot(self.newest, parts) == Installing::Busy {
+            tracing::warn!("a snapshot is due while the one before is still being written");
+        }
+    }
+
+    /// Follows whether the store has room: without it nothing is submitted or granted.
+    fn store_room(&mut self, full: Option<&Trouble>) {
+        let trouble = full.map(Trouble::to_string).unwrap_or_default();
+        if self.facts.trouble != trouble {
+            self.facts.trouble = trouble;
+            self.engine.set_granting(self.grants());
+            self.clients.note_change();
+        }
+        let now = self.clock.now();
+        if full.is_some() && now.mono_ms >= self.full_retry_ms {
+            self.full_retry_ms = now.mono_ms + FULL_RETRY_MS;
+            self.writer.retry();
+        }
+    }
+
+    fn grants(&self) -> Drain {
+        Drain::of(!self.facts.trouble.is_empty() || self.phase != Phase::Serving)
+    }
+
+    /// Does what time asks for: pictures, pulses, the end of a drain.
+    fn beat(&mut self) {
+        let now = self.clock.now();
+        if now.mono_ms >= self.pulse_ms {
+            self.pulse_ms = now.mono_ms + PULSE_MS;
+            self.clients.pulse();
+        }
+        if now.mono_ms >= self.second_ms {
+            self.second_ms = now.mono_ms + SECOND_MS;
+            // Rates fall and charts move although no task ends.
+            if self.clients.watched() && self.engine.is_moving(now) {
+                self.clients.note_change();
+            }
+        }
+        self.draw(now);
+        self.report_progress(now);
+        let leased = self.engine.counts();
+        if self.phase == Phase::Draining && leased.sent + leased.running == 0 {
+            self.phase = Phase::Stopping;
+        }
+    }
+
+    fn wake_ms(&self) -> u64 {
+        let now = self.clock.now();
+        let mut wake = self.engine.wake_at(now).min(self.pulse_ms);
+        if self.clients.watched() {
+            wake = wake.min(self.second_ms);
+        }
+        if !self.facts.trouble.is_empty() {
+            wake = wake.min(self.full_retry_ms);
+        }
+        wake.min(self.clients.draw_at()).min(self.clients.progress_at())
+    }
+
+    /// Takes one input.
+    fn take(&mut self, input: Incoming) {
+        let now = self.clock.now();
+        match input {
+            Incoming::WorkerCame { connection, arrival, hello } => {
+                let name = arrival.peer.actor.name.clone();
+                let session = hello.session;
+                let version = arrival.hello.version.clone();
+                self.workers.came(connection, session, arrival);
+                self.engine.handle(now, Input::WorkerJoined { name, version, hello });
+            }
+            Incoming::WorkerSaid { connection, message } => {
+                let Some(session) = self.workers.session_of(connection) else { return };
+                self.clients.note_change();
+                let said = match message {
+                    WorkerMessage::Hold { tasks } => Said::Hold(tasks),
+                    WorkerMessage::Heartbeat { load } => {
+                        self.hold(vec![Outgoing::Pulse(session)]);
+                        Said::Heartbeat(load)
+                    }
+                    WorkerMessage::Started { leases } => Said::Started(leases),
+                    WorkerMessage::Report(report) => Said::Report(report),
+                    WorkerMessage::Release { leases } => Said::Release(leases),
+                    WorkerMessage::Draining { on } => Said::Draining(Drain::of(on)),
+                };
+                self.engine.handle(now, Input::WorkerSaid { session, said });
+            }
+            Incoming::WorkerLeft { connection } => {
+                if let Some(session) = self.workers.left(connection) {
+                    self.clients.note_change();
+                    self.engine.handle(now, Input::WorkerLeft { session });
+                }
+            }
+            Incoming::WorkerOutput { connection, header, bytes } => {
+                self.output_came(connection, header, bytes);
+            }
+            Incoming::ClientCame { client, arrival } => self.client_came(client, arrival),
+            Incoming::ClientSaid { client, message } => self.client_said(client, message),
+            Incoming::ClientLeft { client } => self.clients.left(client),
+            Incoming::Stop => self.phase = Phase::Stopping,
+        }
+    }
+
+    fn client_said(&mut self, client: ClientId, message: ClientMessage) {
+        match message {
+            ClientMessage::Watch(watch) => self.clients.watch(client, Some(watch)),
+            ClientMessage::Unwatch => self.clients.watch(client, None),
+            ClientMessage::Seen { number } => self.clients.seen(client, number),
+            ClientMessage::Request { tag, request } => {
+                let Some(actor) = self.clients.actor(client) else { return };
+                match ganger_net::pki::policy::check(&actor, &request) {
+                    Ok(()) => self.request(client, tag, actor, request),
+                    Err(refusal) => self.reply(client, tag, Err(refusal)),
+                }
+            }
+        }
+    }
+
+    fn request(
+        &mut self,
+        client: ClientId,
+        tag: u64,
+        actor: ganger_proto::Actor,
+        request: Request,
+    ) {
+        match request {
+            Request::Submit(_) if self.phase != Phase::Serving => {
+                self.reply(client, tag, Err(Refusal::Stopping));
+            }
+            Request::Submit(_) if !self.facts.trouble.is_empty() => {
+                self.reply(client, tag, Err(Refusal::StorageFull));
+            }
+            Request::Submit(_)
+            | Request::Cancel { .. }
+            | Request::Retry { .. }
+            | Request::Delete { .. }
+            | Request::SetPriority { .. }
+            | Request::Pause { .. }
+            | Request::Resume { .. }
+            | Request::Drain { .. }
+            | Request::Undrain { .. } => {
+                let now = self.clock.now();
+                self.engine.handle(now, Input::Asked { client, tag, actor, request });
+            }
+            Request::Stop { now } => {
+                self.phase = if now { Phase::Stopping } else { Phase::Draining };
+                self.engine.set_granting(self.grants());
+                self.stop_local_worker();
+                self.reply(client, tag, Ok(Reply::Ok));
+            }
+            Request::Invite(_) | Request::Revoke { .. } | Request::StartLocalWorker { .. } => {
+                let result = self.trust(&actor, request);
+                self.reply(client, tag, result);
+            }
+            other => self.question(client, tag, &actor, other),
+        }
+    }
+
+    fn reply(&mut self, client: ClientId, tag: u64, result: Result<Reply, Refusal>) {
+        self.hold(vec![Outgoing::Effect(Effect::Reply { client, tag, result })]);
+    }
+
+    /// Keeps an attempt's output, to be stored with the next events.
+    fn output_came(&mut self, connection: ConnectionId, header: OutputHeader, bytes: Vec<u8>) {
+        let Some(session) = self.workers.session_of(connection) else { return };
+        let lease = header.lease;
+        if let Some((task, attempt)) = self.engine.attempt_of(session, lease) {
+            let split = header.stdout.head as usize + header.stdout.tail as usize;
+            let (out, err) = bytes.split_at(split.min(bytes.len()));
+            for (stream, kept, bytes) in
+                [(Stream::Stdout, header.stdout, out), (Stream::Stderr, header.stderr, err)]
+            {
+                let (head, skipped) = (kept.head, kept.skipped);
+                let bytes = bytes.to_vec();
+                let output = Output { task, attempt, stream, head, skipped, bytes };
+                self.outputs.push(output);
+            }
+        }
+        self.engine.handle(self.clock.now(), Input::OutputCame { session, lease });
+    }
+
+    /// Ends: what was decided is flushed, peers are told, and the store is closed.
+    async fn finish(mut self) {
+        let mut durable = self.writer.durable();
+        let newest = self.newest;
+        let done = |state: &Durable| state.seq >= newest || state.trouble.is_some();
+        let seq = durable.wait_for(done).await.map(|state| state.seq).unwrap_or_default();
+        self.release(seq);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.server.close().await;
+        let writer = self.writer;
+        match tokio::task::spawn_blocking(move || writer.shutdown()).await {
+            Ok(Ok(())) => tracing::info!("the store is closed"),
+            Ok(Err(trouble)) => tracing::error!(%trouble, "the store was not closed well"),
+            Err(error) => tracing::error!(%error, "the store thread ended badly"),
+        }
+        start::forget(&self.facts.home);
+    }
+
+    /// Ends an identity's connections at once.
+    fn kick(&self, role: ganger_proto::Role, name: &ganger_proto::Name) {
+        self.server.kick(role, name, CloseCode::Revoked, "this identity was revoked");
+    }
+}

@@ -1,0 +1,108 @@
+//! What leaves the master, once what it rests on is durable. Encodes and hands to the outboxes; a
+//! peer that reads too slowly is disconnected, never waited for.
+
+use ganger_net::CloseCode;
+use ganger_net::frame::encode;
+use ganger_net::session::Session;
+use ganger_proto::SessionId;
+use ganger_proto::message::{ToClient, ToWorker, Welcome};
+use serde::Serialize;
+
+use super::Master;
+use super::bodies::Job;
+use crate::engine::input::{ClientId, Drain, Effect};
+
+/// Something that leaves when its time has come.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    /// An effect of the engine.
+    Effect(Effect),
+    /// The answer to a heartbeat.
+    Pulse(SessionId),
+    /// Something that needs results or outputs from the store first.
+    Job(Box<Job>),
+    /// The welcome of a client.
+    WelcomeClient(ClientId),
+}
+
+impl Master {
+    /// Sends one thing.
+    pub(super) fn send(&mut self, outgoing: Outgoing) {
+        match outgoing {
+            Outgoing::Effect(effect) => self.act(effect),
+            Outgoing::Pulse(session) => self.tell(session, &ToWorker::Pulse),
+            Outgoing::Job(job) => self.bodies.ask(*job),
+            Outgoing::WelcomeClient(client) => {
+                let Some(known) = self.clients.get(client) else { return };
+                let welcome = self.welcome(known.actor.clone(), Vec::new(), 0);
+                put(&known.session, &welcome);
+            }
+        }
+    }
+
+    fn act(&mut self, effect: Effect) {
+        match effect {
+            Effect::Reply { client, tag, result } => {
+                if let Some(known) = self.clients.get(client) {
+                    put(&known.session, &ToClient::Reply { tag, result });
+                }
+            }
+            Effect::Welcome { session, stale, acknowledged } => {
+                let Some(known) = self.workers.get(session) else { return };
+                let welcome = self.welcome(known.actor.clone(), stale, acknowledged);
+                put(&known.session, &welcome);
+            }
+            Effect::Grant { session, grant } => self.tell(session, &ToWorker::Grant(grant)),
+            Effect::Ack { session, report } => self.tell(session, &ToWorker::Ack { report }),
+            Effect::Stale { session, leases } => self.tell(session, &ToWorker::Stale { leases }),
+            Effect::Cancel { session, leases } => self.tell(session, &ToWorker::Cancel { leases }),
+            Effect::Drain { session, drain } => {
+                self.tell(session, &ToWorker::Drain { on: drain == Drain::On });
+            }
+            Effect::OutputStored { session, lease } => {
+                self.tell(session, &ToWorker::OutputStored { lease });
+            }
+            Effect::BatchEnded { batch } => self.batch_ended(batch),
+        }
+    }
+
+    fn tell(&self, session: SessionId, message: &ToWorker) {
+        if let Some(known) = self.workers.get(session) {
+            put(&known.session, message);
+        }
+    }
+
+    fn welcome(
+        &self,
+        you: ganger_proto::Actor,
+        stale: Vec<ganger_proto::message::LeaseRun>,
+        acknowledged: u64,
+    ) -> Welcome {
+        Welcome {
+            minor: ganger_proto::message::MINOR.max,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            cluster: self.authority.cluster().clone(),
+            epoch: self.engine.ledger().epoch,
+            started: self.facts.started,
+            now: self.clock.wall(),
+            you,
+            term_ms: self.engine.term_ms(),
+            stale,
+            acknowledged,
+        }
+    }
+}
+
+/// Puts a message in a peer's outbox. A peer whose outbox is full is closed: it has not read for
+/// thousands of messages.
+pub(super) fn put<T: Serialize>(to: &Session, message: &T) {
+    match encode(message) {
+        Ok(frame) => {
+            if to.outbox.try_send(frame) == Err(ganger_net::frame::SendError::Full) {
+                tracing::warn!(remote = %to.remote(), "a peer reads too slowly and is closed");
+                to.close(CloseCode::TooSlow, "this peer reads too slowly");
+            }
+        }
+        Err(error) => tracing::error!(%error, "a message does not fit a frame"),
+    }
+}

@@ -1,0 +1,196 @@
+//! Who is connected: workers by session, clients by number, what clients wait for and watch. Holds
+//! connections; decides nothing about tasks.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ganger_net::CloseCode;
+use ganger_net::session::Session;
+use ganger_proto::message::ToClient;
+use ganger_proto::{Actor, BatchId, SessionId, WallMs, Watch};
+
+use super::inbox::{ConnectionId, Peering};
+use super::outgoing::put;
+use crate::engine::input::ClientId;
+
+/// A connected worker.
+#[derive(Debug)]
+pub(super) struct WorkerLink {
+    pub(super) connection: ConnectionId,
+    pub(super) actor: Actor,
+    pub(super) session: Session,
+    pub(super) certificate_ends: WallMs,
+}
+
+/// Connected workers.
+#[derive(Debug, Default)]
+pub(super) struct Workers {
+    links: BTreeMap<SessionId, WorkerLink>,
+    sessions: HashMap<ConnectionId, SessionId>,
+}
+
+impl Workers {
+    /// Adds a connection; an older one of the same session is closed.
+    pub(super) fn came(&mut self, connection: ConnectionId, id: SessionId, new: Box<Peering>) {
+        let link = WorkerLink {
+            connection,
+            actor: new.peer.actor,
+            session: new.session,
+            certificate_ends: new.peer.certificate_ends,
+        };
+        if let Some(older) = self.links.insert(id, link) {
+            self.sessions.remove(&older.connection);
+            older.session.close(CloseCode::Superseded, "this worker has connected again");
+        }
+        self.sessions.insert(connection, id);
+    }
+
+    /// Removes a connection; returns its session unless a newer connection has it.
+    pub(super) fn left(&mut self, connection: ConnectionId) -> Option<SessionId> {
+        let id = self.sessions.remove(&connection)?;
+        self.links.remove(&id);
+        Some(id)
+    }
+
+    /// Returns a connection's session, unless a newer connection has it.
+    pub(super) fn session_of(&self, connection: ConnectionId) -> Option<SessionId> {
+        self.sessions.get(&connection).copied()
+    }
+
+    /// Returns a session's connection.
+    pub(super) fn get(&self, id: SessionId) -> Option<&WorkerLink> {
+        self.links.get(&id)
+    }
+}
+
+/// A connected client.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) actor: Actor,
+    pub(super) session: Session,
+    pub(super) watch: Option<Watch>,
+    /// Pictures sent, and pictures that the client has taken in.
+    pub(super) sent: u64,
+    pub(super) seen: u64,
+    /// Whether something changed since the last picture.
+    pub(super) stale: bool,
+    /// When the next picture may go, on the monotonic clock.
+    pub(super) draw_ms: u64,
+}
+
+/// A client that waits for batches.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) client: ClientId,
+    pub(super) tag: u64,
+    pub(super) batches: Vec<BatchId>,
+}
+
+/// Connected clients.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    all: BTreeMap<ClientId, Client>,
+    pub(super) waiters: Vec<Waiter>,
+    pub(super) progress_ms: u64,
+}
+
+impl Clients {
+    /// Adds a client.
+    pub(super) fn came(&mut self, id: ClientId, new: Box<Peering>) {
+        let client = Client {
+            actor: new.peer.actor,
+            session: new.session,
+            watch: None,
+            sent: 0,
+            seen: 0,
+            stale: false,
+            draw_ms: 0,
+        };
+        self.all.insert(id, client);
+    }
+
+    /// Removes a client and what it waited for.
+    pub(super) fn left(&mut self, id: ClientId) {
+        self.all.remove(&id);
+        self.waiters.retain(|waiter| waiter.client != id);
+    }
+
+    /// Returns a client.
+    pub(super) fn get(&self, id: ClientId) -> Option<&Client> {
+        self.all.get(&id)
+    }
+
+    /// Returns who a client is.
+    pub(super) fn actor(&self, id: ClientId) -> Option<Actor> {
+        self.all.get(&id).map(|client| client.actor.clone())
+    }
+
+    /// Sets what a client watches; its first picture goes at once.
+    pub(super) fn watch(&mut self, id: ClientId, watch: Option<Watch>) {
+        if let Some(client) = self.all.get_mut(&id) {
+            client.watch = watch;
+            client.stale = true;
+            client.draw_ms = 0;
+            client.seen = client.sent;
+        }
+    }
+
+    /// Notes that a client has taken in a picture.
+    pub(super) fn seen(&mut self, id: ClientId, number: u64) {
+        if let Some(client) = self.all.get_mut(&id) {
+            client.seen = client.seen.max(number.min(client.sent));
+        }
+    }
+
+    /// Notes that pictures may look different.
+    pub(super) fn note_change(&mut self) {
+        for client in self.all.values_mut() {
+            client.stale = true;
+        }
+    }
+
+    /// Tells every client that the master is alive.
+    pub(super) fn pulse(&self) {
+        for client in self.all.values() {
+            put(&client.session, &ToClient::Pulse);
+        }
+    }
+
+    /// Returns the clients that are due a picture, with their watch.
+    pub(super) fn due(&mut self, mono_ms: u64) -> Vec<(ClientId, Watch)> {
+        let due = self.all.iter().filter(|(_, client)| client.wants() && client.draw_ms <= mono_ms);
+        due.filter_map(|(id, client)| client.watch.clone().map(|watch| (*id, watch))).collect()
+    }
+
+    /// Counts a picture that goes to a client; returns its number.
+    pub(super) fn drawn(&mut self, id: ClientId, next_ms: u64) -> u64 {
+        let Some(client) = self.all.get_mut(&id) else { return 0 };
+        client.sent += 1;
+        client.stale = false;
+        client.draw_ms = next_ms;
+        client.sent
+    }
+
+    /// Returns when the next picture is due.
+    pub(super) fn draw_at(&self) -> u64 {
+        let wanting = self.all.values().filter(|client| client.wants());
+        wanting.map(|client| client.draw_ms).min().unwrap_or(u64::MAX)
+    }
+
+    /// Returns when progress is due.
+    pub(super) fn progress_at(&self) -> u64 {
+        if self.waiters.is_empty() { u64::MAX } else { self.progress_ms }
+    }
+
+    /// Tells whether somebody watches.
+    pub(super) fn watched(&self) -> bool {
+        self.all.values().any(|client| client.watch.is_some())
+    }
+}
+
+impl Client {
+    /// A picture goes when something changed and the one before was taken in: a slow link gets fewer
+    /// pictures, never a backlog.
+    const fn wants(&self) -> bool {
+        self.watch.is_some() && self.stale && self.seen >= self.sent
+    }
+}

@@ -1,0 +1,199 @@
+//! Questions and their answers, and what concerns trust: invites, revocations. Reads the engine;
+//! changes no task.
+
+use ganger_net::pki::authority::AuthorityError;
+use ganger_proto::command::{ResultPage, Status};
+use ganger_proto::limits::PAGE_ROWS_MAX;
+use ganger_proto::picture::{MasterLine, WorkerRow};
+use ganger_proto::{Actor, BatchId, Refusal, Reply, Request, Role, SessionId, TaskId};
+
+use super::Master;
+use super::bodies::{Job, ResultSeed, Work};
+use super::inbox::Peering;
+use super::outgoing::Outgoing;
+use crate::engine::input::ClientId;
+use crate::engine::picture::blank_master;
+
+/// Batches shown on the status page.
+const STATUS_BATCHES: usize = 10;
+
+impl Master {
+    pub(super) fn client_came(&mut self, client: ClientId, arrival: Box<Peering>) {
+        self.clients.came(client, arrival);
+        self.hold(vec![Outgoing::WelcomeClient(client)]);
+    }
+
+    /// Answers a request that changes no task.
+    pub(super) fn question(&mut self, client: ClientId, tag: u64, actor: &Actor, request: Request) {
+        let now = self.clock.now();
+        let result = match request {
+            Request::Status => Ok(Reply::Status(Box::new(self.status(actor)))),
+            Request::Queues => Ok(Reply::Queues(self.engine.queue_rows())),
+            Request::Workers => Ok(Reply::Workers(self.worker_rows())),
+            Request::Batches { before, rows } => {
+                Ok(Reply::Batches(self.engine.batch_rows(actor, before, page(rows))))
+            }
+            Request::List { filter, after, rows } => {
+                let (mut rows, total) = self.engine.list(now, &filter, after, page(rows));
+                rows.retain(|row| self.engine.may_see(actor, row.batch));
+                Ok(Reply::Tasks { rows, total })
+            }
+            Request::Log { rows } => Ok(Reply::Log(self.log.recent(rows.min(1_000) as usize))),
+            Request::Wait { batches } => return self.wait(client, tag, batches),
+            other => return self.lookup(client, tag, actor, other),
+        };
+        self.reply(client, tag, result);
+    }
+
+    /// Answers a request for which the store must be read; the reading thread replies.
+    fn lookup(&mut self, client: ClientId, tag: u64, actor: &Actor, request: Request) {
+        let work = match request {
+            Request::Show { task } => self.detail(actor, task),
+            Request::Results { batch, after, rows } => self.results(actor, batch, after, rows),
+            Request::Output { task, attempt, stream, offset } => {
+                let block = self.engine.block_of(task);
+                let work = Work::Output { task, attempt, stream, offset, block };
+                self.visible(actor, task).map(|()| work)
+            }
+            Request::Events { after, rows } => Ok(Work::Events { after, rows: page(rows) }),
+            other => Err(Refusal::Invalid(format!("this master does not know {other:?}"))),
+        };
+        match work {
+            Ok(work) => self.job(client, tag, work),
+            Err(refusal) => self.reply(client, tag, Err(refusal)),
+        }
+    }
+
+    fn job(&mut self, client: ClientId, tag: u64, work: Work) {
+        let Some(known) = self.clients.get(client) else { return };
+        let job = Job { to: known.session.clone(), tag, work };
+        self.hold(vec![Outgoing::Job(Box::new(job))]);
+    }
+
+    fn visible(&self, actor: &Actor, task: TaskId) -> Result<(), Refusal> {
+        let batch = self.engine.ledger().batches.of_task(task).map(|(batch, _)| batch);
+        match batch {
+            Some(batch) if self.engine.may_see(actor, batch) => Ok(()),
+            Some(_) | None => Err(Refusal::NoTask(task)),
+        }
+    }
+
+    fn detail(&self, actor: &Actor, task: TaskId) -> Result<Work, Refusal> {
+        self.visible(actor, task)?;
+        let found = self.engine.detail(self.clock.now(), actor, task);
+        let (detail, pasts) = found.ok_or(Refusal::NoTask(task))?;
+        let ledger = self.engine.ledger();
+        let named =
+            |past: crate::engine::ledger::Past| (ledger.worker_name(past.worker).to_owned(), past);
+        let pasts = pasts.into_iter().map(named).collect();
+        Ok(Work::Detail { detail: Box::new(detail), pasts })
+    }
+
+    fn results(
+        &self,
+        actor: &Actor,
+        batch: Option<BatchId>,
+        after: TaskId,
+        rows: u32,
+    ) -> Result<Work, Refusal> {
+        let newest = || self.engine.newest_batch(actor).ok_or(Refusal::NoBatches);
+        let batch = batch.map_or_else(newest, Ok)?;
+        if !self.engine.may_see(actor, batch) {
+            return Err(Refusal::NoBatch(batch));
+        }
+        let row = self.engine.batch_row(batch).ok_or(Refusal::NoBatch(batch))?;
+        let wanted = page(rows);
+        let found = self.engine.ended_of(batch, after, wanted + 1);
+        let more = found.len() > wanted;
+        let seeds = found.into_iter().take(wanted).map(|(task, index, record)| ResultSeed {
+            task,
+            index,
+            attempt: u32::from(record.attempt),
+            worker: self.engine.worker_of(&record),
+            state: self.engine.shown_state(task, &record),
+            block: record.block_id(),
+        });
+        let page = ResultPage { batch, rows: Vec::new(), next: None, open: row.counts.open() };
+        Ok(Work::Results { page, seeds: seeds.collect(), more })
+    }
+
+    fn status(&self, actor: &Actor) -> Status {
+        let line = self.engine.master_line(self.clock.now(), self.master_line());
+        Status {
+            master: line,
+            queues: self.engine.queue_rows(),
+            workers: self.worker_rows(),
+            batches: self.engine.batch_rows(actor, None, STATUS_BATCHES),
+        }
+    }
+
+    fn worker_rows(&self) -> Vec<WorkerRow> {
+        let rows = self.engine.worker_rows(self.clock.now());
+        let filled = rows.into_iter().map(|(session, mut row)| {
+            self.fill_worker(&mut row, session);
+            row
+        });
+        filled.collect()
+    }
+
+    /// Adds what the connection knows to a worker's row.
+    pub(super) fn fill_worker(&self, row: &mut WorkerRow, session: Option<SessionId>) {
+        let Some(link) = session.and_then(|id| self.workers.get(id)) else { return };
+        row.address = link.session.remote().to_string();
+        row.rtt_us = u64::try_from(link.session.rtt().as_micros()).unwrap_or(u64::MAX);
+        row.certificate_ends = Some(link.certificate_ends);
+    }
+
+    /// Returns what the master knows of itself; the engine fills in the rest.
+    pub(super) fn master_line(&self) -> MasterLine {
+        let mut line = blank_master(self.authority.cluster().clone());
+        env!("CARGO_PKG_VERSION").clone_into(&mut line.version);
+        line.address = self.shown_address();
+        line.home = self.facts.home.display().to_string();
+        line.started = self.facts.started;
+        line.cpu_permille = self.bodies.cpu_permille();
+        line.trouble.clone_from(&self.facts.trouble);
+        line.refused = self.server.refused_lately();
+        line
+    }
+
+    fn shown_address(&self) -> String {
+        match self.facts.advertise.first() {
+            Some(address) => address.clone(),
+            None => self.facts.address.to_string(),
+        }
+    }
+
+    /// Invites, revokes, starts the local worker.
+    pub(super) fn trust(&mut self, actor: &Actor, request: Request) -> Result<Reply, Refusal> {
+        match request {
+            Request::Invite(invite) => {
+                let made = self.authority.invite(&invite, actor, &self.facts.advertise);
+                let made = made.map_err(|error| refused(&error))?;
+                tracing::info!(role = %invite.role, by = %actor, "an invite was made");
+                let (id, expires) = (made.id, made.expires);
+                Ok(Reply::Invited { token: made.token.to_string(), id, expires })
+            }
+            Request::Revoke { name, role, reason } => {
+                let done = self.authority.revoke(role, &name, &reason, actor);
+                done.map_err(|error| refused(&error))?;
+                self.kick(role, &name);
+                if role == Role::Worker {
+                    self.engine.note_revoked(self.clock.now(), &name);
+                }
+                tracing::warn!(%role, %name, by = %actor, "an identity was revoked");
+                Ok(Reply::Ok)
+            }
+            Request::StartLocalWorker { slots } => self.start_local_worker(slots),
+            other => Err(Refusal::Invalid(format!("{other:?} is no matter of trust"))),
+        }
+    }
+}
+
+fn refused(error: &AuthorityError) -> Refusal {
+    Refusal::State(error.to_string())
+}
+
+fn page(rows: u32) -> usize {
+    rows.clamp(1, PAGE_ROWS_MAX) as usize
+}
