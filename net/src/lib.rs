@@ -7,6 +7,7 @@
 //! | output, unidirectional | a worker | an `OutputHeader`, then raw bytes |
 //! | joining, bidirectional, one a connection | a joiner | one request, one answer |
 
+mod caller;
 pub mod client;
 pub mod error;
 pub mod frame;

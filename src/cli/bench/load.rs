@@ -1,0 +1,181 @@
+//! The work of a benchmark: submitted in parts, waited for, read back and checked value by value.
+
+use std::collections::VecDeque;
+
+use anyhow::{Context, Result, bail, ensure};
+use ganger_net::client::Caller;
+use ganger_proto::command::{Submit, SubmitHead};
+use ganger_proto::limits::{PAGE_ROWS_MAX, SUBMIT_TASKS_MAX};
+use ganger_proto::{
+    ArgList, Args, BatchId, BatchOptions, Key, Kind, Reply, Request, Spec, TaskId, TaskState,
+    Template,
+};
+
+use super::BenchKind;
+use crate::clock::Clock;
+
+/// Parts that are under way at once.
+const PARTS_UNDER_WAY: usize = 8;
+
+/// What is submitted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) kind: BenchKind,
+    pub(super) tasks: u64,
+    pub(super) listed: bool,
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) batch: BatchId,
+    pub(super) submit_us: u64,
+    pub(super) total_us: u64,
+}
+
+impl Load {
+    /// Submits everything and waits until all has ended.
+    pub(super) async fn run(self, caller: &Caller, clock: &Clock) -> Result<Run> {
+        let began = clock.micros();
+        let batch = self.submit(caller).await?;
+        let submit_us = clock.micros() - began;
+        let reply = caller.call(Request::Wait { batches: vec![batch] }).await?;
+        let total_us = clock.micros() - began;
+        let Reply::Ended { batches } = reply else { bail!("a wait was not answered with an end") };
+        let done: u64 = batches.iter().map(|row| row.counts.done).sum();
+        ensure!(done == self.tasks, "{done} of {} tasks ended well", self.tasks);
+        Ok(Run { batch, submit_us, total_us })
+    }
+
+    async fn submit(self, caller: &Caller) -> Result<BatchId> {
+        let key = Key::new(u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..)));
+        let mut under_way = VecDeque::new();
+        let mut batch = None;
+        for (part, args) in self.parts().enumerate() {
+            let first = part == 0;
+            let head = first.then(|| SubmitHead {
+                spec: self.spec(),
+                options: BatchOptions { name: "bench".to_owned(), ..BatchOptions::default() },
+            });
+            let last = self.is_last(part as u64);
+            let submit = Submit { key, part: part as u32, last, head, args };
+            let caller = caller.clone();
+            let call = async move { caller.call(Request::Submit(submit)).await };
+            under_way.push_back(tokio::spawn(call));
+            // The first part makes the batch that the others join.
+            let keep = if first { 0 } else { PARTS_UNDER_WAY };
+            while under_way.len() > keep {
+                batch = Some(answer(under_way.pop_front()).await?);
+            }
+        }
+        while !under_way.is_empty() {
+            batch = Some(answer(under_way.pop_front()).await?);
+        }
+        batch.context("there was nothing to submit")
+    }
+
+    fn parts(self) -> impl Iterator<Item = Args> {
+        let a_part = SUBMIT_TASKS_MAX as u64;
+        let parts = if self.listed { self.tasks.div_ceil(a_part) } else { 1 };
+        (0..parts).map(move |part| {
+            if !self.listed {
+                return Args::Range { first: 1, step: 1, count: self.tasks };
+            }
+            let first = part * a_part + 1;
+            let last = (first + a_part - 1).min(self.tasks);
+            let mut list = ArgList::with_capacity(SUBMIT_TASKS_MAX, SUBMIT_TASKS_MAX * 8);
+            for n in first..=last {
+                list.push(self.argument(n).as_bytes());
+            }
+            Args::Listed(list)
+        })
+    }
+
+    fn is_last(self, part: u64) -> bool {
+        !self.listed || (part + 1) * SUBMIT_TASKS_MAX as u64 >= self.tasks
+    }
+
+    fn argument(self, n: u64) -> String {
+        match self.kind {
+            BenchKind::Square | BenchKind::Exec | BenchKind::Shell => n.to_string(),
+            BenchKind::Sleep => "0".to_owned(),
+        }
+    }
+
+    fn spec(self) -> Spec {
+        let word = |text: &str| Template::from_text(text).expect("a plain word is a template");
+        let kind = match self.kind {
+            BenchKind::Square => Kind::Square,
+            BenchKind::Sleep => Kind::Sleep,
+            BenchKind::Exec => Kind::Exec { argv: vec![word("true")] },
+            BenchKind::Shell => Kind::Shell { line: word("true") },
+        };
+        Spec::of(kind)
+    }
+
+    /// Sends single tasks one after the other; returns how long each took, in microseconds.
+    pub(super) async fn singles(
+        self,
+        caller: &Caller,
+        clock: &Clock,
+        count: u32,
+    ) -> Result<Vec<u64>> {
+        let single = Self { tasks: 1, listed: true, ..self };
+        let mut times = Vec::with_capacity(count as usize);
+        for _ in 0..count {
+            times.push(single.run(caller, clock).await?.total_us);
+        }
+        Ok(times)
+    }
+
+    /// Reads every result of a batch and checks it; returns how many there were.
+    pub(super) async fn check(self, caller: &Caller, batch: BatchId) -> Result<u64> {
+        let mut after = TaskId::new(0);
+        let mut checked = 0;
+        loop {
+            let request = Request::Results { batch: Some(batch), after, rows: PAGE_ROWS_MAX };
+            let Reply::Results(page) = caller.call(request).await? else {
+                bail!("a request for results was not answered with results");
+            };
+            for row in &page.rows {
+                ensure!(row.index == checked, "task {} is missing", checked + 1);
+                ensure!(row.state == TaskState::Done, "task {} is not done", row.task);
+                let ended = row.ended.as_ref().context("a result is not kept any more")?;
+                if self.kind == BenchKind::Square {
+                    let n = u128::from(row.index + 1);
+                    let expected = format!("{n} * {n} = {}", n * n);
+                    ensure!(
+                        ended.stdout == expected.as_bytes(),
+                        "task {} answered {:?}, not {expected:?}",
+                        row.task,
+                        String::from_utf8_lossy(&ended.stdout)
+                    );
+                }
+                checked += 1;
+            }
+            match page.next {
+                Some(next) => after = next,
+                None => break,
+            }
+        }
+        ensure!(checked == self.tasks, "{checked} of {} results came back", self.tasks);
+        Ok(checked)
+    }
+}
+
+/// Returns how often the master has committed so far.
+pub(super) async fn commits(caller: &Caller) -> Result<u64> {
+    match caller.call(Request::Status).await? {
+        Reply::Status(status) => Ok(status.master.commits),
+        other => bail!("a request for the status was answered with {other:?}"),
+    }
+}
+
+async fn answer(
+    call: Option<tokio::task::JoinHandle<Result<Reply, ganger_net::client::CallError>>>,
+) -> Result<BatchId> {
+    match call.context("a call is under way")?.await?? {
+        Reply::Submitted { batch, .. } => Ok(batch),
+        other => bail!("a submission was answered with {other:?}"),
+    }
+}

@@ -1,0 +1,168 @@
+//! A master and workers of the benchmark's own, as processes on a temp home. Stops what it started.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use ganger_net::client::{Caller, join};
+use ganger_net::pki::identity::ClientIdentity;
+use ganger_net::pki::token::Token;
+use ganger_proto::command::Invite;
+use ganger_proto::{Reply, Request, Role};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::config::MasterFile;
+
+/// Looks for a process to be ready at most, every 10 ms.
+const LOOKS_MAX: u32 = 3_000;
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The processes.
+pub(super) struct Rig {
+    home: PathBuf,
+    memory: bool,
+    master: Child,
+    workers: Vec<Child>,
+}
+
+impl Rig {
+    /// Makes a home below `base` and starts a master on it.
+    pub(super) async fn start(base: &Path, memory: bool) -> Result<Self> {
+        let home = base.join(format!("ganger-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+        let master = spawn_master(&home, memory)?;
+        let mut rig = Self { home, memory, master, workers: Vec::new() };
+        if let Err(error) = rig.ready().await {
+            rig.stop().await;
+            return Err(error);
+        }
+        Ok(rig)
+    }
+
+    /// Returns the home.
+    pub(super) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Returns the master's process id.
+    pub(super) fn master_pid(&self) -> u32 {
+        self.master.id()
+    }
+
+    /// Iterates over the workers' process ids.
+    pub(super) fn worker_pids(&self) -> impl Iterator<Item = u32> {
+        self.workers.iter().map(Child::id)
+    }
+
+    /// Starts workers and waits until they are connected.
+    pub(super) async fn add_workers(&mut self, count: u32, slots: u32) -> Result<()> {
+        let caller = self.caller().await?;
+        let invite = Invite {
+            role: Role::Worker,
+            name: None,
+            uses: count,
+            ttl_ms: 600_000,
+            replaces: None,
+        };
+        let Reply::Invited { token, .. } = caller.call(Request::Invite(invite)).await? else {
+            bail!("the master did not answer an invite with a token");
+        };
+        let token: Token = token.parse()?;
+        let address = self.address()?;
+        for number in 0..count {
+            let dir = self.home.join(format!("bench-worker-{number}"));
+            std::fs::create_dir_all(&dir)?;
+            join(&token, None, &dir).await?;
+            let mut command = Command::new("/proc/self/exe");
+            command.arg("__local-worker").arg(&dir).arg(&address).arg(slots.to_string());
+            self.workers.push(quiet(&mut command).spawn().context("a worker does not start")?);
+        }
+        for _ in 0..LOOKS_MAX {
+            let Reply::Status(status) = caller.call(Request::Status).await? else {
+                bail!("the master did not answer with its status");
+            };
+            let up = status.workers.iter().filter(|worker| worker.slots > 0).count();
+            if up >= count as usize {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        bail!("the workers did not connect");
+    }
+
+    /// Dials the master as its administrator.
+    pub(super) async fn caller(&self) -> Result<Caller> {
+        let identity = ClientIdentity::load(&self.home.join("client").join("admin"))?;
+        Ok(Caller::connect(&identity, &[self.address()?]).await?)
+    }
+
+    /// Ends the master in peace and starts it again.
+    pub(super) async fn restart(&mut self) -> Result<()> {
+        end(&mut self.master, Signal::TERM).await;
+        self.master = spawn_master(&self.home, self.memory)?;
+        self.ready().await
+    }
+
+    /// Ends everything and removes the home.
+    pub(super) async fn stop(mut self) {
+        for worker in &mut self.workers {
+            end(worker, Signal::KILL).await;
+        }
+        end(&mut self.master, Signal::TERM).await;
+        if let Err(error) = std::fs::remove_dir_all(&self.home) {
+            tracing::warn!(%error, "the temp home could not be removed");
+        }
+    }
+
+    fn address(&self) -> Result<String> {
+        let file = MasterFile::read(&self.home).context("the master has not said where it is")?;
+        Ok(file.dial_address())
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        for _ in 0..LOOKS_MAX {
+            if let Some(status) = self.master.try_wait()? {
+                let log = self.home.join("logs");
+                bail!("the master ended with {status}; see {}", log.display());
+            }
+            let written = MasterFile::read(&self.home);
+            if written.is_some_and(|file| file.pid == self.master.id())
+                && self.caller().await.is_ok()
+            {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        bail!("the master did not begin to serve");
+    }
+}
+
+fn spawn_master(home: &Path, memory: bool) -> Result<Child> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("master").arg("--home").arg(home);
+    command.args(["--listen", "127.0.0.1:0", "--local-worker", "0"]);
+    if memory {
+        command.args(["--store", "memory"]);
+    }
+    quiet(&mut command).spawn().context("a master does not start")
+}
+
+fn quiet(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+}
+
+/// Signals a process and waits until it has ended; kills it when it does not.
+async fn end(child: &mut Child, signal: Signal) {
+    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
+    for look in 0..LOOKS_MAX {
+        if matches!(child.try_wait(), Ok(Some(_)) | Err(_)) {
+            return;
+        }
+        let signal = if look == LOOKS_MAX / 2 { Signal::KILL } else { signal };
+        if look == 0 || look == LOOKS_MAX / 2 {
+            kill_process(pid, signal).ok();
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,50 @@
+//! Joining and revoking, with the real binaries.
+
+use std::process::Command;
+
+use crate::rig::{Rig, WORKER, run, wait_for};
+
+#[test]
+fn two_workers_join_and_one_use_tokens_work_once() {
+    let rig = Rig::bare();
+    let token = rig.token();
+    let join = |token: &str, home: &std::path::Path| {
+        let mut command = Command::new(WORKER);
+        command.args(["join", token, "--allow-root"]).env("GANGER_HOME", home);
+        command
+    };
+    let first = tempfile::TempDir::new().unwrap();
+    let mut one = join(&token, first.path()).spawn().unwrap();
+    wait_for("the first worker", || (rig.workers().len() == 1).then_some(()));
+    let _two = rig.join_worker("two", "1");
+    let home = tempfile::TempDir::new().unwrap();
+    let used = run(join(&token, home.path()), b"");
+    assert_eq!(used.code, 3, "{used:?}");
+    assert!(used.err.contains("token"), "{used:?}");
+    let cut = run(join(&token[..token.len() - 9], home.path()), b"");
+    assert_eq!(cut.code, 2, "{cut:?}");
+    let line = rig.ok(&["invite", "--ttl", "1ms"]);
+    let expired = line.split_whitespace().find(|word| word.starts_with("ganger1")).unwrap();
+    let late = run(join(expired, home.path()), b"");
+    assert_eq!(late.code, 3, "{late:?}");
+    assert_eq!(rig.workers().len(), 2);
+    one.kill().unwrap();
+    one.wait().unwrap();
+}
+
+#[test]
+fn a_revoked_worker_is_gone_and_its_tasks_run_elsewhere() {
+    let rig = Rig::bare();
+    let mut bad = rig.join_worker("bad", "1");
+    rig.ok(&["submit", "--shell", "sleep 3", ":::", "a"]);
+    wait_for("the task", || (rig.count("running") == 1).then_some(()));
+    rig.ok(&["revoke", "bad", "--reason", "a test"]);
+    let code = wait_for("the worker's end", || bad.ended());
+    assert_eq!(code, 3);
+    let rows = rig.workers();
+    assert!(rows.iter().all(|row| row["state"] != "up"), "{rows:?}");
+    let _good = rig.join_worker("good", "1");
+    wait_for("the task", || (rig.count("done") == 1).then_some(()));
+    let events = rig.ok(&["events", "--json"]);
+    assert!(events.contains("Queued") || events.contains("closed"), "{events}");
+}
