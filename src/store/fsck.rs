@@ -139,18 +139,23 @@ pub fn fsck(place: &Path) -> Result<Verdict, OpenError> {
     }
     sqlite::check_filesystem(&file)?;
     match open(&file) {
-        Ok(conn) => check(&conn, &file, &acknowledged, &mut verdict),
+        Ok(Some(conn)) => check(&conn, &file, &acknowledged, &mut verdict),
+        Ok(None) => missing_at_end(&acknowledged, &mut verdict),
         Err(error @ OpenError::Damaged(_)) => verdict.broken(error.to_string(), None),
         Err(error @ (OpenError::Unusable(_) | OpenError::Held(_))) => return Err(error),
     }
     Ok(verdict)
 }
 
-fn open(file: &Path) -> Result<Connection, OpenError> {
+/// Opens one view of the store, though a master may write meanwhile; none when nothing was ever
+/// written.
+fn open(file: &Path) -> Result<Option<Connection>, OpenError> {
     let failed = |error: rusqlite::Error| sqlite::open_error(file, "opening it", &error);
     let conn = sqlite::open_read_only(file).map_err(failed)?;
+    conn.execute_batch("BEGIN").map_err(failed)?;
     match sqlite::find(&conn).map_err(failed)? {
-        Found::Ours | Found::Fresh => Ok(conn),
+        Found::Ours => Ok(Some(conn)),
+        Found::Fresh => Ok(None),
         Found::OtherVersion(version, by) => {
             let why = format!("it has format {version}, written by {by}");
             Err(sqlite::unusable(file, &why, "check it with the program that wrote it"))
@@ -171,13 +176,23 @@ fn check(conn: &Connection, file: &Path, acknowledged: &Acknowledged, verdict: &
     }
     let good = check_snapshots(conn, verdict);
     check_log(conn, file, &good, verdict);
+    missing_at_end(acknowledged, verdict);
+    if let Acknowledged::At(tip) = acknowledged
+        && let Ok(Some(hash)) = sqlite::stored_hash(conn, tip.seq)
+        && hash != tip.hash
+    {
+        verdict.broken("the log is not the one that was acknowledged", Some((1, tip.seq.0)));
+    }
+    check_bodies(conn, verdict);
+}
+
+fn missing_at_end(acknowledged: &Acknowledged, verdict: &mut Verdict) {
     if let Acknowledged::At(tip) = acknowledged
         && tip.seq.0 > verdict.last
     {
         let missing = (verdict.last + 1, tip.seq.0);
         verdict.broken("acknowledged batches are missing at the end of the log", Some(missing));
     }
-    check_bodies(conn, verdict);
 }
 
 fn check_sqlite(conn: &Connection, verdict: &mut Verdict) {

@@ -253,7 +253,7 @@ fn check_acknowledged(
 }
 
 /// Returns the hash of batch `seq` from its row, or from a snapshot made there.
-fn stored_hash(conn: &Connection, seq: Seq) -> rusqlite::Result<Option<Sum>> {
+pub(super) fn stored_hash(conn: &Connection, seq: Seq) -> rusqlite::Result<Option<Sum>> {
     let row = conn
         .prepare_cached("SELECT hash FROM log WHERE seq = ?1")?
         .query_row([seq.0.cast_signed()], |row| column_sum(row, 0))

@@ -162,12 +162,12 @@ impl Outputs<'_> {
         Ok(())
     }
 
-    /// Drops the oldest until all fit; returns their bytes.
+    /// Drops the oldest until all fit, some in each commit; returns the bytes of what is left.
     fn keep_at_most(&mut self, bytes_max: u64) -> rusqlite::Result<u64> {
         let oldest = "DELETE FROM output WHERE n = (SELECT min(n) FROM output) \
                       RETURNING length(data)";
         let mut dropped = 0_u64;
-        while self.bytes > bytes_max {
+        while self.bytes > bytes_max && dropped < DROPS_MAX {
             if self.delete(oldest, params![])? == 0 {
                 self.bytes = 0;
             }
@@ -192,6 +192,9 @@ impl Outputs<'_> {
         Ok(count)
     }
 }
+
+/// Outputs dropped in one commit; a lowered limit is reached over several.
+const DROPS_MAX: u64 = 1_024;
 
 fn length_of(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).expect("a length fits 64 bits")

@@ -159,20 +159,37 @@ pub(super) fn trim(held: &mut Held, file: &Path) -> Result<Trim, AppendError> {
         let parts = "DELETE FROM snapshot WHERE rowid IN (SELECT rowid FROM snapshot \
                      WHERE seq <> ?1 AND seq NOT IN (SELECT seq FROM snapshot_head) LIMIT ?2)";
         let mut dropped = tx.prepare_cached(parts)?.execute(params![writing, TRIM_PARTS])?;
-        if let Some(older) = heads.get(SNAPSHOTS_KEPT - 1).filter(|_| dropped == 0) {
-            let rows = "DELETE FROM log WHERE seq <= ?1 AND seq < \
-                        (SELECT min(seq) FROM log) + ?2";
-            dropped =
-                tx.prepare_cached(rows)?.execute(params![older.seq.0.cast_signed(), TRIM_ROWS])?;
+        if let Some(older) = heads.get(SNAPSHOTS_KEPT - 1).filter(|_| dropped == 0)
+            && let Some(until) = trim_until(tx, older.seq)?
+        {
+            dropped = tx.prepare_cached("DELETE FROM log WHERE seq <= ?1")?.execute([until])?;
         }
         Ok(dropped)
     })?;
     Ok(if dropped == 0 { Trim::Done } else { Trim::More })
 }
 
+/// Returns the last row that one step of the trim takes.
+fn trim_until(conn: &Connection, covered: Seq) -> rusqlite::Result<Option<i64>> {
+    let select = "SELECT seq, length(data) FROM log WHERE seq <= ?1 ORDER BY seq LIMIT ?2";
+    let mut select = conn.prepare_cached(select)?;
+    let mut rows = select.query(params![covered.0.cast_signed(), TRIM_ROWS])?;
+    let (mut until, mut bytes) = (None, 0_i64);
+    while let Some(row) = rows.next()? {
+        until = Some(row.get(0)?);
+        bytes = bytes.saturating_add(row.get(1)?);
+        if bytes >= TRIM_BYTES {
+            break;
+        }
+    }
+    Ok(until)
+}
+
 /// The newest one may turn out bad.
 const SNAPSHOTS_KEPT: usize = 2;
 /// Parts dropped in one transaction; a part is about 1 MiB.
 const TRIM_PARTS: u32 = 8;
-/// Log rows dropped in one transaction; a row is a few KiB and at most about 1 MiB.
-const TRIM_ROWS: u32 = 128;
+/// Log rows dropped in one transaction, at most.
+const TRIM_ROWS: u32 = 2_048;
+/// Bytes of log rows dropped in one transaction, about.
+const TRIM_BYTES: i64 = 4 << 20;

@@ -311,3 +311,39 @@ fn an_unacquired_log_says_so() {
     let term = Term { epoch: Epoch::new(1), last: Seq(0) };
     assert!(matches!(log.append(&term, Seq(1), WallMs(1), &[]), Err(AppendError::Fenced)));
 }
+
+/// Every format that was released opens: `golden-1.sql` is kept as it was written. A change of the
+/// tables or of a sum fails here and needs a version of its own.
+#[test]
+fn the_first_format_opens() {
+    let home = Home::new();
+    let golden = Connection::open(home.file()).unwrap();
+    golden.execute_batch(include_str!("tests/golden-1.sql")).unwrap();
+    drop(golden);
+    let verdict = fsck(&home.file()).unwrap();
+    assert!(verdict.is_sound(), "{verdict}");
+    assert_eq!((verdict.blocks, verdict.outputs, verdict.snapshots.len()), (1, 1, 2));
+    let (mut log, term) = home.open().unwrap();
+    assert_eq!((term.epoch, term.last), (Epoch::new(2), Seq(6)));
+    let newest = log.snapshot().unwrap().unwrap();
+    assert_eq!((newest.seq, newest.parts), (Seq(4), vec![b"four".to_vec()]));
+    let rows = log.read(Seq(2), usize::MAX).unwrap();
+    let data: Vec<_> = rows.iter().map(|row| row.data.as_slice()).collect();
+    assert_eq!(data, [b"event 3", b"event 4", b"event 5", b"event 6"]);
+    assert_eq!((rows[1].digest, rows[1].at), (Some([4; 16]), WallMs(1_004)));
+    let mut reader = log.reader().unwrap();
+    assert_eq!(reader.block(BlockId::new(9)).unwrap().unwrap(), b"block");
+    let kept = reader.output(TaskId::new(1), None, Stream::Stdout).unwrap();
+    assert_eq!(kept, Some(output(1, 1, b"kept")));
+    log.append(&term, Seq(7), WallMs(1), &[batch(7)]).unwrap();
+    // What is made today has the same tables.
+    let today = Home::new();
+    let (fresh, _) = today.open().unwrap();
+    let tables = |conn: &Connection| -> Vec<String> {
+        let select = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name";
+        let mut select = conn.prepare(select).unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let conn = |log: &SqliteLog| tables(&log.held.as_ref().unwrap().conn);
+    assert_eq!(conn(&log), conn(&fresh));
+}

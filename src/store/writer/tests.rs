@@ -2,9 +2,10 @@
 
 use std::sync::mpsc;
 
+use super::thread::{COMMIT_BYTES_MAX, Times};
 use super::*;
 use crate::store::{
-    BodyReader, Fault, Holder, Logged, MemoryLog, OpenError, Snapshot, SqliteLog, Survival,
+    BodyReader, Fault, Holder, Logged, MemoryLog, OpenError, Snapshot, SqliteLog, Survival, Trim,
 };
 
 fn me() -> Holder {

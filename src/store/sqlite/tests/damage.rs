@@ -177,6 +177,23 @@ fn a_gap_a_forged_row_and_another_history_are_refused() {
 }
 
 #[test]
+fn another_history_of_the_same_length_is_refused() {
+    let (home, log) = grown();
+    drop(log);
+    let other = Home::new();
+    let (mut log, term) = other.open().unwrap();
+    let group: Vec<Batch> = (1..=150).map(batch).collect();
+    log.append(&term, Seq(1), WallMs(77), &group).unwrap();
+    drop(log);
+    assert!(fsck(&other.file()).unwrap().is_sound());
+    let record = |home: &Home| home.file().with_extension("seq");
+    std::fs::copy(record(&home), record(&other)).unwrap();
+    assert!(!fsck(&other.file()).unwrap().is_sound());
+    let told = check(&other, 150).unwrap_err();
+    assert!(told.contains("are not the ones that were acknowledged"), "{told}");
+}
+
+#[test]
 fn fsck_names_the_range_and_what_can_be_saved() {
     let (home, log) = grown();
     drop(log);
@@ -292,6 +309,54 @@ fn a_read_only_folder_gets_a_sentence() {
     let told = home.open().unwrap_err().to_string();
     std::fs::set_permissions(home.folder.path(), mode(0o700)).unwrap();
     assert!(told.contains("give this user the right to write"), "{told}");
+}
+
+const FULL_FOLDER: &str = "GANGER_TEST_STORE_FULL";
+
+/// Runs only as the child of the test below, on a disk of 4 MiB.
+#[test]
+#[ignore = "needs the small disk that the next test makes"]
+fn child_that_fills_its_disk() {
+    let Some(folder) = std::env::var_os(FULL_FOLDER) else { return };
+    let file = Path::new(&folder).join("store.db");
+    let ballast = file.with_extension("ballast");
+    std::fs::write(&ballast, vec![0; 2 << 20]).unwrap();
+    let (mut log, term) = open(&file).unwrap();
+    let mut n = 0;
+    let told = loop {
+        let group: Vec<Batch> = (n + 1..=n + 10).map(batch).collect();
+        match log.append(&term, Seq(n + 1), WallMs(1), &group) {
+            Ok(()) => n += 10,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(told, AppendError::Full(_)) && n > 0, "{told} after {n}");
+    assert_eq!(read_all(&mut log, 0).unwrap(), n, "nothing of the refused group is there");
+    std::fs::remove_file(ballast).unwrap();
+    append(&mut log, &term, n + 1..=n + 20);
+    drop(log);
+    assert_eq!(read_all(&mut open(&file).unwrap().0, 0).unwrap(), n + 20);
+    println!("filled, went on and opened again");
+}
+
+#[test]
+fn a_really_full_disk_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = "mount -t tmpfs -o size=4m,mode=700 tmpfs \"$0\" && echo mounted && exec \"$@\"";
+    let ran = Command::new("unshare")
+        .args(["-rm", "sh", "-c", mount])
+        .arg(folder.path())
+        .arg(std::env::current_exe().unwrap())
+        .args(["child_that_fills_its_disk", "--ignored", "--nocapture"])
+        .env(FULL_FOLDER, folder.path())
+        .output();
+    let Ok(ran) = ran else { return println!("skipped: there is no `unshare` here") };
+    let told = String::from_utf8_lossy(&ran.stdout);
+    if !told.contains("mounted") {
+        return println!("skipped: this user may not mount a small disk");
+    }
+    let errors = String::from_utf8_lossy(&ran.stderr);
+    assert!(told.contains("filled, went on and opened again"), "{told}\n{errors}");
 }
 
 const CHILD_FILE: &str = "GANGER_TEST_STORE_CHILD";
