@@ -38,7 +38,8 @@ impl WorkerCore {
         self.release(refused);
     }
 
-    /// Starts tasks while there are slots, unless the worker drains. Children wait while too much output is unstored.
+    /// Starts tasks while there are slots, unless the worker drains. Children wait while too much
+    /// output is unstored.
     pub(super) fn start_what_can(&mut self, now_us: u64) {
         if self.is_draining() {
             return;
