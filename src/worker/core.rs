@@ -174,6 +174,9 @@ impl WorkerCore {
 
     /// Presents the worker: at the first connection and after every lost one.
     pub(super) fn hello(&mut self, policy: String) -> WorkerHello {
+        // A master that still wants this worker drained says so again; it may have been another
+        // one, or have changed its mind meanwhile.
+        self.drain.master = false;
         let hold = self.hold();
         self.prefetch.told(hold);
         let mut holding: Vec<Held> = Vec::new();
@@ -195,7 +198,7 @@ impl WorkerCore {
             holding,
             reported: self.reports.newest(),
             policy,
-            draining: self.is_draining(),
+            draining: self.drain.own,
         }
     }
 
@@ -333,19 +336,6 @@ impl WorkerCore {
             self.beat(now_us, beat_us);
         }
         std::mem::take(&mut self.effects)
-    }
-
-    fn release_waiting(&mut self) {
-        if self.is_draining() && self.link != Link::Down {
-            let leases = self.waiting.clear();
-            self.release(leases);
-        }
-    }
-
-    fn release(&mut self, leases: Vec<LeaseRun>) {
-        if !leases.is_empty() {
-            self.effects.push(Effect::Send(WorkerMessage::Release { leases }));
-        }
     }
 
     fn say_started_at(&mut self, due_us: u64) {

@@ -115,6 +115,8 @@ impl Driver {
     /// Runs until the worker is told to end, or is refused for good. Whatever runs then is killed.
     pub(super) async fn run(mut self) -> Result<(), WorkerError> {
         let result = self.serve().await;
+        // A slot that waits to hand over an end must not wait for ever.
+        self.ended.close();
         for Slot { orders, task } in self.slots.drain(..).flatten() {
             drop(orders);
             let _ended = task.await;

@@ -50,7 +50,7 @@ const PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
 pub(super) fn directory<'a>(place: &Place, order: &'a Order) -> Result<&'a Path, NotStarted> {
     let path = Path::new(OsStr::from_bytes(&order.cwd));
     match order.cwd_kind {
-        CwdKind::There if fs::metadata(path).is_ok_and(|found| found.is_dir()) => Ok(path),
+        CwdKind::There if path.is_absolute() && path.is_dir() => Ok(path),
         CwdKind::There => Err(NotStarted::unfit(format!(
             "no directory {} on {}; share it or use `--cwd scratch`",
             shown(path.as_os_str()),
@@ -124,15 +124,16 @@ impl NotStarted {
     /// The system would not start it.
     pub(super) fn by_system(program: &Path, error: &io::Error) -> Self {
         let program = shown(program.as_os_str());
-        match error.kind() {
-            io::ErrorKind::InvalidInput => Self::failed(
-                NOT_EXECUTABLE,
-                format!("{program} cannot be given a NUL byte in a word or a variable"),
-            ),
-            io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => Self::unfit(format!(
+        let no_room = [io::ErrorKind::WouldBlock, io::ErrorKind::OutOfMemory];
+        if error.kind() == io::ErrorKind::InvalidInput {
+            let message = format!("{program} cannot be given a NUL byte in a word or a variable");
+            Self::failed(NOT_EXECUTABLE, message)
+        } else if no_room.contains(&error.kind()) {
+            Self::unfit(format!(
                 "cannot start {program}: {error}; the worker's machine has no room for a process"
-            )),
-            _ => Self::failed(NOT_EXECUTABLE, format!("cannot start {program}: {error}")),
+            ))
+        } else {
+            Self::failed(NOT_EXECUTABLE, format!("cannot start {program}: {error}"))
         }
     }
 

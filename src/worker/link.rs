@@ -152,20 +152,17 @@ impl Link {
             return Ok(Present::No);
         }
         let mut wait = self.backoff.next_wait();
-        match error {
-            FrameError::Closed(closed) => {
-                if closed.code.is_some_and(CloseCode::is_final) {
-                    return Err(WorkerError::Ended(closed.sentence));
-                }
-                if closed.code == Some(CloseCode::Superseded) {
-                    wait = SUPERSEDED_WAIT;
-                }
-                tracing::warn!(why = %closed, ?wait, "the connection to the master is gone");
+        if let FrameError::Closed(closed) = error {
+            if closed.code.is_some_and(CloseCode::is_final) {
+                return Err(WorkerError::Ended(closed.sentence));
             }
-            error => {
-                tracing::warn!(%error, ?wait, "the master does not speak as it should");
-                self.close(CloseCode::Protocol, "the master sent a frame that cannot be read");
+            if closed.code == Some(CloseCode::Superseded) {
+                wait = SUPERSEDED_WAIT;
             }
+            tracing::warn!(why = %closed, ?wait, "the connection to the master is gone");
+        } else {
+            tracing::warn!(%error, ?wait, "the master does not speak as it should");
+            self.close(CloseCode::Protocol, "the master sent a frame that cannot be read");
         }
         self.wait(wait);
         Ok(Present::Yes)

@@ -1,12 +1,12 @@
 //! The worker: dials a master, runs the tasks it is granted, reports how they ended. This file is
-//! the driver; it owns the [`core`], which decides, and does what that says.
+//! the front door; `driver.rs` owns the core, which decides, and does what that says.
 //!
 //! | file | lives there |
 //! | --- | --- |
 //! | `core.rs`, `waiting.rs`, `reports.rs`, `prefetch.rs`, `inline.rs` | PURE: decisions |
-//! | `driver.rs`, `link.rs`, `slot.rs` | the loop, the connection, one slot's side of its launcher |
+//! | `driver.rs`, `link.rs`, `slot.rs` | the loop, the connection, a slot and its launcher |
 //! | `launcher.rs`, `find.rs`, `output.rs` | the launcher process |
-//! | `prepare.rs`, `policy.rs`, `home.rs`, `process.rs` | orders, what is allowed, the folder, `/proc` |
+//! | `prepare.rs`, `policy.rs`, `home.rs`, `process.rs` | orders, policy, the folder, `/proc` |
 
 mod core;
 mod driver;

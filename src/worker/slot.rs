@@ -261,3 +261,6 @@ fn end_of(lease: LeaseId, finished: Finished) -> AttemptEnded {
     });
     AttemptEnded { ended, output }
 }
+
+#[cfg(test)]
+mod tests;

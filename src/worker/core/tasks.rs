@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ganger_proto::limits::HOLD_TASKS_MAX;
-use ganger_proto::message::{Grant, LeaseRun, OutputHeader, Report};
+use ganger_proto::message::{Grant, LeaseRun, OutputHeader, Report, WorkerMessage};
 use ganger_proto::{Cwd, Ended, Kind, LeaseId, Outcome, Spec};
 
 use super::{Attempt, Effect, Fate, Link, Output, Running, Start, Told, Work, WorkerCore};
@@ -14,7 +14,7 @@ use crate::worker::waiting::last_of;
 /// How long starts are gathered before the master hears of them; shorter tasks are not mentioned.
 const STARTED_US: u64 = 20_000;
 /// Unstored output above which no further child is started.
-const OUTPUT_BYTES_MAX: usize = 64 << 20;
+pub(super) const OUTPUT_BYTES_MAX: usize = 64 << 20;
 /// Squares answered in one piece, and pieces in one turn of the driver.
 const SQUARES_MAX: u64 = 512;
 const PIECES_MAX: usize = 8;
@@ -38,7 +38,8 @@ impl WorkerCore {
         self.release(refused);
     }
 
-    /// Starts tasks while there are slots, unless the worker drains. Children wait while too much output is unstored.
+    /// Starts tasks while there are slots, unless the worker drains. Children wait while too much
+    /// output is unstored.
     pub(super) fn start_what_can(&mut self, now_us: u64) {
         if self.is_draining() {
             return;
@@ -211,5 +212,18 @@ impl WorkerCore {
     pub(super) fn kept_running(&self) -> Vec<LeaseId> {
         let kept = self.running.iter().filter(|(_, running)| running.fate == Fate::Report);
         kept.map(|(lease, _)| *lease).collect()
+    }
+
+    pub(super) fn release_waiting(&mut self) {
+        if self.is_draining() && self.link != Link::Down {
+            let leases = self.waiting.clear();
+            self.release(leases);
+        }
+    }
+
+    fn release(&mut self, leases: Vec<LeaseRun>) {
+        if !leases.is_empty() {
+            self.effects.push(Effect::Send(WorkerMessage::Release { leases }));
+        }
     }
 }

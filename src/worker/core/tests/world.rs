@@ -1,0 +1,177 @@
+//! The driver's part in the core's tests: time, squares answered, effects as words.
+
+use ganger_proto::message::{DoneRun, Grant, Kept, Report};
+use ganger_proto::{
+    Actor, ArgList, Args, BatchId, Cwd, Epoch, Kind, Name, Role, TaskId, Template, WallMs,
+};
+
+use crate::worker::core::*;
+use crate::worker::inline;
+
+pub(super) fn lease(counter: u64) -> LeaseId {
+    LeaseId { epoch: Epoch::new(1), counter }
+}
+
+pub(super) fn leases(first: u64, count: u32) -> LeaseRun {
+    LeaseRun { first: lease(first), count }
+}
+
+pub(super) const SQUARE: u32 = 1;
+pub(super) const SLEEP: u32 = 2;
+pub(super) const EXEC: u32 = 3;
+pub(super) const SCRATCH: u32 = 4;
+pub(super) const SLEEP_50MS: u32 = 5;
+
+pub(super) fn specs() -> Vec<(SpecId, Spec)> {
+    let exec = Kind::Exec { argv: vec![Template::from_text("true").unwrap()] };
+    let specs = [
+        Spec::of(Kind::Square),
+        Spec::of(Kind::Sleep),
+        Spec::of(exec.clone()),
+        Spec { cwd: Cwd::Scratch, ..Spec::of(exec) },
+        Spec { timeout_ms: 50, ..Spec::of(Kind::Sleep) },
+    ];
+    (1..).map(SpecId::new).zip(specs).collect()
+}
+
+/// A core with its driver's part: time, and squares answered.
+pub(super) struct World {
+    pub(super) core: WorkerCore,
+    pub(super) now_us: u64,
+}
+
+impl World {
+    pub(super) fn new(slots: u32) -> Self {
+        Self { core: WorkerCore::new(SessionId::new(7), slots), now_us: 1_000 }
+    }
+
+    pub(super) fn connected(slots: u32) -> Self {
+        let mut world = Self::new(slots);
+        world.core.hello(String::new());
+        world.welcome(0, vec![]);
+        world.say(ToWorker::Grant(Grant { specs: specs(), runs: vec![] }));
+        world.act();
+        world
+    }
+
+    pub(super) fn welcome(&mut self, acknowledged: u64, stale: Vec<LeaseRun>) {
+        let welcome = Welcome {
+            minor: 1,
+            version: String::new(),
+            cluster: Name::from_lossy("c"),
+            epoch: Epoch::new(1),
+            started: WallMs(0),
+            now: WallMs(0),
+            you: Actor { role: Role::Worker, name: Name::from_lossy("w"), admin: false },
+            term_ms: 10_000,
+            stale,
+            acknowledged,
+        };
+        self.core.handle_welcome(self.now_us, &welcome);
+    }
+
+    pub(super) fn say(&mut self, message: ToWorker) {
+        self.core.handle_message(self.now_us, message);
+    }
+
+    pub(super) fn grant(&mut self, first: u64, spec: u32, args: &[&str]) {
+        let args = args.iter().map(|arg| arg.as_bytes()).collect::<ArgList>();
+        self.grant_args(first, spec, Args::Listed(args));
+    }
+
+    pub(super) fn grant_args(&mut self, first: u64, spec: u32, args: Args) {
+        let run = GrantRun {
+            lease: lease(first),
+            task: TaskId::new(first),
+            batch: BatchId::new(1),
+            index: 0,
+            attempt: 1,
+            spec: SpecId::new(spec),
+            args,
+        };
+        self.say(ToWorker::Grant(Grant { specs: vec![], runs: vec![run] }));
+    }
+
+    pub(super) fn end(&mut self, counter: u64, outcome: Outcome) {
+        let ended = Ended::bare(lease(counter), outcome, 10_000);
+        self.core.handle_ended(self.now_us, AttemptEnded { ended, output: None });
+    }
+
+    pub(super) fn end_long(&mut self, counter: u64, bytes: usize) {
+        let ended = Ended::bare(lease(counter), Outcome::Done, 10_000);
+        let stdout = Kept { head: u32::try_from(bytes).unwrap(), skipped: 0, tail: 0 };
+        let header = OutputHeader { lease: lease(counter), stdout, stderr: Kept::default() };
+        let end = AttemptEnded { ended, output: Some((header, vec![b'x'; bytes])) };
+        self.core.handle_ended(self.now_us, end);
+    }
+
+    pub(super) fn pass(&mut self, ms: u64) {
+        self.now_us += ms * 1_000;
+        self.core.handle_time(self.now_us);
+    }
+
+    /// Does everything the core asks for and returns it as words. Changes of the hold are left
+    /// out; they have their own test.
+    pub(super) fn act(&mut self) -> String {
+        let mut words = Vec::new();
+        loop {
+            let effects = self.core.drain(self.now_us);
+            if effects.is_empty() {
+                return words.join("; ");
+            }
+            for effect in effects {
+                if let Effect::Square(run) = &effect {
+                    let all = leases(run.lease.counter, u32::try_from(run.args.count()).unwrap());
+                    self.core.handle_squares(self.now_us, all, inline::squares(run));
+                }
+                words.extend(word(&effect));
+            }
+        }
+    }
+}
+
+pub(super) fn runs(runs: &[LeaseRun]) -> String {
+    let each = runs.iter().map(|run| format!("{}+{}", run.first.counter, run.count));
+    each.collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn word(effect: &Effect) -> Option<String> {
+    Some(match effect {
+        Effect::Start(start) => format!("start {} in {}", start.at.lease.counter, start.at.slot),
+        Effect::Stop(at) => format!("stop {}", at.lease.counter),
+        Effect::Kill(at) => format!("kill {}", at.lease.counter),
+        Effect::SendOutput(header, _) => format!("output {}", header.lease.counter),
+        Effect::Beat(running) => format!("beat {running}"),
+        Effect::Clean(lease) => format!("clean {}", lease.counter),
+        Effect::Square(_) => return None,
+        Effect::Send(message) => match message {
+            WorkerMessage::Hold { .. } => return None,
+            WorkerMessage::Heartbeat { .. } => panic!("the driver makes heartbeats"),
+            WorkerMessage::Started { leases } => format!("started {}", runs(leases)),
+            WorkerMessage::Report(report) => format!("report {}", of_report(report)),
+            WorkerMessage::Release { leases } => format!("release {}", runs(leases)),
+            WorkerMessage::Draining { on } => format!("draining {on}"),
+        },
+    })
+}
+
+pub(super) fn of_report(report: &Report) -> String {
+    let done = report.done.iter().map(|DoneRun { first, results, .. }| {
+        let last = String::from_utf8_lossy(results.get(results.len() - 1).unwrap()).into_owned();
+        format!("{}+{} {last}", first.counter, results.len())
+    });
+    let ended = report.ended.iter().map(|ended| {
+        let output = if ended.has_output { " with output" } else { "" };
+        format!("{} {}{output}", ended.lease.counter, ended.outcome)
+    });
+    format!("{}: {}", report.number, done.chain(ended).collect::<Vec<_>>().join(", "))
+}
+
+pub(super) fn holding(core: &mut WorkerCore) -> String {
+    let hello = core.hello(String::new());
+    let each = hello.holding.iter().map(|held| {
+        let mark = if held.started { "!" } else { "" };
+        format!("{}+{}{mark}", held.leases.first.counter, held.leases.count)
+    });
+    format!("{} after {}", each.collect::<Vec<_>>().join(" "), hello.reported)
+}

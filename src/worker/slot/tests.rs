@@ -1,0 +1,401 @@
+//! A slot with a real launcher and real children. The launcher is this test binary, started again
+//! to run the one ignored test [`be_launcher`].
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ganger_proto::limits::{OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
+use ganger_proto::message::GrantRun;
+use ganger_proto::{
+    ArgList, Args, BatchId, Cwd, Epoch, Kind, Name, Spec, SpecId, TaskId, Template,
+};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{PidfdFlags, Signal, getpid, kill_process, pidfd_open};
+use tempfile::TempDir;
+
+use super::*;
+use crate::worker::core::Attempt;
+use crate::worker::home::Home;
+use crate::worker::policy::{ExecPolicy, Policy};
+use crate::worker::{launcher_main, process};
+
+#[test]
+#[ignore = "not a test: the launcher that the tests here start"]
+fn be_launcher() {
+    launcher_main();
+}
+
+#[tokio::test]
+#[ignore = "not a test: the worker that a test here kills; its folder is in a variable"]
+async fn be_worker() {
+    let dir = PathBuf::from(std::env::var_os("TEST_DIR").unwrap());
+    let mut slot = TestSlot::in_dir(&dir, Policy::local());
+    slot.start(1, &escaping(&dir), |_| {}).await;
+    slot.ends.recv().await;
+}
+
+fn this_binary(test: &str) -> Vec<OsString> {
+    let own = std::env::current_exe().unwrap();
+    let name = format!("worker::slot::tests::{test}");
+    let words = [&name, "--exact", "--ignored", "--nocapture", "--test-threads=1"];
+    [own.into_os_string()].into_iter().chain(words.map(OsString::from)).collect()
+}
+
+fn lease(counter: u64) -> LeaseId {
+    LeaseId { epoch: Epoch::new(1), counter }
+}
+
+struct TestSlot {
+    orders: mpsc::Sender<SlotOrder>,
+    ends: mpsc::Receiver<AttemptEnded>,
+    task: tokio::task::JoinHandle<()>,
+    run_dir: PathBuf,
+    _home: Home,
+}
+
+impl TestSlot {
+    fn in_dir(dir: &Path, policy: Policy) -> Self {
+        let home = Home::open(dir).unwrap();
+        let run_dir = home.run_dir().to_owned();
+        let shared = Arc::new(Shared {
+            ground: Ground::new(Name::from_lossy("mill"), policy, run_dir.clone()),
+            nursery: home.nursery(),
+            launcher: this_binary("be_launcher"),
+            clock: Clock::start(),
+        });
+        let (orders, inbox) = mpsc::channel(8);
+        let (to_test, ends) = mpsc::channel(1);
+        let task = tokio::spawn(serve(0, shared, inbox, to_test));
+        Self { orders, ends, task, run_dir, _home: home }
+    }
+
+    async fn start(&self, counter: u64, argv: &[&str], change: impl FnOnce(&mut Spec)) {
+        let argv = argv.iter().map(|word| Template::from_text(word).unwrap()).collect();
+        let mut spec = Spec::of(Kind::Exec { argv });
+        change(&mut spec);
+        let run = GrantRun {
+            lease: lease(counter),
+            task: TaskId::new(counter),
+            batch: BatchId::new(5),
+            index: 0,
+            attempt: 1,
+            spec: SpecId::new(1),
+            args: Args::Repeat { count: 1 },
+        };
+        let at = Attempt { lease: lease(counter), slot: 0 };
+        let start = Box::new(Start { at, run, spec: Arc::new(spec) });
+        self.orders.send(SlotOrder::Run(start)).await.unwrap();
+    }
+
+    async fn run(&mut self, argv: &[&str], change: impl FnOnce(&mut Spec)) -> AttemptEnded {
+        self.start(1, argv, change).await;
+        self.ends.recv().await.unwrap()
+    }
+
+    fn launcher(&self) -> Pid {
+        launcher_in(&self.run_dir)
+    }
+
+    async fn close(self) {
+        drop(self.orders);
+        self.task.await.unwrap();
+    }
+}
+
+fn launcher_in(run_dir: &Path) -> Pid {
+    let text = fs::read_to_string(run_dir.join("launchers/0")).unwrap();
+    Pid::from_raw(text.split(' ').next().unwrap().parse().unwrap()).unwrap()
+}
+
+fn slot(policy: Policy) -> (TempDir, TestSlot) {
+    let dir = tempfile::tempdir().unwrap();
+    let slot = TestSlot::in_dir(dir.path(), policy);
+    (dir, slot)
+}
+
+fn quick() -> Policy {
+    Policy { grace: Duration::from_millis(50), ..Policy::local() }
+}
+
+/// A command that leaves its process group, its session and its parent; four processes that say
+/// when they are there.
+fn escaping(dir: &Path) -> [&'static str; 3] {
+    fifo(dir);
+    [
+        "sh",
+        "-c",
+        "(setsid sh -c 'echo x >$0/../fifo; sleep 300; true' $PWD &)
+        echo y >../fifo; trap '' TERM; sleep 300; sleep 300; true",
+    ]
+}
+
+fn fifo(dir: &Path) -> File {
+    let path = dir.join("fifo");
+    if !path.exists() {
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+    }
+    // Open for writing too, so that it has no end between two writers.
+    OpenOptions::new().read(true).write(true).open(path).unwrap()
+}
+
+async fn lines(fifo: &mut BufReader<File>, count: usize) {
+    let mut file = BufReader::new(fifo.get_ref().try_clone().unwrap());
+    tokio::task::spawn_blocking(move || {
+        for _ in 0..count {
+            file.read_line(&mut String::new()).unwrap();
+        }
+    })
+    .await
+    .unwrap();
+}
+
+/// Returns the processes below `root` with their start times.
+fn below(root: Pid) -> Vec<(Pid, Option<u64>)> {
+    let pids = process::descendants(root).into_iter();
+    pids.map(|pid| (pid, process::start_time(pid))).filter(|(_, since)| since.is_some()).collect()
+}
+
+fn survivors(all: &[(Pid, Option<u64>)]) -> usize {
+    all.iter().filter(|(pid, since)| process::start_time(*pid) == *since).count()
+}
+
+async fn check(slot: &mut TestSlot, argv: &[&str], expected: &str) {
+    let AttemptEnded { ended, output } = slot.run(argv, |_| {}).await;
+    assert_eq!(output, None);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().replace('\n', "|");
+    let all = [
+        ended.outcome.to_string(),
+        text(&ended.stdout),
+        text(&ended.stderr),
+        ended.message.replace(slot.run_dir.to_str().unwrap(), "RUN"),
+    ];
+    assert_eq!(all.join(";"), expected, "{argv:?}");
+}
+
+#[tokio::test]
+async fn children_end_as_they_do() {
+    let (_dir, mut slot) = slot(Policy::local());
+    let slot = &mut slot;
+    check(slot, &["echo", "a  b"], "done;a  b;;").await;
+    check(slot, &["sh", "-c", "echo out; echo err >&2; exit 7"], "exit 7;out;err;").await;
+    check(slot, &["sh", "-c", "kill -9 $$"], "signal 9;;;").await;
+    check(slot, &["cat"], "done;;;").await;
+    check(
+        slot,
+        &["sh", "-c", "echo $0 $GANGER_TASK $GANGER_BATCH $GANGER_SLOT $GANGER_WORKER"],
+        "done;sh 1 b5 0 mill;;",
+    )
+    .await;
+    check(slot, &["pwd"], &format!("done;{};;", slot.run_dir.display())).await;
+    let missing = "exit 127;;;no program `no-such`; install it on the worker or give its path";
+    check(slot, &["no-such"], missing).await;
+    check(
+        slot,
+        &["/etc/passwd"],
+        "exit 126;;;/etc/passwd is not an executable file; `chmod +x` it",
+    )
+    .await;
+    check(slot, &["/tmp"], "exit 126;;;/tmp is not an executable file; `chmod +x` it").await;
+    check(
+        slot,
+        &["/bin/sh", "\0"],
+        "exit 126;;;/bin/sh cannot be given a NUL byte in a word or a variable",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_environment_is_only_what_is_passed() {
+    let (_dir, mut slot) = slot(Policy::local());
+    let end = slot.run(&["env"], |spec| spec.env = vec![("X".into(), "1 2".into())]).await;
+    let text = String::from_utf8(end.ended.stdout).unwrap();
+    assert!(text.contains("X=1 2\n") && text.contains("GANGER_ATTEMPT=1\n"), "{text}");
+    assert!(!text.contains("CARGO"), "{text}");
+    assert!(end.ended.usage.max_rss_kib > 0 && end.ended.took_us > 0);
+}
+
+#[tokio::test]
+async fn directories() {
+    let (dir, mut slot) = slot(Policy::local());
+    let nowhere = Cwd::Directory(b"/no/such".to_vec());
+    let end = slot.run(&["pwd"], |spec| spec.cwd = nowhere).await.ended;
+    assert_eq!(end.outcome, Outcome::Unfit);
+    assert_eq!(end.message, "no directory /no/such on mill; share it or use `--cwd scratch`");
+    let relative = Cwd::Directory(b".".to_vec());
+    let end = slot.run(&["pwd"], |spec| spec.cwd = relative).await.ended;
+    assert_eq!(end.outcome, Outcome::Unfit);
+    let path = dir.path().canonicalize().unwrap();
+    let there = Cwd::Directory(path.as_os_str().as_encoded_bytes().to_vec());
+    let end = slot.run(&["pwd"], |spec| spec.cwd = there).await.ended;
+    assert_eq!(end.stdout, format!("{}\n", path.display()).as_bytes());
+    let script = "umask 0; stat -c %a .; pwd";
+    let end = slot.run(&["sh", "-c", script], |spec| spec.cwd = Cwd::Scratch).await.ended;
+    let scratch = slot.run_dir.join("scratch/1-1");
+    assert_eq!(end.stdout, format!("700\n{}\n", scratch.display()).as_bytes());
+}
+
+#[tokio::test]
+async fn what_the_policy_refuses_does_not_run() {
+    let path = std::env::var_os("PATH").unwrap();
+    let mut folders = std::env::split_paths(&path).map(|folder| folder.join("env"));
+    let listed = ExecPolicy::AllowList(vec![folders.find(|env| env.exists()).unwrap()]);
+    let (_dir, mut slot) = slot(Policy { exec: listed, ..Policy::default() });
+    assert_eq!(slot.run(&["env"], |_| {}).await.ended.outcome, Outcome::Done);
+    let end = slot.run(&["cat", "/etc/passwd"], |_| {}).await.ended;
+    assert_eq!(end.outcome, Outcome::Unfit);
+    assert!(end.message.contains("cat is not on this worker's list"), "{}", end.message);
+    let preload = |spec: &mut Spec| spec.env = vec![("LD_PRELOAD".into(), "/x.so".into())];
+    assert_eq!(slot.run(&["env"], preload).await.ended.outcome, Outcome::Unfit);
+    let line = Template::from_text("echo hi").unwrap();
+    let shell = |spec: &mut Spec| spec.kind = Kind::Shell { line };
+    let end = slot.run(&["x"], shell).await.ended;
+    assert!(end.message.contains("allows no shell"), "{}", end.message);
+}
+
+#[tokio::test]
+async fn a_shell_line_gets_its_argument_quoted() {
+    let (_dir, slot) = slot(Policy::local());
+    let kind = Kind::Shell { line: Template::from_text("echo {} | tr a-z A-Z").unwrap() };
+    let argument = [&b"a  $HOME"[..]].into_iter().collect::<ArgList>();
+    let run = GrantRun {
+        lease: lease(1),
+        task: TaskId::new(1),
+        batch: BatchId::new(1),
+        index: 0,
+        attempt: 1,
+        spec: SpecId::new(1),
+        args: Args::Listed(argument),
+    };
+    let at = Attempt { lease: lease(1), slot: 0 };
+    let start = Start { at, run, spec: Arc::new(Spec::of(kind)) };
+    slot.orders.send(SlotOrder::Run(Box::new(start))).await.unwrap();
+    let TestSlot { mut ends, .. } = slot;
+    assert_eq!(ends.recv().await.unwrap().ended.stdout, b"A  $HOME\n");
+}
+
+#[tokio::test]
+async fn a_flood_is_cut_and_counted() {
+    let (_dir, mut slot) = slot(Policy::local());
+    let script = "echo first; head -c 33554432 /dev/zero; echo last; echo small >&2";
+    let AttemptEnded { ended, output } = slot.run(&["sh", "-c", script], |_| {}).await;
+    let (header, bytes) = output.unwrap();
+    let total = 33_554_432 + 6 + 5;
+    assert_eq!(header.stdout.head as usize, OUTPUT_HEAD_BYTES);
+    assert_eq!(header.stdout.tail as usize, OUTPUT_TAIL_BYTES);
+    assert_eq!(header.stdout.skipped as usize, total - OUTPUT_HEAD_BYTES - OUTPUT_TAIL_BYTES);
+    assert_eq!((header.stderr.head, header.stderr.skipped, header.stderr.tail), (6, 0, 0));
+    assert!(bytes.starts_with(b"first\n") && bytes.ends_with(b"last\nsmall\n"));
+    assert_eq!(bytes.len(), OUTPUT_HEAD_BYTES + OUTPUT_TAIL_BYTES + 6);
+    assert_eq!((ended.stdout.len(), ended.stderr.as_slice()), (4_096, &b"small\n"[..]));
+}
+
+#[tokio::test]
+async fn a_limit_of_time_is_kept() {
+    let (_dir, mut slot) = slot(quick());
+    let limit = |spec: &mut Spec| spec.timeout_ms = 30;
+    let end = slot.run(&["sh", "-c", "echo so far; sleep 300"], limit).await.ended;
+    assert_eq!((end.outcome, end.stdout.as_slice()), (Outcome::TimedOut, &b"so far\n"[..]));
+    let script = "trap '' TERM; while :; do sleep 300; done";
+    let end = slot.run(&["sh", "-c", script], limit).await.ended;
+    assert_eq!(end.outcome, Outcome::TimedOut);
+    assert!(end.took_us >= 80_000, "it had its grace: {} us", end.took_us);
+    assert_eq!(slot.run(&["true"], limit).await.ended.outcome, Outcome::Done);
+}
+
+#[tokio::test]
+async fn what_is_left_in_the_background_is_swept() {
+    let (_dir, mut slot) = slot(Policy::local());
+    let script = "sleep 300 & (setsid sleep 300 &) ; echo hi";
+    for _ in 0..10 {
+        let end = slot.run(&["sh", "-c", script], |_| {}).await.ended;
+        assert_eq!((end.outcome, end.stdout.as_slice()), (Outcome::Done, &b"hi\n"[..]));
+        assert_eq!(process::children(slot.launcher()), []);
+    }
+}
+
+#[tokio::test]
+async fn nothing_survives_a_cancel() {
+    let (dir, mut slot) = slot(quick());
+    let command = escaping(dir.path());
+    let mut there = BufReader::new(fifo(dir.path()));
+    for round in 0..20 {
+        slot.start(round, &command, |spec| {
+            let run = dir.path().join("run");
+            spec.cwd = Cwd::Directory(run.as_os_str().as_encoded_bytes().to_vec());
+        })
+        .await;
+        lines(&mut there, 2).await;
+        let all = below(slot.launcher());
+        assert!(all.len() >= 2, "{all:?}");
+        let order = if round % 2 == 0 { SlotOrder::Stop } else { SlotOrder::Kill };
+        slot.orders.send(SlotOrder::Stop(lease(999))).await.unwrap();
+        slot.orders.send(order(lease(round))).await.unwrap();
+        let end = slot.ends.recv().await.unwrap().ended;
+        assert_eq!((end.lease, end.outcome), (lease(round), Outcome::Cancelled));
+        assert_eq!(survivors(&all), 0, "round {round}");
+    }
+    slot.close().await;
+}
+
+#[tokio::test]
+async fn a_slot_that_closes_takes_its_child_along() {
+    let (dir, slot) = slot(Policy::local());
+    let mut there = BufReader::new(fifo(dir.path()));
+    slot.start(1, &escaping(dir.path()), |_| {}).await;
+    lines(&mut there, 2).await;
+    let launcher = slot.launcher();
+    let all = below(launcher);
+    slot.close().await;
+    assert_eq!((survivors(&all), process::start_time(launcher)), (0, None));
+}
+
+#[tokio::test]
+async fn nothing_survives_a_worker_that_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut there = BufReader::new(fifo(dir.path()));
+    let words = this_binary("be_worker");
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).env("TEST_DIR", dir.path()).stdout(Stdio::null());
+    let mut worker = command.spawn().unwrap();
+    lines(&mut there, 2).await;
+    let launcher = launcher_in(&dir.path().join("run"));
+    let all = below(launcher);
+    let gone = pidfd_open(launcher, PidfdFlags::empty()).unwrap();
+    worker.start_kill().unwrap();
+    worker.wait().await.unwrap();
+    let wait = move || poll(&mut [PollFd::new(&gone, PollFlags::IN)], None);
+    tokio::task::spawn_blocking(wait).await.unwrap().unwrap();
+    assert_eq!(survivors(&all), 0);
+}
+
+#[tokio::test]
+async fn a_launcher_that_is_killed_costs_one_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = this_binary("be_worker_without_luck");
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).env("TEST_DIR", dir.path());
+    let output = command.output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[tokio::test]
+#[ignore = "not a test: the worker whose launcher is killed; its folder is in a variable"]
+async fn be_worker_without_luck() {
+    let dir = PathBuf::from(std::env::var_os("TEST_DIR").unwrap());
+    rustix::process::set_child_subreaper(Some(getpid())).unwrap();
+    let mut there = BufReader::new(fifo(&dir));
+    let mut slot = TestSlot::in_dir(&dir, Policy::local());
+    slot.start(1, &escaping(&dir), |_| {}).await;
+    lines(&mut there, 2).await;
+    let launcher = slot.launcher();
+    let all = below(launcher);
+    kill_process(launcher, Signal::KILL).unwrap();
+    let end = slot.ends.recv().await.unwrap().ended;
+    assert_eq!(end.outcome, Outcome::Failed { code: 125 });
+    assert_eq!(survivors(&all), 0, "orphans come to the worker and end there");
+    assert_eq!(slot.run(&["true"], |_| {}).await.ended.outcome, Outcome::Done);
+}
