@@ -53,6 +53,10 @@ const ROOMS: &[&str] = &["src/", "ui/src/", "net/src/", "net/proto/src/", "tests
 const CORES: &[&str] = &[
     "src/engine",
     "src/worker/core",
+    "src/worker/inline",
+    "src/worker/prefetch",
+    "src/worker/reports",
+    "src/worker/waiting",
     "ui/src/model",
     "ui/src/msg",
     "ui/src/update",
