@@ -26,8 +26,15 @@ typed() { t send-keys -t screen -l "$1"; }
 
 stop_all() {
     t kill-server 2>/dev/null || true
-    for pid in "${started[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
-    "$bin/ganger" --no-start stop --now >/dev/null 2>&1 || true
+    # The local worker is the master's child, not ours: its lock says who it is.
+    local lock="$GANGER_HOME/local-worker/worker.lock"
+    [ -r "$lock" ] && started+=("$(cut -d ' ' -f 1 "$lock")")
+    timeout 20 "$bin/ganger" --no-start stop --now >/dev/null 2>&1 || true
+    # A first TERM lets a worker finish what it runs, a second one does not.
+    for _ in 1 2; do
+        for pid in "${started[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
+        sleep 1
+    done
     wait
     rm -rf "$scratch"
 }
