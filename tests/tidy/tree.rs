@@ -4,12 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Returns the files of the tree: what git tracks or would track, or without git all but builds.
+/// Returns the files of the tree: what git tracks, or without git all but builds.
 pub(crate) fn tracked() -> Vec<String> {
-    let git = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .current_dir(root())
-        .output();
+    let git = Command::new("git").args(["ls-files", "-z", "--cached"]).current_dir(root()).output();
     let listed = git.ok().filter(|output| output.status.success()).map(|output| output.stdout);
     let listed = String::from_utf8(listed.unwrap_or_default()).expect("our names are UTF-8");
     let mut paths: Vec<String> = listed.split_terminator('\0').map(str::to_owned).collect();
