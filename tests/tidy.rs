@@ -3,13 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use source::{Piece, has_word, pieces, tests_of, without};
+use tree::{read, root, tracked};
 
 #[path = "tidy/source.rs"]
 mod source;
+#[path = "tidy/tree.rs"]
+mod tree;
 
 /// Lines that a file may have before its tests.
 const LINES_MAX: usize = 400;
@@ -53,6 +55,10 @@ const ROOMS: &[&str] = &["src/", "ui/src/", "net/src/", "net/proto/src/", "tests
 const CORES: &[&str] = &[
     "src/engine",
     "src/worker/core",
+    "src/worker/inline",
+    "src/worker/prefetch",
+    "src/worker/reports",
+    "src/worker/waiting",
     "ui/src/model",
     "ui/src/msg",
     "ui/src/update",
@@ -113,6 +119,20 @@ fn every_text_file_is_finished_and_names_no_machine() {
         // Pictures and kept stores are bytes, not text.
         if let Ok(text) = fs::read_to_string(root().join(&path)) {
             findings.extend(text_findings(&path, &text));
+        }
+    }
+    assert_none(&findings);
+}
+
+#[test]
+fn every_link_of_the_documents_leads_somewhere() {
+    let mut findings = Vec::new();
+    for path in tracked().iter().filter(|path| path.ends_with(".md")) {
+        let folder = root().join(path).parent().expect("a file lies in a folder").to_path_buf();
+        for target in links(&read(path)) {
+            if !folder.join(&target).exists() {
+                findings.push(format!("{path}: links to {target}, which is not there"));
+            }
         }
     }
     assert_none(&findings);
@@ -196,6 +216,8 @@ fn each_rule_can_be_broken() {
     check("src/a.rs", concat!("//! A.\n// good enough for ", "now\n"), "unfinished");
     check("README.md", concat!("see /ro", "ot/x\n"), "machine");
     check("src/a.rs", "//! A.\nfn a<'a>(b: &'a str) -> char { '\"' }\n// tokio \"\n", "");
+
+    assert_eq!(links("[a](b.md#c) ![d](e.svg) [f](https://g) [h](#i) j(k)"), ["b.md", "e.svg"]);
 
     let known = "[dependencies]\nganger-proto = { path = \"proto\" }\n";
     assert!(manifest_findings("a", known, &["ganger", "ganger-ui"]).is_empty());
@@ -294,6 +316,13 @@ fn text_findings(path: &str, text: &str) -> Vec<String> {
     findings
 }
 
+/// Returns the files that a document links to.
+fn links(text: &str) -> Vec<String> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let files = targets.map(|(target, _)| target.split('#').next().unwrap_or_default());
+    files.filter(|file| !file.is_empty() && !file.contains("://")).map(str::to_owned).collect()
+}
+
 /// Returns the dependencies of a manifest that it must not have.
 fn manifest_findings(path: &str, text: &str, strangers: &[&str]) -> Vec<String> {
     let named = |line: &str, name: &str| {
@@ -334,43 +363,6 @@ fn is_core(path: &str) -> bool {
     CORES.iter().any(|core| {
         path.strip_prefix(core).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
     })
-}
-
-/// Returns the files of the tree: what git tracks or would track, or without git all but builds.
-fn tracked() -> Vec<String> {
-    let git = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .current_dir(root())
-        .output();
-    let listed = git.ok().filter(|output| output.status.success()).map(|output| output.stdout);
-    let listed = String::from_utf8(listed.unwrap_or_default()).expect("our names are UTF-8");
-    let mut paths: Vec<String> = listed.split_terminator('\0').map(str::to_owned).collect();
-    if paths.is_empty() {
-        walk(&root(), &mut paths);
-    }
-    paths.retain(|path| root().join(path).is_file());
-    assert!(paths.len() > 50, "only {} files: is this test blind?", paths.len());
-    paths
-}
-
-fn walk(folder: &Path, paths: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).expect("our folders can be read") {
-        let path = entry.expect("our folders can be read").path();
-        let name = path.strip_prefix(root()).expect("below the root").to_string_lossy();
-        if path.is_dir() && name != "target" && name != ".git" {
-            walk(&path, paths);
-        } else if path.is_file() {
-            paths.push(name.into_owned());
-        }
-    }
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 fn assert_none(findings: &[String]) {
