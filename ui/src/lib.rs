@@ -1,4 +1,23 @@
 //! The screen: a pure model, a pure view, and a small loop around them. Does not know the network;
 //! see link.rs for what comes in and goes out.
+//!
+//! `run` is the only entry. Inside, `update` takes one message and changes the model, `view` draws
+//! the model into cells, and `run` does what `update` asks for.
 
+mod keymap;
+mod layout;
 pub mod link;
+mod model;
+mod msg;
+mod run;
+#[cfg(test)]
+mod sample;
+mod terminal;
+mod text;
+mod theme;
+mod update;
+mod view;
+
+pub use keymap::key_table;
+pub use run::{Clipboard, Clock, Exit, Glyphs, Options, ScreenError, ThemeChoice, run};
+pub use theme::{Theme, ThemeError};

@@ -1,0 +1,154 @@
+//! Where the boxes lie for a terminal's size. Used by the view to draw and by the update to know
+//! how many rows a list shows. Draws nothing.
+
+use ratatui::layout::Rect;
+
+use crate::model::overlay::Overlay;
+use crate::model::{Model, Pane, Screen};
+
+/// How much a terminal's width allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Width {
+    /// Counters only.
+    Tiny,
+    /// A list and one line of counters.
+    Small,
+    /// Boxes, short rows.
+    Compact,
+    /// Everything.
+    Full,
+}
+
+/// The fixed lines and what lies between them. A line that does not fit has no height.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    pub(crate) width: Width,
+    pub(crate) header: Rect,
+    /// The tab line, or the line of counters.
+    pub(crate) tabs: Rect,
+    pub(crate) body: Rect,
+    pub(crate) toast: Rect,
+    pub(crate) footer: Rect,
+}
+
+/// The overview's boxes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Overview {
+    pub(crate) chart: Rect,
+    pub(crate) queue: Rect,
+    /// Two lines of sparks and a meter, instead of chart and queue.
+    pub(crate) sparks: Rect,
+    pub(crate) workers: Rect,
+    pub(crate) tasks: Rect,
+    pub(crate) results: Rect,
+}
+
+/// Returns the frame for a size in columns and rows.
+pub(crate) fn frame((columns, rows): (u16, u16)) -> Frame {
+    let width = match columns {
+        0..40 => Width::Tiny,
+        _ if rows < 10 => Width::Small,
+        40..70 => Width::Small,
+        70..110 => Width::Compact,
+        _ => Width::Full,
+    };
+    let line = |y: u16, height: u16| Rect { x: 0, y, width: columns, height };
+    let tabs = u16::from(rows >= 2);
+    let footer = u16::from(rows >= 4);
+    let toast = u16::from(width >= Width::Compact);
+    let body = rows.saturating_sub(1 + tabs + toast + footer);
+    Frame {
+        width,
+        header: line(0, rows.min(1)),
+        tabs: line(1, tabs),
+        body: line(1 + tabs, body),
+        toast: line(1 + tabs + body, toast),
+        footer: line(1 + tabs + body + toast, footer),
+    }
+}
+
+/// Returns the overview's boxes in `body` for that many workers.
+pub(crate) fn overview(frame: &Frame, workers: usize, zoomed: Option<Pane>) -> Overview {
+    let body = frame.body;
+    let mut boxes = Overview::default();
+    match zoomed {
+        Some(Pane::Workers) => boxes.workers = body,
+        Some(Pane::Tasks) => boxes.tasks = body,
+        Some(Pane::Results) => boxes.results = body,
+        None if frame.width == Width::Full && body.height >= 18 => full(body, workers, &mut boxes),
+        None if frame.width >= Width::Compact => compact(body, workers, &mut boxes),
+        None => boxes.results = body,
+    }
+    boxes
+}
+
+fn full(body: Rect, workers: usize, boxes: &mut Overview) {
+    let chart_rows = (body.height * 3 / 8).clamp(7, 16);
+    let left = body.height - chart_rows;
+    let worker_rows = (workers.clamp(1, 200) as u16 + 3).min(left / 2);
+    let [top, middle, bottom] = split_rows(body, chart_rows, worker_rows);
+    [boxes.chart, boxes.queue] = split_columns(top, top.width - 42);
+    boxes.workers = middle;
+    [boxes.tasks, boxes.results] = split_columns(bottom, bottom.width / 2);
+}
+
+fn compact(body: Rect, workers: usize, boxes: &mut Overview) {
+    let sparks = 2.min(body.height);
+    let left = body.height - sparks;
+    let wanted = workers.clamp(1, 200) as u16 + 2;
+    let worker_rows = if left < 8 { 0 } else { wanted.min(left / 2) };
+    let [top, middle, bottom] = split_rows(body, sparks, worker_rows);
+    boxes.sparks = top;
+    boxes.workers = middle;
+    boxes.results = bottom;
+}
+
+fn split_rows(area: Rect, first: u16, second: u16) -> [Rect; 3] {
+    let third = area.height.saturating_sub(first + second);
+    [
+        Rect { height: first, ..area },
+        Rect { y: area.y + first, height: second, ..area },
+        Rect { y: area.y + first + second, height: third, ..area },
+    ]
+}
+
+fn split_columns(area: Rect, first: u16) -> [Rect; 2] {
+    [Rect { width: first, ..area }, Rect { x: area.x + first, width: area.width - first, ..area }]
+}
+
+/// Returns the filter line, when there is one, and the rest of a list screen's body.
+pub(crate) fn list_screen(frame: &Frame, model: &Model) -> (Option<Rect>, Rect) {
+    let editing = model.overlays.iter().any(|overlay| matches!(overlay, Overlay::Filter(_)));
+    let filtered = model.list().is_some_and(|list| !list.filter_text.is_empty());
+    if (editing || filtered) && frame.body.height >= 2 {
+        let [line, rest, _] = split_rows(frame.body, 1, frame.body.height - 1);
+        (Some(line), rest)
+    } else {
+        (None, frame.body)
+    }
+}
+
+/// Returns how many rows a list shows in `area`.
+pub(crate) fn rows_in(area: Rect, width: Width) -> usize {
+    let lost = match width {
+        Width::Full => 3,
+        Width::Compact => 2,
+        Width::Small | Width::Tiny => 0,
+    };
+    usize::from(area.height.saturating_sub(lost)).max(1)
+}
+
+/// Tells every list how many rows it shows.
+pub(crate) fn set_heights(model: &mut Model) {
+    let frame = frame(model.size);
+    if model.screen == Screen::Overview {
+        let boxes = overview(&frame, model.worker_rows().len(), model.view.zoomed);
+        model.next.height = rows_in(boxes.tasks, frame.width);
+        model.latest.height = rows_in(boxes.results, frame.width);
+    } else {
+        let (_, area) = list_screen(&frame, model);
+        let rows = rows_in(area, frame.width);
+        model.tasks.height = rows;
+        model.results.height = rows;
+    }
+}

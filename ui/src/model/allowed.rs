@@ -1,0 +1,78 @@
+//! Why an action is off at the moment, for the footer and for the key that tries it all the same.
+
+use ganger_proto::Role;
+
+use super::{Focus, LinkState, Model};
+use crate::keymap::Action;
+
+/// Who may do it, at the least.
+enum Needs {
+    Nothing,
+    Submitter,
+    Operator,
+}
+
+/// Returns why `action` is off; nothing when it may be tried.
+pub(crate) fn reason(model: &Model, action: Action) -> Option<&'static str> {
+    match (needs(action), &model.link) {
+        (Needs::Nothing, _) => {}
+        (_, LinkState::Dialling | LinkState::Lost { .. } | LinkState::Refused(_)) => {
+            return Some("there is no connection; actions are off until it is back");
+        }
+        (Needs::Submitter, LinkState::Up(connection)) => {
+            if matches!(connection.you.role, Role::Viewer | Role::Worker) {
+                return Some("a viewer changes nothing; ask an operator for another certificate");
+            }
+        }
+        (Needs::Operator, LinkState::Up(connection)) => {
+            if connection.you.role != Role::Operator {
+                return Some("only an operator may do this; ask one of this master");
+            }
+        }
+    }
+    use Action as A;
+    let on_tasks = [A::Mark, A::Open, A::Retry, A::Cancel, A::PriorityUp, A::PriorityDown];
+    if action == A::Undo && model.undo.is_none() {
+        Some("there is nothing to take back")
+    } else if on_tasks.contains(&action) && has_no_target(model, action) {
+        Some("no task is selected; choose one with ↑ ↓ first")
+    } else if [A::Drain, A::Revoke].contains(&action) && model.worker_row().is_none() {
+        Some("no worker is selected")
+    } else {
+        None
+    }
+}
+
+fn has_no_target(model: &Model, action: Action) -> bool {
+    if !model.overlays.is_empty() {
+        return false;
+    }
+    let Some(list) = model.list() else { return true };
+    let marks_count = !matches!(action, Action::Mark | Action::Open);
+    let first = action == Action::Open && matches!(model.focus(), Some(Focus::Latest));
+    list.cursor().is_none()
+        && !(marks_count && !list.marks.is_empty())
+        && !(first && !list.ids.is_empty())
+}
+
+fn needs(action: Action) -> Needs {
+    use Action as A;
+    const SUBMITTER: [A; 7] =
+        [A::Inject, A::Again, A::Quick, A::Undo, A::Retry, A::Cancel, A::Submit];
+    const OPERATOR: [A; 7] = [
+        A::PriorityUp,
+        A::PriorityDown,
+        A::PauseQueue,
+        A::JoinDialog,
+        A::StartWorker,
+        A::Drain,
+        A::Revoke,
+    ];
+    if SUBMITTER.contains(&action) {
+        Needs::Submitter
+    } else if OPERATOR.contains(&action) {
+        Needs::Operator
+    } else {
+        Needs::Nothing
+    }
+}

@@ -1,0 +1,49 @@
+//! What the model hears and what it wants done. Does not do it; see run.rs.
+
+use crossterm::event::KeyEvent;
+use ganger_proto::WallMs;
+
+use crate::link::{Inbound, Outbound};
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub(crate) enum Msg {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// The terminal has this many columns and rows.
+    Resize(u16, u16),
+    /// About a second passed.
+    Second,
+    /// Something came from the master.
+    Link(Inbound),
+    /// A copy to the clipboard ended: the sentence to show.
+    Copied(Result<String, String>),
+}
+
+/// When it happened, with a random draw for ids that it may need.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moment {
+    /// Milliseconds on a clock that never runs backwards.
+    pub(crate) mono_ms: u64,
+    /// The time of day.
+    pub(crate) wall: WallMs,
+    /// Random, fresh for every message.
+    pub(crate) draw: u128,
+}
+
+/// What must be done outside.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Say this to the master.
+    Send(Outbound),
+    /// Put this on the clipboard.
+    Copy(String),
+    /// Give the terminal back to the shell until it says otherwise.
+    Suspend,
+    /// Draw everything again, whatever the terminal holds.
+    Redraw,
+    /// Leave the screen.
+    Leave,
+}

@@ -1,0 +1,422 @@
+//! The loop: waits for a key, a message of the master or a second, feeds the model, does what it
+//! asks, paints. Decides nothing about tasks.
+//!
+//! The paint rule: a key draws at once; data draws at most 30 times a second and only when
+//! something changed; an idle screen draws only where an age or a clock is shown, once a second.
+
+use std::collections::VecDeque;
+use std::io;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossterm::clipboard::CopyToClipboard;
+use crossterm::event::{Event, EventStream, KeyEventKind};
+use crossterm::execute;
+use futures_util::StreamExt as _;
+use ganger_proto::WallMs;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::link::{Inbound, Link, Outbound};
+use crate::model::Model;
+use crate::msg::{Effect, Moment, Msg};
+use crate::terminal::Screen;
+use crate::theme::{Theme, ThemeError};
+use crate::update::update;
+
+/// Tells the milliseconds of a clock that never runs backwards, and the time of day.
+pub type Clock = Arc<dyn Fn() -> (u64, WallMs) + Send + Sync>;
+
+/// How the screen looks and what it is given.
+pub struct Options {
+    /// The colours.
+    pub theme: ThemeChoice,
+    /// The signs.
+    pub glyphs: Glyphs,
+    /// The home folder, for people.
+    pub home: String,
+    /// Minutes that the local time is ahead of UTC; times end with a Z when it is unknown.
+    pub utc_offset_min: Option<i32>,
+    /// How `y` copies.
+    pub clipboard: Clipboard,
+    /// The time.
+    pub clock: Clock,
+    /// Draws random numbers for submission keys and for random arguments.
+    pub key_source: Box<dyn FnMut() -> u128 + Send>,
+}
+
+/// A theme by name or as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ThemeChoice {
+    /// One of [`Theme::names`]; `NO_COLOR` asks for `mono`.
+    Named(String),
+    /// A theme file's text.
+    Text(String),
+}
+
+/// Which signs the terminal can show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Glyphs {
+    /// Box lines, braille, blocks.
+    #[default]
+    Unicode,
+    /// Nothing beyond ASCII.
+    Ascii,
+}
+
+/// What can take a copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clipboard {
+    /// The terminal, by OSC 52.
+    #[default]
+    Terminal,
+    /// tmux, which passes it on to its terminal.
+    Tmux,
+}
+
+/// How the person left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By a key; the master keeps running.
+    Left,
+    /// The terminal or the system asked the screen to end.
+    Ended,
+    /// The program around the screen closed the link.
+    LinkClosed,
+}
+
+/// The screen cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ScreenError {
+    /// The theme cannot be used.
+    #[error(transparent)]
+    Theme(#[from] ThemeError),
+    /// The terminal cannot be used.
+    #[error(
+        "the terminal cannot be used for the screen; run ganger in an interactive terminal, \
+         or `ganger status` for one page of text"
+    )]
+    Terminal(#[from] io::Error),
+}
+
+/// Bytes that terminals take in one OSC 52 copy.
+const OSC52_BYTES_MAX: usize = 74_994;
+/// Time between two draws for data.
+const FRAME: Duration = Duration::from_micros(33_334);
+/// Messages of the master taken before the next draw.
+const DRAIN_MAX: usize = 64;
+
+/// Shows the screen until the person leaves.
+///
+/// # Errors
+/// When the theme cannot be read or the terminal cannot be taken or written to.
+pub async fn run(link: Link, options: Options) -> Result<Exit, ScreenError> {
+    let theme = match &options.theme {
+        ThemeChoice::Named(name) => Theme::named(name)?,
+        ThemeChoice::Text(text) => Theme::parse(text)?,
+    };
+    let screen = Screen::take()?;
+    let model = Model::new(screen.size()?, options.home.clone(), options.utc_offset_min);
+    let (copied, copies) = mpsc::channel(4);
+    let mut driver = Driver {
+        screen,
+        theme,
+        options,
+        model,
+        outbox: VecDeque::new(),
+        copied,
+        paint: Paint::default(),
+    };
+    driver.paint_now()?;
+    driver.follow(link, copies).await
+}
+
+struct Driver {
+    screen: Screen,
+    theme: Theme,
+    options: Options,
+    model: Model,
+    /// What waits to be sent; short, since submissions go one part at a time and a watch replaces
+    /// the one before it.
+    outbox: VecDeque<Outbound>,
+    /// Bounded: when it is full, the sentence about a copy is dropped.
+    copied: mpsc::Sender<Msg>,
+    paint: Paint,
+}
+
+/// When the next draw for data is due.
+#[derive(Default)]
+struct Paint {
+    last: Option<Instant>,
+    due: Option<Instant>,
+}
+
+/// What a turn of the loop leads to.
+enum Turn {
+    Go,
+    Leave(Exit),
+}
+
+impl Driver {
+    async fn follow(
+        &mut self,
+        mut link: Link,
+        mut copies: mpsc::Receiver<Msg>,
+    ) -> Result<Exit, ScreenError> {
+        let mut events = EventStream::new();
+        let mut second = interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut signals = Signals::new()?;
+        loop {
+            let due = self.paint.due;
+            let frame = async { sleep_until(due.unwrap_or_else(Instant::now)).await };
+            let outbound = link.outbound.clone();
+            let turn = tokio::select! {
+                event = events.next() => match event {
+                    Some(event) => self.event(event?, &mut events)?,
+                    None => Turn::Leave(Exit::Ended),
+                },
+                inbound = link.inbound.recv() => match inbound {
+                    Some(first) => self.heard(first, &mut link.inbound)?,
+                    None => Turn::Leave(Exit::LinkClosed),
+                },
+                Some(msg) = copies.recv() => self.feed_and_paint(msg, &mut events)?,
+                permit = outbound.reserve(), if !self.outbox.is_empty() => {
+                    match (permit, self.outbox.pop_front()) {
+                        (Ok(permit), Some(message)) => {
+                            permit.send(message);
+                            Turn::Go
+                        }
+                        (Ok(_), None) => Turn::Go,
+                        (Err(_), _) => Turn::Leave(Exit::LinkClosed),
+                    }
+                }
+                _ = second.tick() => {
+                    let before = self.model.toast.is_some();
+                    let turn = self.feed(Msg::Second, &mut events)?;
+                    if before || shows_time(&self.model) {
+                        self.paint_soon();
+                    }
+                    turn
+                }
+                () = frame, if due.is_some() => {
+                    self.paint_now()?;
+                    Turn::Go
+                }
+                end = signals.next() => match end {
+                    Woken::End => Turn::Leave(Exit::Ended),
+                    Woken::Continued => {
+                        self.screen.retake()?;
+                        self.paint_now()?;
+                        Turn::Go
+                    }
+                },
+            };
+            if let Turn::Leave(exit) = turn {
+                return Ok(exit);
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event, events: &mut EventStream) -> io::Result<Turn> {
+        match event {
+            Event::Key(key) if key.kind != KeyEventKind::Release => {
+                self.feed_and_paint(Msg::Key(key), events)
+            }
+            Event::Paste(text) => self.feed_and_paint(Msg::Paste(text), events),
+            Event::Resize(columns, rows) => self.feed_and_paint(Msg::Resize(columns, rows), events),
+            Event::Key(_) | Event::Mouse(_) | Event::FocusGained | Event::FocusLost => Ok(Turn::Go),
+        }
+    }
+
+    /// Takes the first message and what else waits, up to a bound; paints soon if it shows.
+    fn heard(&mut self, first: Inbound, more: &mut mpsc::Receiver<Inbound>) -> io::Result<Turn> {
+        let mut next = Some(first);
+        for _ in 0..DRAIN_MAX {
+            let Some(inbound) = next.take() else { break };
+            let shows = match &inbound {
+                Inbound::Picture(picture) => !same_look(self.model.picture.as_deref(), picture),
+                Inbound::Connected(_)
+                | Inbound::Reply { .. }
+                | Inbound::Lost { .. }
+                | Inbound::Refused { .. } => true,
+            };
+            self.advance(Msg::Link(inbound));
+            if shows {
+                self.paint_soon();
+            }
+            next = more.try_recv().ok();
+        }
+        // What was taken from the queue beyond the bound is not lost: it is fed as well.
+        if let Some(inbound) = next {
+            self.advance(Msg::Link(inbound));
+            self.paint_soon();
+        }
+        Ok(Turn::Go)
+    }
+
+    /// Feeds a message whose effects are only sends.
+    fn advance(&mut self, msg: Msg) {
+        let (mono_ms, wall) = (self.options.clock)();
+        self.model.now = Moment { mono_ms, wall, draw: (self.options.key_source)() };
+        for effect in update(&mut self.model, msg) {
+            if let Effect::Send(message) = effect {
+                self.post(message);
+            }
+        }
+    }
+
+    fn feed(&mut self, msg: Msg, events: &mut EventStream) -> io::Result<Turn> {
+        let (mono_ms, wall) = (self.options.clock)();
+        self.model.now = Moment { mono_ms, wall, draw: (self.options.key_source)() };
+        for effect in update(&mut self.model, msg) {
+            match effect {
+                Effect::Send(message) => self.post(message),
+                Effect::Copy(text) => self.copy(text),
+                Effect::Redraw => self.screen.clear()?,
+                Effect::Leave => return Ok(Turn::Leave(Exit::Left)),
+                Effect::Suspend => {
+                    // The reader must not take the shell's keys.
+                    *events = EventStream::new();
+                    self.screen.suspend()?;
+                    *events = EventStream::new();
+                }
+            }
+        }
+        Ok(Turn::Go)
+    }
+
+    fn feed_and_paint(&mut self, msg: Msg, events: &mut EventStream) -> io::Result<Turn> {
+        let turn = self.feed(msg, events)?;
+        if matches!(turn, Turn::Go) {
+            self.paint_now()?;
+        }
+        Ok(turn)
+    }
+
+    fn post(&mut self, message: Outbound) {
+        if matches!(message, Outbound::Watch(_)) {
+            self.outbox.retain(|waiting| !matches!(waiting, Outbound::Watch(_)));
+        }
+        self.outbox.push_back(message);
+    }
+
+    fn paint_soon(&mut self) {
+        let now = Instant::now();
+        let earliest = self.paint.last.map_or(now, |last| last + FRAME);
+        self.paint.due.get_or_insert(earliest.max(now));
+    }
+
+    fn paint_now(&mut self) -> io::Result<()> {
+        self.paint = Paint { last: Some(Instant::now()), due: None };
+        self.screen.draw(&self.model, &self.theme, self.options.glyphs)
+    }
+
+    fn copy(&self, text: String) {
+        let copied = self.copied.clone();
+        match self.options.clipboard {
+            Clipboard::Terminal => {
+                let said = to_terminal(&text);
+                drop(copied.try_send(Msg::Copied(said)));
+            }
+            // The task ends with its child; the handle is of no use, since nothing waits for it.
+            Clipboard::Tmux => drop(tokio::spawn(async move {
+                let said = to_tmux(&text).await;
+                drop(copied.try_send(Msg::Copied(said)));
+            })),
+        }
+    }
+}
+
+/// Tells whether a second changes what is seen.
+fn shows_time(model: &Model) -> bool {
+    let has_clock = model.size.0 >= 70;
+    has_clock || !model.is_up() || model.toast.is_some() || !model.overlays.is_empty()
+}
+
+/// Tells whether a picture draws the same cells as the one before it.
+fn same_look(before: Option<&ganger_proto::Picture>, after: &ganger_proto::Picture) -> bool {
+    before.is_some_and(|before| {
+        before.master == after.master
+            && before.gang == after.gang
+            && before.queues == after.queues
+            && before.tasks == after.tasks
+            && before.results == after.results
+            && before.workers == after.workers
+            && before.history == after.history
+            && before.log == after.log
+    })
+}
+
+fn to_terminal(text: &str) -> Result<String, String> {
+    if text.len() > OSC52_BYTES_MAX {
+        return Err(format!(
+            "{} bytes are more than a terminal's clipboard takes ({OSC52_BYTES_MAX})",
+            text.len()
+        ));
+    }
+    match execute!(io::stdout(), CopyToClipboard::to_clipboard_from(text)) {
+        Ok(()) => Ok(format!(
+            "{} bytes sent to the terminal's clipboard (OSC 52; some terminals ask or refuse)",
+            text.len()
+        )),
+        Err(error) => Err(format!("nothing was copied: {error}")),
+    }
+}
+
+async fn to_tmux(text: &str) -> Result<String, String> {
+    let loaded = async {
+        let mut child = Command::new("tmux")
+            .args(["load-buffer", "-w", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(text.as_bytes()).await?;
+        }
+        child.wait().await
+    };
+    match loaded.await {
+        Ok(status) if status.success() => {
+            Ok(format!("{} bytes put in tmux's buffer and its terminal's clipboard", text.len()))
+        }
+        Ok(status) => Err(format!("nothing was copied: tmux load-buffer ended with {status}")),
+        Err(error) => Err(format!("nothing was copied: tmux cannot be run: {error}")),
+    }
+}
+
+enum Woken {
+    End,
+    Continued,
+}
+
+/// The signals that end or wake the screen.
+struct Signals {
+    terminate: Signal,
+    hang_up: Signal,
+    proceed: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let proceed = rustix::process::Signal::CONT.as_raw();
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+            proceed: signal(SignalKind::from_raw(proceed))?,
+        })
+    }
+
+    async fn next(&mut self) -> Woken {
+        tokio::select! {
+            _ = self.terminate.recv() => Woken::End,
+            _ = self.hang_up.recv() => Woken::End,
+            _ = self.proceed.recv() => Woken::Continued,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The terminal as this process found it: raw mode and the alternate screen, given back on every
+//! way out, also on a panic. Draws nothing by itself.
+
+use std::io::{self, Stdout, Write as _};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
+};
+use crossterm::{cursor, execute, queue};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Position;
+
+use crate::model::Model;
+use crate::run::Glyphs;
+use crate::theme::Theme;
+
+/// Whether the terminal is ours, for the panic hook.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+static HOOK: Once = Once::new();
+
+/// Holds the terminal; dropping it gives the terminal back.
+pub(crate) struct Screen {
+    terminal: Terminal<CrosstermBackend<Stdout>>,
+}
+
+impl Screen {
+    /// Takes the terminal.
+    pub(crate) fn take() -> io::Result<Self> {
+        HOOK.call_once(|| {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                give_back();
+                before(panic);
+            }));
+        });
+        enter()?;
+        let terminal = Terminal::new(CrosstermBackend::new(io::stdout()));
+        terminal.map(|terminal| Self { terminal }).inspect_err(|_| give_back())
+    }
+
+    /// Draws the model; nothing is written for cells that did not change.
+    pub(crate) fn draw(&mut self, model: &Model, theme: &Theme, glyphs: Glyphs) -> io::Result<()> {
+        queue!(io::stdout(), BeginSynchronizedUpdate)?;
+        let mut cursor: Option<Position> = None;
+        self.terminal.draw(|frame| {
+            cursor = crate::view::view(model, theme, glyphs, frame.buffer_mut());
+            if let Some(position) = cursor {
+                frame.set_cursor_position(position);
+            }
+        })?;
+        execute!(io::stdout(), EndSynchronizedUpdate)
+    }
+
+    /// Forgets what the terminal holds, so that everything is drawn again.
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        self.terminal.clear()
+    }
+
+    /// Returns columns and rows.
+    pub(crate) fn size(&self) -> io::Result<(u16, u16)> {
+        let size = self.terminal.size()?;
+        Ok((size.width, size.height))
+    }
+
+    /// Gives the terminal to the shell and stops this process until it continues.
+    pub(crate) fn suspend(&mut self) -> io::Result<()> {
+        give_back();
+        let stopped =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
+        enter()?;
+        self.clear()?;
+        stopped.map_err(io::Error::from)
+    }
+
+    /// Takes the terminal again after something else may have changed its modes.
+    pub(crate) fn retake(&mut self) -> io::Result<()> {
+        enter()?;
+        self.clear()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+fn enter() -> io::Result<()> {
+    enable_raw_mode()?;
+    TAKEN.store(true, Ordering::SeqCst);
+    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
+}
+
+/// Errors are of no use here: there is nothing left to show them on.
+fn give_back() {
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        let mut out = io::stdout();
+        drop(execute!(
+            out,
+            EndSynchronizedUpdate,
+            DisableBracketedPaste,
+            LeaveAlternateScreen,
+            cursor::Show
+        ));
+        drop(out.flush());
+        drop(disable_raw_mode());
+    }
+}

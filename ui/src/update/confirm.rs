@@ -1,0 +1,38 @@
+//! Questions: Cancel is focused, and what they are about was fixed when they opened.
+
+use super::{ask, inject};
+use crate::model::Model;
+use crate::model::overlay::{Button, Confirm, Overlay, Then};
+use crate::msg::Effect;
+
+pub(super) fn other_button(question: &mut Confirm) {
+    question.focus = match question.focus {
+        Button::Cancel => Button::Go,
+        Button::Go => Button::Cancel,
+    };
+}
+
+/// Enter: what the focused button says. Where a word must be typed, the word is the answer.
+pub(super) fn accept(model: &mut Model, out: &mut Vec<Effect>) {
+    let Some(Overlay::Confirm(question)) = model.overlays.last() else { return };
+    match (&question.typed, question.focus) {
+        (Some(_), _) | (None, Button::Go) => yes(model, out),
+        (None, Button::Cancel) => drop(model.overlays.pop()),
+    }
+}
+
+pub(super) fn yes(model: &mut Model, out: &mut Vec<Effect>) {
+    let Some(Overlay::Confirm(question)) = model.overlays.last() else { return };
+    if question.typed.as_ref().is_some_and(|typed| !typed.fits()) {
+        return;
+    }
+    let Some(Overlay::Confirm(question)) = model.overlays.pop() else { return };
+    match question.then {
+        Then::Send(requests) => {
+            for (request, asked) in requests {
+                ask(model, request, asked, out);
+            }
+        }
+        Then::Submit(batch) => inject::send(model, *batch),
+    }
+}

@@ -1,0 +1,219 @@
+//! What comes from the master: the connection's state, pictures, replies. Everything that a task, a
+//! worker or a peer wrote is cleaned here, once, before the model holds it.
+
+use ganger_proto::command::Changed;
+use ganger_proto::picture::{ResultRow, TaskRow, WorkerRow};
+use ganger_proto::{Picture, Refusal, Reply};
+
+use super::{details, inject, join};
+use crate::link::{Connection, Inbound};
+use crate::model::{Asked, LinkState, Model, Tone, WelcomeToken};
+use crate::text::{clean, clean_in_place, counted};
+
+pub(super) fn inbound(model: &mut Model, inbound: Inbound) {
+    match inbound {
+        Inbound::Connected(connection) => connected(model, connection),
+        Inbound::Picture(mut picture) => {
+            clean_picture(&mut picture);
+            let waits = model.list().is_some_and(|list| list.is_waiting());
+            if model.view.frozen.is_some() && !waits {
+                model.held = Some(picture);
+            } else {
+                take_picture(model, picture);
+            }
+        }
+        Inbound::Reply { tag, result } => {
+            if let Some(asked) = model.asked.remove(&tag) {
+                match result {
+                    Ok(reply) => replied(model, asked, reply),
+                    Err(refusal) => refused(model, asked, &refusal),
+                }
+            }
+        }
+        Inbound::Lost { reason, tries, retry_in_ms } => {
+            let retry_at_ms = model.now.mono_ms + retry_in_ms;
+            disconnected(model);
+            model.link = LinkState::Lost { reason: clean(&reason), tries, retry_at_ms };
+        }
+        Inbound::Refused { sentence } => {
+            disconnected(model);
+            model.link = LinkState::Refused(clean(&sentence));
+        }
+    }
+}
+
+fn connected(model: &mut Model, mut connection: Connection) {
+    if matches!(model.link, LinkState::Lost { .. }) {
+        model.say(Tone::Good, "connected again");
+    }
+    clean_in_place(&mut connection.address);
+    clean_in_place(&mut connection.version);
+    model.link = LinkState::Up(connection);
+    model.watch_sent = None;
+}
+
+/// Requests under way are forgotten, since nobody knows whether they were heard; parts of a
+/// submission carry a key and are sent again.
+fn disconnected(model: &mut Model) {
+    let lost = model.asked.values().filter(|asked| is_change(asked)).count();
+    if lost > 0 {
+        model.say(Tone::Note, "it is not known whether the last action was done; look again");
+    }
+    model.asked.clear();
+    if model.welcome == WelcomeToken::Asked {
+        model.welcome = WelcomeToken::Unasked;
+    }
+}
+
+fn is_change(asked: &Asked) -> bool {
+    match asked {
+        Asked::Part | Asked::Welcome | Asked::Join | Asked::Show(_) => false,
+        Asked::Cancel
+        | Asked::Undo { .. }
+        | Asked::Retry
+        | Asked::Priority(_)
+        | Asked::Pause(_)
+        | Asked::Resume(_)
+        | Asked::Drain(_)
+        | Asked::Undrain(_)
+        | Asked::Revoke(_)
+        | Asked::StartWorker => true,
+    }
+}
+
+pub(super) fn take_picture(model: &mut Model, picture: Box<Picture>) {
+    let (overview, results) = match model.screen {
+        crate::model::Screen::Results => (false, true),
+        crate::model::Screen::Tasks => (false, false),
+        crate::model::Screen::Overview
+        | crate::model::Screen::Workers
+        | crate::model::Screen::Log => (true, false),
+    };
+    if let Some(window) = &picture.tasks {
+        let ids = window.rows.iter().map(|row| row.task).collect();
+        let list = if overview { &mut model.next } else { &mut model.tasks };
+        list.take(ids, window.start, window.total);
+    }
+    if let Some(window) = &picture.results {
+        let ids = window.rows.iter().map(|row| row.task).collect();
+        let list = if results { &mut model.results } else { &mut model.latest };
+        list.take(ids, window.start, window.total);
+    }
+    model.picture_ms = model.now.mono_ms;
+    model.picture = Some(picture);
+}
+
+fn replied(model: &mut Model, asked: Asked, reply: Reply) {
+    match (asked, reply) {
+        (Asked::Part, Reply::Submitted { batch, .. }) => inject::accepted(model, batch),
+        (Asked::Welcome, Reply::Invited { token, id, expires }) => {
+            join::minted_for_welcome(model, clean(&token), id, expires);
+        }
+        (Asked::Join, Reply::Invited { token, id, expires }) => {
+            join::minted(model, clean(&token), id, expires);
+        }
+        (Asked::Show(task), Reply::Task(detail)) => details::take(model, task, detail),
+        (Asked::Cancel, Reply::Changed(changed)) => {
+            model.say(Tone::Good, outcome(&changed, "cancelled", "had finished"));
+        }
+        (Asked::Retry, Reply::Changed(changed)) => {
+            model.say(Tone::Good, outcome(&changed, "run again", "ended otherwise and stay"));
+        }
+        (Asked::Undo { tasks }, Reply::Changed(changed)) => inject::undone(model, tasks, &changed),
+        (Asked::Priority(priority), Reply::Changed(changed)) => {
+            let done = format!("have priority {priority}");
+            model.say(Tone::Good, outcome(&changed, &done, "had finished"));
+        }
+        (Asked::Pause(queue), _) => {
+            let text = format!("queue {queue} is paused; what runs goes on, P resumes");
+            model.say(Tone::Good, text);
+        }
+        (Asked::Resume(queue), _) => model.say(Tone::Good, format!("queue {queue} goes on")),
+        (Asked::Drain(worker), _) => {
+            let text = format!("{worker} finishes what it holds and takes nothing new; D undoes");
+            model.say(Tone::Good, text);
+        }
+        (Asked::Undrain(worker), _) => model.say(Tone::Good, format!("{worker} takes work again")),
+        (Asked::Revoke(worker), _) => {
+            model.say(Tone::Good, format!("{worker} is revoked; its tasks go back to the queue"));
+        }
+        (Asked::StartWorker, _) => model.say(Tone::Good, "a local worker starts"),
+        (asked, _) => {
+            let text = format!("the master gave an answer that fits no {asked:?}; update ganger");
+            model.say(Tone::Bad, text);
+        }
+    }
+}
+
+fn refused(model: &mut Model, asked: Asked, refusal: &Refusal) {
+    let why = refusal.to_string();
+    match asked {
+        Asked::Part => inject::refused(model, refusal),
+        Asked::Welcome => model.welcome = WelcomeToken::Refused(clean(&why)),
+        Asked::Join => join::refused(model, &why),
+        Asked::Show(task) => details::refused(model, task, &why),
+        Asked::Cancel
+        | Asked::Undo { .. }
+        | Asked::Retry
+        | Asked::Priority(_)
+        | Asked::Pause(_)
+        | Asked::Resume(_)
+        | Asked::Drain(_)
+        | Asked::Undrain(_)
+        | Asked::Revoke(_)
+        | Asked::StartWorker => model.say(Tone::Note, why),
+    }
+}
+
+/// Says honestly what a bulk command did: `30 cancelled, 7 had finished`.
+pub(super) fn outcome(changed: &Changed, done: &str, ended: &str) -> String {
+    let mut parts = Vec::new();
+    let mut part = |count: u64, what: &str| {
+        if count > 0 {
+            parts.push(format!("{} {what}", crate::text::grouped(count)));
+        }
+    };
+    part(changed.changed, done);
+    part(changed.asked, "asked to stop");
+    part(changed.ended, ended);
+    part(changed.refused, "not possible in their state");
+    match parts.is_empty() {
+        true => format!("{}: nothing to change", counted(0, "task", "tasks")),
+        false => parts.join(", "),
+    }
+}
+
+fn clean_picture(picture: &mut Picture) {
+    let master = &mut picture.master;
+    for text in [
+        &mut master.version,
+        &mut master.address,
+        &mut master.home,
+        &mut master.trouble,
+        &mut master.refused,
+    ] {
+        clean_in_place(text);
+    }
+    picture.tasks.iter_mut().flat_map(|window| &mut window.rows).for_each(clean_task);
+    picture.results.iter_mut().flat_map(|window| &mut window.rows).for_each(clean_result);
+    picture.workers.iter_mut().flat_map(|window| &mut window.rows).for_each(clean_worker);
+    picture.log.iter_mut().for_each(clean_in_place);
+}
+
+pub(super) fn clean_task(row: &mut TaskRow) {
+    clean_in_place(&mut row.kind);
+    clean_in_place(&mut row.command);
+    clean_in_place(&mut row.worker);
+}
+
+fn clean_result(row: &mut ResultRow) {
+    clean_in_place(&mut row.kind);
+    clean_in_place(&mut row.worker);
+    clean_in_place(&mut row.text);
+}
+
+fn clean_worker(row: &mut WorkerRow) {
+    clean_in_place(&mut row.address);
+    clean_in_place(&mut row.version);
+    clean_in_place(&mut row.policy);
+}

@@ -1,0 +1,286 @@
+//! Keys: looked up in the one table, then done by the screen or overlay they are about.
+
+use crossterm::event::KeyEvent;
+
+use super::{confirm, details, filter, inject, join, tasks, workers};
+use crate::keymap::{Action, Meaning, meaning};
+use crate::link::Outbound;
+use crate::model::overlay::{Overlay, Scroll};
+use crate::model::{Focus, Model, Pane, Screen, Tone, allowed};
+use crate::msg::Effect;
+
+pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
+    let contexts = model.contexts();
+    match meaning(&contexts, model.prefix.take(), key) {
+        Meaning::Prefix(prefix) => model.prefix = Some(prefix),
+        Meaning::Action(action) => act(model, action, out),
+        Meaning::Nothing => {
+            if contexts.first().is_some_and(|context| context.takes_text()) {
+                typed(model, key);
+            }
+        }
+    }
+}
+
+/// A key that means nothing where text is typed is text, or moves its cursor.
+fn typed(model: &mut Model, key: KeyEvent) {
+    match model.overlays.last_mut() {
+        Some(Overlay::Inject) => inject::typed(&mut model.form, key),
+        Some(Overlay::Quick(line)) => line.key(key),
+        Some(Overlay::Filter(line)) => {
+            line.line.key(key);
+            filter::typed(model);
+        }
+        Some(Overlay::Join(dialog)) => join::typed(dialog, key),
+        Some(Overlay::Confirm(question)) => {
+            if let Some(typed) = &mut question.typed {
+                typed.line.key(key);
+            }
+        }
+        Some(Overlay::Help(_) | Overlay::Details(_)) | None => {}
+    }
+}
+
+pub(super) fn paste(model: &mut Model, text: &str) {
+    match model.overlays.last_mut() {
+        Some(Overlay::Inject) => inject::paste(&mut model.form, text),
+        Some(Overlay::Quick(line)) => line.paste(text),
+        Some(Overlay::Filter(line)) => {
+            line.line.paste(text);
+            filter::typed(model);
+        }
+        Some(Overlay::Join(dialog)) => {
+            if let Some(line) = dialog.line_mut() {
+                line.paste(text);
+            }
+        }
+        Some(Overlay::Confirm(question)) => {
+            if let Some(typed) = &mut question.typed {
+                typed.line.paste(text);
+            }
+        }
+        Some(Overlay::Help(_) | Overlay::Details(_)) => {}
+        None => {
+            let hint = "press i first, then paste: every line becomes a task";
+            model.say(Tone::Note, hint);
+        }
+    }
+}
+
+fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
+    if let Some(reason) = allowed::reason(model, action) {
+        return model.say(Tone::Note, reason);
+    }
+    use Action as A;
+    match action {
+        A::ShowOverview => show(model, Screen::Overview),
+        A::ShowTasks => show(model, Screen::Tasks),
+        A::ShowResults => show(model, Screen::Results),
+        A::ShowWorkers => show(model, Screen::Workers),
+        A::ShowLog => show(model, Screen::Log),
+        A::ShowPrevious => show(model, model.previous),
+        A::NextPane => pane(model, 1),
+        A::PreviousPane => pane(model, 2),
+        A::Up => scroll(model, Move::Rows(-1)),
+        A::Down => scroll(model, Move::Rows(1)),
+        A::PageUp => scroll(model, Move::Pages(-2)),
+        A::PageDown => scroll(model, Move::Pages(2)),
+        A::HalfUp => scroll(model, Move::Pages(-1)),
+        A::HalfDown => scroll(model, Move::Pages(1)),
+        A::First => scroll(model, Move::First),
+        A::Last => scroll(model, Move::Last),
+        A::Open => details::open(model, out),
+        A::Back => back(model),
+        A::Filter => filter::open(model),
+        A::Help => model.overlays.push(Overlay::Help(Scroll::default())),
+        A::Inject => inject::open(model),
+        A::Again => inject::again(model),
+        A::Quick => model.overlays.push(Overlay::Quick(Default::default())),
+        A::Undo => inject::undo(model, out),
+        A::Freeze => freeze(model),
+        A::Zoom => zoom(model),
+        A::PauseQueue => tasks::pause(model, out),
+        A::Copy => copy(model, out),
+        A::JoinDialog => join::open(model),
+        A::StartWorker => workers::start_local(model, out),
+        A::Redraw => out.push(Effect::Redraw),
+        A::Suspend => out.push(Effect::Suspend),
+        A::Quit => quit(model, out),
+        A::Mark => tasks::mark(model),
+        A::Retry => tasks::retry(model, out),
+        A::Cancel => tasks::cancel(model, out),
+        A::PriorityUp => tasks::priority(model, 1, out),
+        A::PriorityDown => tasks::priority(model, -1, out),
+        A::Drain => workers::drain(model, out),
+        A::Revoke => workers::revoke(model),
+        A::Submit => inject::submit(model),
+        A::Accept => accept(model, out),
+        A::Yes => confirm::yes(model, out),
+        A::No => drop(model.overlays.pop()),
+        A::NextField => field(model, Step::Next),
+        A::PreviousField => field(model, Step::Previous),
+        A::RetryNow => {
+            out.push(Effect::Send(Outbound::RetryNow));
+            model.say(Tone::Note, "trying again");
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Step {
+    Next,
+    Previous,
+}
+
+#[derive(Clone, Copy)]
+enum Move {
+    Rows(i64),
+    /// In halves of a page.
+    Pages(i64),
+    First,
+    Last,
+}
+
+fn show(model: &mut Model, screen: Screen) {
+    if model.screen != screen {
+        model.previous = model.screen;
+        model.screen = screen;
+    }
+}
+
+fn pane(model: &mut Model, steps: usize) {
+    const ORDER: [Pane; 3] = [Pane::Workers, Pane::Tasks, Pane::Results];
+    if model.screen == Screen::Overview && !model.is_welcome() {
+        let at = ORDER.iter().position(|pane| *pane == model.pane).unwrap_or(0);
+        model.pane = ORDER[(at + steps) % ORDER.len()];
+        if model.view.zoomed.is_some() {
+            model.view.zoomed = Some(model.pane);
+        }
+    }
+}
+
+fn scroll(model: &mut Model, by: Move) {
+    let page = i64::from(model.size.1.saturating_sub(8)).max(2);
+    let lines = |from: usize| match by {
+        Move::Rows(rows) => from.saturating_add_signed(rows as isize),
+        Move::Pages(halves) => from.saturating_add_signed((halves * page / 2) as isize),
+        Move::First => 0,
+        Move::Last => usize::MAX / 2,
+    };
+    match model.overlays.last_mut() {
+        Some(Overlay::Help(scroll)) => {
+            let last = crate::view::help_lines(model.size).saturating_sub(1);
+            scroll.0 = lines(scroll.0).min(last);
+            return;
+        }
+        Some(Overlay::Details(details)) => {
+            details.scroll.0 = lines(details.scroll.0);
+            return details::keep_within(model);
+        }
+        _ => {}
+    }
+    if let Some(list) = model.list_mut() {
+        match by {
+            Move::Rows(rows) => list.move_by(rows),
+            Move::Pages(halves) => list.move_by(halves * list.page() / 2),
+            Move::First => list.go_first(),
+            Move::Last => list.go_last(),
+        }
+    } else if model.focus() == Some(Focus::Workers) {
+        let rows = model.worker_rows();
+        let at = model.worker_row().and_then(|w| rows.iter().position(|row| row.name == w.name));
+        let to = lines(at.unwrap_or(0)).min(rows.len().saturating_sub(1));
+        model.worker = rows.get(to).map(|row| row.name.clone()).or_else(|| model.worker.clone());
+    } else {
+        scroll_log(model, by, page);
+    }
+}
+
+/// The log is scrolled from its end, since it grows there.
+fn scroll_log(model: &mut Model, by: Move, page: i64) {
+    let lines = model.picture.as_ref().map_or(0, |picture| picture.log.len());
+    let up = match by {
+        Move::Rows(rows) => -rows,
+        Move::Pages(halves) => -halves * page / 2,
+        Move::First => i64::MAX / 2,
+        Move::Last => i64::MIN / 2,
+    };
+    let to = (model.log_from_end as i64).saturating_add(up);
+    model.log_from_end = to.clamp(0, lines.saturating_sub(1) as i64) as usize;
+}
+
+/// Undoes exactly one step.
+fn back(model: &mut Model) {
+    if matches!(model.overlays.last(), Some(Overlay::Filter(_))) {
+        filter::clear(model);
+        model.overlays.pop();
+    } else if model.overlays.pop().is_some() {
+    } else if model.view.zoomed.take().is_some() {
+    } else if model.view.frozen.is_some() {
+        freeze(model);
+    } else if model.list().is_some_and(|list| !list.marks.is_empty()) {
+        model.list_mut().into_iter().for_each(|list| list.marks.clear());
+    } else if model.list().is_some_and(|list| !list.filter_text.is_empty()) {
+        filter::clear(model);
+    } else if model.list().is_some_and(|list| list.is_live() && list.selected.is_some()) {
+        model.list_mut().into_iter().for_each(|list| list.go_first());
+    } else if model.toast.take().is_some() {
+    } else if model.screen != Screen::Overview {
+        show(model, Screen::Overview);
+    }
+}
+
+/// Steps back; at the bottom, leaves. The master keeps running.
+fn quit(model: &mut Model, out: &mut Vec<Effect>) {
+    let at_bottom = model.screen == Screen::Overview && model.view.zoomed.is_none();
+    if at_bottom || !model.is_up() {
+        out.push(Effect::Leave);
+    } else if model.view.zoomed.take().is_none() {
+        show(model, Screen::Overview);
+    }
+}
+
+fn freeze(model: &mut Model) {
+    if model.view.frozen.take().is_some() {
+        if let Some(held) = model.held.take() {
+            super::inbound::take_picture(model, held);
+        }
+        return model.say(Tone::Note, "following again");
+    }
+    model.view.frozen = Some(model.master_now());
+    model.say(Tone::Note, "frozen; work goes on behind this picture, f follows again");
+}
+
+fn zoom(model: &mut Model) {
+    model.view.zoomed = match (model.screen, model.view.zoomed) {
+        (Screen::Overview, None) => Some(model.pane),
+        _ => None,
+    };
+}
+
+fn accept(model: &mut Model, out: &mut Vec<Effect>) {
+    match model.overlays.last() {
+        Some(Overlay::Filter(_)) => filter::accept(model),
+        Some(Overlay::Quick(_)) => inject::quick(model),
+        Some(Overlay::Confirm(_)) => confirm::accept(model, out),
+        Some(Overlay::Join(_)) => join::mint(model, out),
+        Some(Overlay::Inject | Overlay::Help(_) | Overlay::Details(_)) | None => {}
+    }
+}
+
+fn field(model: &mut Model, step: Step) {
+    match model.overlays.last_mut() {
+        Some(Overlay::Inject) => inject::field(&mut model.form, step),
+        Some(Overlay::Join(dialog)) => join::field(dialog, step),
+        Some(Overlay::Confirm(question)) => confirm::other_button(question),
+        Some(Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Help(_) | Overlay::Details(_))
+        | None => {}
+    }
+}
+
+fn copy(model: &mut Model, out: &mut Vec<Effect>) {
+    match tasks::to_copy(model) {
+        Some(text) => out.push(Effect::Copy(text)),
+        None => model.say(Tone::Note, "there is nothing to copy here"),
+    }
+}

@@ -1,0 +1,70 @@
+//! The model's only way to change: one message in, effects out. Reads no clock and sends nothing;
+//! see run.rs.
+
+mod confirm;
+mod details;
+mod filter;
+mod inbound;
+mod inject;
+mod join;
+mod keys;
+mod tasks;
+mod workers;
+
+pub(crate) use inject::again_label;
+
+use ganger_proto::Request;
+
+use crate::layout;
+use crate::link::Outbound;
+use crate::model::{Asked, Model, Tone};
+use crate::msg::{Effect, Msg};
+
+/// Takes one message.
+pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    let mut out = Vec::new();
+    match msg {
+        Msg::Key(key) => keys::key(model, key, &mut out),
+        Msg::Paste(text) => keys::paste(model, &text),
+        Msg::Resize(columns, rows) => model.size = (columns, rows),
+        Msg::Second => second(model, &mut out),
+        Msg::Link(inbound) => inbound::inbound(model, inbound),
+        Msg::Copied(Ok(how)) => model.say(Tone::Good, how),
+        Msg::Copied(Err(why)) => model.say(Tone::Bad, why),
+    }
+    settle(model, &mut out);
+    out
+}
+
+/// What follows from the state, whatever changed it.
+fn settle(model: &mut Model, out: &mut Vec<Effect>) {
+    layout::set_heights(model);
+    join::mint_for_welcome(model, out);
+    inject::pump(model, out);
+    let watch = model.watch();
+    if model.is_up() && model.watch_sent.as_ref() != Some(&watch) {
+        model.watch_sent = Some(watch.clone());
+        out.push(Effect::Send(Outbound::Watch(watch)));
+    }
+}
+
+fn second(model: &mut Model, out: &mut Vec<Effect>) {
+    let now = model.now.mono_ms;
+    if model.toast.as_ref().is_some_and(|toast| toast.until_ms <= now) {
+        model.toast = None;
+    }
+    if model.undo.is_some_and(|undo| undo.until_ms <= now) {
+        model.undo = None;
+    }
+    details::refresh(model, out);
+}
+
+/// Asks the master, and remembers what for.
+fn ask(model: &mut Model, request: Request, asked: Asked, out: &mut Vec<Effect>) {
+    model.tag += 1;
+    model.asked.insert(model.tag, asked);
+    out.push(Effect::Send(Outbound::Request { tag: model.tag, request }));
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

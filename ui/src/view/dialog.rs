@@ -1,0 +1,199 @@
+//! Small dialogs: questions, the join dialog, the quick line, the filter line.
+
+use ganger_proto::Role as CertificateRole;
+use ganger_proto::time::HumanMs;
+use ratatui::layout::{Position, Rect};
+
+use super::centred;
+use super::pen::{Pen, piece};
+use crate::layout::Frame;
+use crate::model::Model;
+use crate::model::field::Line;
+use crate::model::overlay::{Button, Confirm, FilterLine, JoinDialog, JoinField, Overlay};
+use crate::text::{clean, cut, grouped, width, wrap};
+use crate::theme::Role;
+
+/// Writes a typed line so that its cursor is seen; returns where that is.
+fn typed(pen: &mut Pen<'_>, (x, y): (u16, u16), columns: u16, line: &Line) -> Position {
+    let before = clean(&line.before_cursor());
+    let columns = usize::from(columns.max(2));
+    let skip = width(&before).saturating_sub(columns - 1);
+    let mut skipped = 0;
+    let shown: String = clean(line.text())
+        .chars()
+        .skip_while(|c| {
+            let skip = skipped < skip;
+            skipped += width(c.encode_utf8(&mut [0; 4]));
+            skip
+        })
+        .collect();
+    pen.put(x, y, &cut(&shown, columns), Role::Strong);
+    Position { x: x + (width(&before) - skip) as u16, y }
+}
+
+/// The filter of a list with how much it leaves.
+pub(super) fn filter(pen: &mut Pen<'_>, area: Rect, model: &Model) {
+    let Some(list) = model.list() else { return };
+    let editing = model.overlays.iter().find_map(|overlay| match overlay {
+        Overlay::Filter(line) => Some(line),
+        Overlay::Help(_)
+        | Overlay::Quick(_)
+        | Overlay::Inject
+        | Overlay::Confirm(_)
+        | Overlay::Join(_)
+        | Overlay::Details(_) => None,
+    });
+    let y = area.y;
+    pen.put(area.x + 1, y, "/", Role::Key);
+    let text = editing.map_or(list.filter_text.as_str(), |line| line.line.text());
+    let total = model.picture.as_ref().map_or(0, |picture| picture.master.counts.total());
+    let of = format!("{} of {}", grouped(list.total), grouped(total));
+    let (said, role) = match editing.and_then(|line| line.error.as_ref()) {
+        Some(fault) => (format!("✗ {}", fault.text), Role::Bad),
+        None => (of, Role::Dim),
+    };
+    let columns = area.width.saturating_sub(6);
+    match editing {
+        Some(line) => drop(typed(pen, (area.x + 3, y), columns, &line.line)),
+        None => drop(pen.put_cut(area.x + 3, y, &clean(text), columns, Role::Strong)),
+    }
+    if let Some(fault) = editing.and_then(|line| line.error.as_ref()) {
+        let at = fault.at.min(text.len());
+        let before = text.get(..at).map_or(0, width) as u16;
+        let rest = text.get(at..).map_or(0, width).max(1) as u16;
+        pen.tint(Rect { x: area.x + 3 + before, y, width: rest, height: 1 }, Role::Bad);
+    }
+    let x = area.x + 3 + (width(text) as u16).min(columns) + 3;
+    let room = area.right().saturating_sub(x + 1);
+    if room > 10 {
+        pen.put_cut(x, y, &said, room, role);
+    }
+}
+
+pub(super) fn filter_cursor(area: Rect, line: &FilterLine) -> Position {
+    let columns = area.width.saturating_sub(7);
+    let before = width(&clean(&line.line.before_cursor())) as u16;
+    Position { x: area.x + 3 + before.min(columns), y: area.y }
+}
+
+/// The quick add line, at the bottom.
+pub(super) fn quick(pen: &mut Pen<'_>, frame: &Frame, line: &Line) -> Position {
+    let area = if frame.toast.height > 0 { frame.toast } else { frame.footer };
+    let mut pen = pen.within(area);
+    pen.clear(Role::Text);
+    let x = pen.put(area.x + 1, area.y, "add ", Role::Key);
+    if line.text().is_empty() {
+        let hint = " a shell line, or a number to square";
+        pen.put_cut(x + 1, area.y, hint, area.width.saturating_sub(x + 2), Role::Dim);
+    }
+    typed(&mut pen, (x, area.y), area.width.saturating_sub(x + 1), line)
+}
+
+/// A question. Cancel stands first and is focused when it opens.
+pub(super) fn confirm(pen: &mut Pen<'_>, frame: &Frame, question: &Confirm) -> Option<Position> {
+    let columns = usize::from(frame.body.width.min(68).saturating_sub(4));
+    let mut lines: Vec<String> = Vec::new();
+    for line in &question.lines {
+        lines.extend(wrap(&clean(line), columns));
+    }
+    let height = lines.len() as u16 + 5 + u16::from(question.typed.is_some());
+    let area = centred(pen.area, columns as u16 + 4, height);
+    pen.within(area).clear(Role::Text);
+    let inner = pen.frame(area, &question.title, &[], Role::Bad);
+    let mut pen = pen.within(inner);
+    let mut y = inner.y + 1;
+    for line in lines {
+        pen.put(inner.x + 1, y, &line, Role::Text);
+        y += 1;
+    }
+    let mut cursor = None;
+    if let Some(wanted) = &question.typed {
+        let ask = format!("Type {} to confirm: ", wanted.expected);
+        let x = pen.put(inner.x + 1, y, &ask, Role::Note);
+        let room = inner.right().saturating_sub(x + 1);
+        cursor = Some(typed(&mut pen, (x, y), room, &wanted.line));
+        y += 1;
+    }
+    y = (y + 1).min(inner.bottom().saturating_sub(1));
+    let ready = question.typed.as_ref().is_none_or(|wanted| wanted.fits());
+    let buttons = match question.typed {
+        Some(_) => {
+            [("Cancel (Esc)".to_owned(), !ready), (question.verb.clone() + " (Enter)", ready)]
+        }
+        None => [
+            ("Cancel (n)".to_owned(), question.focus == Button::Cancel),
+            (question.verb.clone() + " (y)", question.focus == Button::Go),
+        ],
+    };
+    let mut x = inner.x + 1;
+    for (word, focused) in buttons {
+        let role = match focused {
+            true => Role::Choice,
+            false if !ready => Role::Dim,
+            false => Role::Text,
+        };
+        x = pen.put(x, y, &format!(" {word} "), role) + 2;
+    }
+    cursor
+}
+
+/// The dialog that mints join lines.
+pub(super) fn join(
+    pen: &mut Pen<'_>,
+    frame: &Frame,
+    model: &Model,
+    dialog: &JoinDialog,
+) -> Option<Position> {
+    let columns = frame.body.width.min(76).saturating_sub(4);
+    let token: Vec<String> = match &dialog.minted {
+        Some(minted) => wrap(&minted.line(dialog.role), usize::from(columns).max(16)),
+        None => Vec::new(),
+    };
+    let area = centred(pen.area, columns + 4, token.len() as u16 + 10);
+    pen.within(area).clear(Role::Text);
+    let inner = pen.frame(area, "Join line", &[], Role::BorderFocus);
+    let mut pen = pen.within(inner);
+    let (x, mut y) = (inner.x + 1, inner.y);
+    let role = |field| if dialog.focus == field { Role::Key } else { Role::Dim };
+    pen.put(x, y, "Role", role(JoinField::Role));
+    let mut at = x + 12;
+    for choice in CertificateRole::ALL {
+        let look = if choice == dialog.role { Role::Choice } else { Role::Text };
+        at = pen.put(at, y, &format!(" {choice} "), look) + 1;
+    }
+    let mut cursor = None;
+    for (field, label, line, hint) in [
+        (JoinField::Name, "Name", &dialog.name, "its own wish when empty"),
+        (JoinField::Uses, "Machines", &dialog.uses, "that may join with it"),
+        (JoinField::Ttl, "Valid", &dialog.ttl, "1h, 30m, 2d"),
+    ] {
+        y += 1;
+        pen.put(x, y, label, role(field));
+        let position = typed(&mut pen, (x + 12, y), 20, line);
+        pen.put(x + 34, y, hint, Role::Dim);
+        if dialog.focus == field {
+            cursor = Some(position);
+        }
+    }
+    y += 1;
+    pen.put_cut(x, y, &dialog.error, columns, Role::Bad);
+    y += 1;
+    for line in &token {
+        pen.put(x, y, line, Role::Token);
+        y += 1;
+    }
+    if let Some(minted) = &dialog.minted {
+        let left = minted.expires.since(model.master_now()) / 1_000 * 1_000;
+        let valid = HumanMs(left).to_string().replace(".0s", "s");
+        pen.put(x, y, &format!("valid {valid}; it is shown here only"), Role::Dim);
+        y += 1;
+    }
+    let keys = match dialog.minted {
+        Some(_) => [piece("F2", Role::Key), piece(" copy · ", Role::Text)],
+        None => [piece("Enter", Role::Key), piece(" makes the line · ", Role::Text)],
+    };
+    let x = pen.put_all(x, y + 1, &keys);
+    let x = pen.put(x, y + 1, "Esc", Role::Key);
+    pen.put(x, y + 1, " close", Role::Text);
+    cursor
+}

@@ -1,0 +1,172 @@
+//! The view: one file for each box on the screen. Changes nothing, knows no terminal; it fills a
+//! buffer of cells.
+
+mod ascii;
+mod chart;
+mod details;
+mod dialog;
+mod footer;
+mod graph;
+mod header;
+mod help;
+mod inject;
+mod log;
+mod lost;
+mod pen;
+mod queue;
+mod results;
+mod sign;
+mod table;
+mod tasks;
+mod welcome;
+mod workers;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+use crate::Glyphs;
+use crate::layout::{self, Frame, Width};
+use crate::model::overlay::Overlay;
+use crate::model::{LinkState, Model, Pane, Screen};
+use crate::theme::{Role, Theme};
+use pen::Pen;
+
+pub(crate) use details::{lines_count as details_lines, text as details_text};
+pub(crate) use help::lines_count as help_lines;
+
+/// Draws the whole screen; returns where the cursor is, when text is typed.
+pub(crate) fn view(
+    model: &Model,
+    theme: &Theme,
+    glyphs: Glyphs,
+    buffer: &mut Buffer,
+) -> Option<Position> {
+    let frame = layout::frame((buffer.area.width, buffer.area.height));
+    let mut pen = Pen::new(buffer, theme);
+    pen.clear(Role::Text);
+    header::header(&mut pen, &frame, model);
+    if frame.width >= Width::Compact {
+        header::tabs(&mut pen.within(frame.tabs), &frame, model);
+    } else {
+        header::counters(&mut pen.within(frame.tabs), frame.tabs, model);
+    }
+    body(&mut pen, &frame, model);
+    footer::toast(&mut pen, &frame, model);
+    footer::footer(&mut pen, &frame, model);
+    if !model.is_up() && model.picture.is_some() {
+        pen.within(frame.body).wash(Role::Backdrop);
+    }
+    let mut cursor = None;
+    for overlay in &model.overlays {
+        cursor = overlay_box(&mut pen, &frame, model, overlay);
+    }
+    if model.overlays.is_empty() && !model.is_up() {
+        lost::dialog(&mut pen, &frame, model);
+    }
+    if glyphs == Glyphs::Ascii {
+        ascii::fold(buffer);
+    }
+    cursor.filter(|position| buffer.area.contains(*position))
+}
+
+fn body(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
+    if model.picture.is_none() {
+        return;
+    }
+    match model.screen {
+        Screen::Overview if model.is_welcome() => welcome::welcome(pen, frame, model),
+        Screen::Overview => overview(pen, frame, model),
+        Screen::Tasks => {
+            let area = filter_line(pen, frame, model);
+            tasks::screen(pen, frame, area, model);
+        }
+        Screen::Results => {
+            let area = filter_line(pen, frame, model);
+            results::list(pen, frame, area, model, &model.results);
+        }
+        Screen::Workers => workers::list(pen, frame, frame.body, model),
+        Screen::Log => log::log(pen, frame, model),
+    }
+}
+
+fn overview(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
+    let boxes = layout::overview(frame, model.worker_rows().len(), model.view.zoomed);
+    let is_shown = |area: Rect| area.height > 0 && area.width > 0;
+    if is_shown(boxes.chart) {
+        chart::chart(pen, boxes.chart, model);
+        queue::queue(pen, boxes.queue, model);
+    }
+    if is_shown(boxes.sparks) {
+        queue::sparks(&mut pen.within(boxes.sparks), boxes.sparks, model);
+    }
+    if is_shown(boxes.workers) {
+        workers::list(pen, frame, boxes.workers, model);
+    }
+    if is_shown(boxes.tasks) {
+        tasks::next(pen, frame, boxes.tasks, model);
+    }
+    if is_shown(boxes.results) {
+        results::list(pen, frame, boxes.results, model, &model.latest);
+    }
+}
+
+fn filter_line(pen: &mut Pen<'_>, frame: &Frame, model: &Model) -> Rect {
+    let (line, rest) = layout::list_screen(frame, model);
+    if let Some(line) = line {
+        dialog::filter(&mut pen.within(line), line, model);
+    }
+    rest
+}
+
+fn overlay_box(
+    pen: &mut Pen<'_>,
+    frame: &Frame,
+    model: &Model,
+    overlay: &Overlay,
+) -> Option<Position> {
+    match overlay {
+        Overlay::Help(scroll) => help::help(pen, frame, *scroll),
+        Overlay::Filter(line) => {
+            let (at, _) = layout::list_screen(frame, model);
+            return at.map(|at| dialog::filter_cursor(at, line));
+        }
+        Overlay::Quick(line) => return Some(dialog::quick(pen, frame, line)),
+        Overlay::Inject => return inject::form(pen, frame, model),
+        Overlay::Confirm(question) => return dialog::confirm(pen, frame, question),
+        Overlay::Join(join) => return dialog::join(pen, frame, model, join),
+        Overlay::Details(details) => details::details(pen, frame, model, details),
+    }
+    None
+}
+
+/// Returns the role of a box's edge.
+fn edge(model: &Model, pane: Pane) -> Role {
+    let focused = model.screen == Screen::Overview && model.pane == pane;
+    if focused { Role::BorderFocus } else { Role::Border }
+}
+
+/// Returns the rectangle of that size in the middle of `area`, as far as it fits.
+fn centred(area: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(area.width), height.min(area.height));
+    Rect {
+        x: area.x + (area.width - width) / 2,
+        y: area.y + (area.height - height) / 2,
+        width,
+        height,
+    }
+}
+
+/// Returns a time of day, `14:32:07`, with a Z when the local time is unknown.
+fn clock(at: ganger_proto::WallMs, offset_min: Option<i32>) -> String {
+    let minutes = i64::from(offset_min.unwrap_or(0));
+    let second = (at.0 as i64 / 1_000 + minutes * 60).rem_euclid(86_400);
+    let zone = if offset_min.is_none() { "Z" } else { "" };
+    format!("{:02}:{:02}:{:02}{zone}", second / 3_600, second / 60 % 60, second % 60)
+}
+
+fn is_refused(model: &Model) -> bool {
+    matches!(model.link, LinkState::Refused(_))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

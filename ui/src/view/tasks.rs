@@ -1,0 +1,237 @@
+//! Lists of tasks: what runs next, on the overview, and all of them by id, on their screen.
+
+use ganger_proto::picture::TaskRow;
+use ganger_proto::time::HumanMs;
+use ganger_proto::{Outcome, TaskState};
+use ratatui::layout::Rect;
+
+use super::pen::{Pen, Piece, piece};
+use super::table::{self, Align, Column, Placed};
+use super::{edge, sign};
+use crate::layout::{Frame, Width};
+use crate::model::list::List;
+use crate::model::{Model, Pane};
+use crate::text::grouped;
+use crate::theme::Role;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Mark,
+    Id,
+    State,
+    StateLong,
+    Priority,
+    Kind,
+    Command,
+    Wait,
+    Worker,
+    Tries,
+    Exit,
+    Batch,
+}
+
+const fn column(key: Key, title: &'static str, width: u16, priority: u8) -> Column<Key> {
+    Column { key, title, width, align: Align::Left, priority }
+}
+
+const fn number(key: Key, title: &'static str, width: u16, priority: u8) -> Column<Key> {
+    Column { key, title, width, align: Align::Right, priority }
+}
+
+const NEXT: [Column<Key>; 8] = [
+    column(Key::Mark, "", 1, 96),
+    number(Key::Id, "ID", 6, 99),
+    column(Key::State, "STATE", 5, 90),
+    number(Key::Priority, "PRI", 4, 20),
+    column(Key::Kind, "KIND", 6, 30),
+    column(Key::Command, "ARGS", 0, 95),
+    number(Key::Wait, "WAIT", 6, 50),
+    column(Key::Worker, "WORKER", 8, 60),
+];
+
+const ALL: [Column<Key>; 11] = [
+    column(Key::Mark, "", 1, 96),
+    number(Key::Id, "ID", 10, 99),
+    column(Key::StateLong, " STATE", 12, 98),
+    number(Key::Priority, "PRI", 5, 30),
+    column(Key::Kind, " KIND", 7, 35),
+    column(Key::Command, "COMMAND", 0, 97),
+    column(Key::Worker, "WORKER", 9, 60),
+    number(Key::Tries, "TRIES", 5, 40),
+    number(Key::Exit, "EXIT", 6, 50),
+    column(Key::Batch, " BATCH", 7, 20),
+    number(Key::Wait, "SINCE", 7, 45),
+];
+
+pub(super) fn next(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model) {
+    let right = [piece("what runs, then what is next ▼", Role::Dim)];
+    let edge = edge(model, Pane::Tasks);
+    let inner = pen.frame(area, "Task queue", &right, edge);
+    let focused = model.pane == Pane::Tasks;
+    rows(&mut pen.within(inner), frame, model, (&model.next, &NEXT, focused));
+    if model.task_rows().is_empty() {
+        pen.within(inner).put(inner.x + 1, inner.y + 1, "nothing waits", Role::Dim);
+    }
+    position(pen, area, &model.next);
+}
+
+pub(super) fn screen(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model) {
+    let list = &model.tasks;
+    let inner = if frame.width >= Width::Compact {
+        let mut right = vec![piece("by id", Role::Dim)];
+        if !list.marks.is_empty() {
+            right.push(piece(format!("   {} marked", list.marks.len()), Role::Mark));
+        }
+        pen.frame(area, "Tasks", &right, Role::BorderFocus)
+    } else {
+        area
+    };
+    rows(&mut pen.within(inner), frame, model, (list, &ALL, true));
+    if model.task_rows().is_empty() && model.picture.is_some() {
+        let y = inner.y + u16::from(frame.width == Width::Full);
+        pen.within(inner).put_all(inner.x + 1, y, &nothing(model, list));
+    }
+    if frame.width >= Width::Compact {
+        position(pen, area, list);
+    }
+}
+
+/// Says why a list is empty and what to do.
+pub(super) fn nothing(model: &Model, list: &List) -> Vec<Piece> {
+    let total = model.picture.as_ref().map_or(0, |picture| picture.master.counts.total());
+    if list.filter_text.is_empty() {
+        vec![
+            piece("nothing here yet; ", Role::Dim),
+            piece("i", Role::Key),
+            piece(" puts work in, ", Role::Dim),
+            piece("I", Role::Key),
+            piece(" ten random numbers", Role::Dim),
+        ]
+    } else {
+        vec![
+            piece(format!("0 of {}; ", grouped(total)), Role::Text),
+            piece("Esc", Role::Key),
+            piece(" clears", Role::Dim),
+        ]
+    }
+}
+
+/// Writes which rows are shown of how many.
+pub(super) fn position(pen: &mut Pen<'_>, area: Rect, list: &List) {
+    let shown = list.height.min(list.ids.len() - list.top().min(list.ids.len()));
+    if shown == 0 || (list.is_live() && list.selected.is_none()) {
+        return;
+    }
+    let from = list.first + list.top() as u64 + 1;
+    let text = format!(
+        "{}–{} of {}",
+        grouped(from),
+        grouped(from + shown as u64 - 1),
+        grouped(list.total)
+    );
+    let waiting = if list.is_waiting() { " …" } else { "" };
+    pen.foot(area, &[piece(text + waiting, Role::Dim)]);
+}
+
+type Listing<'a> = (&'a List, &'a [Column<Key>], bool);
+
+fn rows(pen: &mut Pen<'_>, frame: &Frame, model: &Model, (list, columns, focused): Listing<'_>) {
+    let inner = pen.area;
+    let is_short = frame.width < Width::Compact;
+    let titles = u16::from(frame.width == Width::Full);
+    let area = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let columns = table::place(columns, area);
+    if titles > 0 {
+        table::titles(pen, &columns, inner.y);
+    }
+    let shown = model.task_rows().iter().skip(list.top()).take(list.height);
+    for (y, row) in (inner.y + titles..).zip(shown) {
+        if is_short {
+            short_row(pen, y, model, row);
+        } else {
+            columns.iter().for_each(|column| cell(pen, column, y, (model, list, row)));
+        }
+        if focused && list.cursor() == Some(row.task) {
+            table::select(pen, Rect { y, height: 1, ..inner });
+        }
+    }
+}
+
+fn cell(
+    pen: &mut Pen<'_>,
+    at: &Placed<Key>,
+    y: u16,
+    (model, list, row): (&Model, &List, &TaskRow),
+) {
+    let (text, role) = match at.key {
+        Key::Mark if list.marks.contains_key(&row.task) => ("◆".to_owned(), Role::Mark),
+        Key::Mark => return,
+        Key::Id => (grouped(row.task.raw()), Role::Text),
+        Key::State => state(row, Width::Compact),
+        Key::StateLong => {
+            let (text, role) = state(row, Width::Full);
+            (format!(" {text}"), role)
+        }
+        Key::Priority => (row.priority.to_string(), Role::Text),
+        Key::Kind if at.width > 6 => (format!(" {}", row.kind), Role::Text),
+        Key::Kind => (row.kind.clone(), Role::Text),
+        Key::Command => (row.command.clone(), Role::Text),
+        Key::Wait => (since(model, row), Role::Dim),
+        Key::Worker if row.worker.is_empty() => ("—".to_owned(), Role::Dim),
+        Key::Worker => (row.worker.clone(), Role::Text),
+        Key::Tries => (format!("{}/{}", row.attempt, row.attempts_max), Role::Text),
+        Key::Exit => exit(row),
+        Key::Batch => (format!(" {}", row.batch), Role::Dim),
+    };
+    table::put(pen, at, y, &text, role);
+}
+
+fn state(row: &TaskRow, width: Width) -> (String, Role) {
+    let (glyph, role) = sign::outcome(row.outcome, row.state);
+    let long = width == Width::Full;
+    let word = match row.state {
+        _ if row.cancelling => "stopping",
+        TaskState::Delayed if row.attempt > 0 && !long => {
+            return (format!("{glyph} {}/{}", row.attempt, row.attempts_max), role);
+        }
+        TaskState::Delayed if row.attempt > 0 => "retry",
+        TaskState::Failed if row.outcome == Some(Outcome::TimedOut) && long => "timed out",
+        state => state.word(),
+    };
+    let kept = if long { 10 } else { 3 };
+    (format!("{glyph} {}", word.chars().take(kept).collect::<String>()), role)
+}
+
+/// How long in this state; of a delayed task, how long until it is due.
+fn since(model: &Model, row: &TaskRow) -> String {
+    let now = model.master_now();
+    let ms = match row.due {
+        Some(due) if row.state == TaskState::Delayed => due.since(now),
+        _ => now.since(row.since),
+    };
+    let ms = if ms >= 10_000 { ms / 1_000 * 1_000 } else { ms };
+    HumanMs(ms).to_string().replace(".0s", "s")
+}
+
+fn exit(row: &TaskRow) -> (String, Role) {
+    match row.outcome {
+        None => ("—".to_owned(), Role::Dim),
+        Some(Outcome::Done) => ("0".to_owned(), Role::Text),
+        Some(Outcome::Failed { code }) => (code.to_string(), Role::Failed),
+        Some(Outcome::Signalled { signal }) => (format!("sig{signal}"), Role::Failed),
+        Some(Outcome::TimedOut) => ("time".to_owned(), Role::Failed),
+        Some(Outcome::Lost) => ("lost".to_owned(), Role::Delayed),
+        Some(Outcome::Cancelled | Outcome::Unfit) => ("—".to_owned(), Role::Dim),
+    }
+}
+
+/// A row of a narrow terminal: sign, id, command.
+fn short_row(pen: &mut Pen<'_>, y: u16, model: &Model, row: &TaskRow) {
+    let (glyph, role) = sign::outcome(row.outcome, row.state);
+    let marked = model.list().is_some_and(|list| list.marks.contains_key(&row.task));
+    let (glyph, role) = if marked { ("◆", Role::Mark) } else { (glyph, role) };
+    let x = pen.put(pen.area.x + 1, y, glyph, role);
+    let x = pen.put(x + 1, y, &row.task.to_string(), Role::Dim);
+    let room = pen.area.right().saturating_sub(x + 2);
+    pen.put_cut(x + 1, y, &row.command, room, Role::Text);
+}
