@@ -215,6 +215,8 @@ impl Ledger {
         if state == State::Delayed {
             self.due.insert((when, run));
         }
+        let untried =
+            step.charge == Charge::Release && step.next == Next::Queued && block.is_none();
         self.change(run, |_, task| {
             task.state = state;
             task.at = when;
@@ -233,7 +235,9 @@ impl Ledger {
                 Charge::Release => {
                     task.releases = task.releases.saturating_add(1);
                     task.attempt = task.attempt.saturating_sub(1);
-                    if step.next != Next::Queued || block.is_some() {
+                    if untried {
+                        task.worker = WorkerId::default();
+                    } else {
                         task.set_outcome(Some(step.outcome));
                     }
                 }
@@ -247,7 +251,8 @@ impl Ledger {
         if let Some(known) = self.workers.get_mut(&worker) {
             match (step.outcome, step.charge) {
                 (Outcome::Done, _) => known.done += run.count,
-                (_, Charge::Release) => known.tasks.remove(run),
+                (_, Charge::Release) if untried => known.tasks.remove(run),
+                (_, Charge::Release) => {}
                 _ => known.failed += run.count,
             }
         }

@@ -56,13 +56,13 @@ impl Engine {
     /// Cancels what waits, and counts what has ended.
     fn cancel_waiting(&mut self, now: Now, chosen: &IdSet) -> Changed {
         let mut changed = Changed::default();
+        for state in [State::Done, State::Failed, State::Cancelled] {
+            changed.ended += chosen.and(self.ledger.in_state(state)).len();
+        }
         for state in [State::Queued, State::Delayed] {
             let waiting = chosen.and(self.ledger.in_state(state));
             changed.changed += waiting.len();
             self.set(now.wall, &waiting, Change::Cancelled);
-        }
-        for state in [State::Done, State::Failed, State::Cancelled] {
-            changed.ended += chosen.and(self.ledger.in_state(state)).len();
         }
         changed
     }

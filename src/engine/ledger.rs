@@ -114,7 +114,8 @@ impl Ledger {
 
     /// Returns a task's record; absent when there is none.
     pub fn task(&self, task: TaskId) -> Task {
-        if task.raw() >= self.next_task { Task::default() } else { self.table.get(task) }
+        let given = 1..self.next_task;
+        if given.contains(&task.raw()) { self.table.get(task) } else { Task::default() }
     }
 
     /// Returns the place of a queue, making it when there is none.

@@ -36,7 +36,7 @@ use ganger_proto::{Actor, LeaseId, Refusal, Reply, Request, SessionId, TaskId, W
 use crate::clock::Now;
 use event::Event;
 use input::{Effect, Input, Output};
-use ledger::Ledger;
+use ledger::{Ledger, Noticed};
 use pulse::Pulse;
 use roster::{Gone, Live};
 use runs::IdSet;
@@ -118,7 +118,9 @@ impl Engine {
     }
 
     /// Returns an engine that goes on with a restored ledger.
-    pub fn with_ledger(settings: Settings, ledger: Ledger) -> Self {
+    pub fn with_ledger(settings: Settings, mut ledger: Ledger) -> Self {
+        // What a replay noticed was acted on when it was live.
+        ledger.noticed = Noticed::default();
         let soft = Soft {
             rng: fastrand::Rng::with_seed(settings.seed),
             live: BTreeMap::new(),
@@ -213,3 +215,6 @@ impl Engine {
         self.out.events.push(event);
     }
 }
+
+#[cfg(test)]
+mod tests;

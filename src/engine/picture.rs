@@ -115,7 +115,8 @@ impl Engine {
     }
 
     fn newest(&self, rows: u32) -> Vec<TaskId> {
-        self.ledger.latest.iter().rev().take(rows as usize).copied().collect()
+        let there = |id: &&TaskId| self.ledger.task(**id).state != State::Absent;
+        self.ledger.latest.iter().rev().filter(there).take(rows as usize).copied().collect()
     }
 
     fn result_window(&self, asked: &TaskWindow) -> (Window<ResultRow>, Vec<Option<BlockId>>) {

@@ -92,7 +92,7 @@ impl Engine {
     pub fn ended_of(&self, batch: BatchId, after: TaskId, rows: usize) -> Vec<(TaskId, u64, Task)> {
         let mut found = Vec::new();
         for run in self.ledger.batches.runs_of(batch) {
-            if run.end() <= after.raw() + 1 {
+            if run.end() - 1 <= after.raw() {
                 continue;
             }
             let Some((_, extent)) = self.ledger.batches.of_task(run.first) else { continue };

@@ -79,6 +79,8 @@ impl Engine {
             let look_past = (self.ledger.unfit.len() as u64).min(UNFIT_LOOK_PAST);
             let Some((batch, runs)) = queue.pick(want + look_past) else { continue };
             let runs = self.fitting(worker, runs, want);
+            let picked = if runs.is_empty() { self.fitting_of_any(worker, want) } else { None };
+            let (batch, runs) = picked.unwrap_or((batch, runs));
             let runs = self.within_bytes(runs);
             if runs.is_empty() {
                 continue;
@@ -101,6 +103,16 @@ impl Engine {
         let unfit = |id| self.ledger.unfit.get(&id).is_some_and(|who| who.contains(&worker));
         let ids = runs.into_iter().flat_map(TaskRun::ids).filter(|id| !unfit(*id));
         super::runs::coalesce(ids.take(want as usize))
+    }
+
+    /// Looks in all batches of the queue whose turn it is for tasks that the worker can run, so that
+    /// tasks it cannot run do not keep it from others.
+    fn fitting_of_any(&self, worker: WorkerId, want: u64) -> Option<(BatchId, Vec<TaskRun>)> {
+        let queue = &self.ledger.queues[self.soft.queue_turn];
+        queue.ready_sets().find_map(|(_, batch, set)| {
+            let runs = self.fitting(worker, set.front(want + UNFIT_LOOK_PAST), want);
+            (!runs.is_empty()).then_some((batch, runs))
+        })
     }
 
     /// Cuts runs so that their arguments fit one grant; at least one task stays.

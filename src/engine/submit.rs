@@ -32,7 +32,7 @@ impl Engine {
         }
         check_head(head)?;
         check_args(&head.spec.kind, &submit.args)?;
-        if submit.last && submit.args.count() == 0 {
+        if submit.args.count() == 0 {
             let text = "there are no tasks to submit; the list of arguments is empty";
             return Err(Refusal::Invalid(text.to_owned()));
         }

@@ -9,6 +9,7 @@ use super::Engine;
 use super::event::{Change, Event, Move};
 use super::input::Effect;
 use super::retry;
+use super::roster::lease_runs;
 use super::runs::{IdSet, TaskRun, coalesce};
 use super::task::State;
 use crate::clock::Now;
@@ -69,8 +70,18 @@ impl Engine {
             }
             live.silent = true;
             let connected = live.connected;
+            let held = self
+                .ledger
+                .sessions
+                .get(&session)
+                .map(|known| lease_runs(known.held().map(|(lease, run)| (lease, run.count))));
             self.expire(now, session);
-            if !connected {
+            if connected {
+                // It is still there: when it hears this, it stops what is not its own any more.
+                if let Some(leases) = held.filter(|leases| !leases.is_empty()) {
+                    self.out.effects.push(Effect::Stale { session, leases });
+                }
+            } else {
                 self.say_gone(now, session, WorkerState::Lost);
                 self.end_session(session);
             }

@@ -54,13 +54,30 @@ impl Engine {
         let stale = self.reconcile(now, hello);
         let known = self.ledger.sessions.get(&session);
         let acknowledged = known.map_or(0, |known| known.reported);
-        self.soft.live.insert(session, Live::joined(now, self.settings.term_ms, version, hello));
+        let mut live = Live::joined(now, self.settings.term_ms, version, hello);
+        live.hungry = self.soft.live.get(&session).is_some_and(|before| before.hungry);
+        self.soft.live.insert(session, live);
         self.soft.deadlines.insert((now.mono_ms + self.settings.term_ms, session));
         self.out.effects.push(Effect::Welcome { session, stale, acknowledged });
         if self.ledger.workers.get(&worker).is_some_and(|known| known.drained) {
             self.out.effects.push(Effect::Drain { session, drain: Drain::On });
         }
+        self.repeat_cancels(session);
         self.feed(session);
+    }
+
+    /// Asks again for the ends that were asked for before: the order may have been lost with the
+    /// connection, or with the master before this one.
+    fn repeat_cancels(&mut self, session: SessionId) {
+        let Some(known) = self.ledger.sessions.get(&session) else { return };
+        let leases = known.held().flat_map(|(first, run)| {
+            run.ids().enumerate().map(move |(place, id)| (first.plus(place as u64), id))
+        });
+        let asked = leases.filter(|(_, id)| self.ledger.task(*id).cancelling);
+        let leases = lease_runs(asked.map(|(lease, _)| (lease, 1)));
+        if !leases.is_empty() {
+            self.out.effects.push(Effect::Cancel { session, leases });
+        }
     }
 
     /// Compares what a worker presents with what its session holds: says what is stale, takes back
@@ -80,8 +97,12 @@ impl Engine {
             presented.extend(found);
         }
         let mut lost = session.clone();
-        for (lease, run) in presented {
-            lost.drop_run(lease, run);
+        for (first, run) in presented {
+            // A worker may present a lease twice; only what is still there is dropped.
+            let count = u32::try_from(run.count).unwrap_or(u32::MAX);
+            for (lease, run) in lost.find(LeaseRun { first, count }) {
+                lost.drop_run(lease, run);
+            }
         }
         let lost = lease_runs(lost.held().map(|(lease, run)| (lease, run.count)));
         self.give_back(now, hello.session, &lost);
@@ -308,7 +329,9 @@ impl Engine {
     }
 
     pub(super) fn end_session(&mut self, session: SessionId) {
-        self.soft.live.remove(&session);
+        if self.soft.live.remove(&session).is_some_and(|live| live.hungry) {
+            self.soft.hungry.retain(|waiting| *waiting != session);
+        }
         if self.ledger.sessions.contains_key(&session) {
             self.commit(Event::SessionEnded { session });
         }
