@@ -7,10 +7,13 @@
 //! - [`master`]: the loop that makes events durable and only then lets effects leave.
 //! - [`worker`]: runs tasks; `worker::core` is PURE.
 //! - [`cli`]: one subcommand per file.
+//! - [`config`]: the home folder, `ganger.toml`, `master.json`.
+//! - [`logs`]: the program's own log, a file and a ring.
 //!
 //! Beside this crate: `ganger-proto` (the words), `ganger-net` (certificates and connections),
 //! `ganger-ui` (the screen, always a client).
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;

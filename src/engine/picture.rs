@@ -215,6 +215,7 @@ pub fn blank_master(cluster: Name) -> MasterLine {
         eta_ms: None,
         oldest_wait_ms: 0,
         cpu_permille: 0,
+        commits: 0,
         trouble: String::new(),
         refused: String::new(),
         newest_batch: None,

@@ -32,9 +32,9 @@ impl Master {
             .issue_local(&dir, &actor, &address)
             .map_err(|error| failed("its certificate", &error))?;
         let mut command = Command::new("/proc/self/exe");
-        command.arg("__local-worker").arg(&dir).arg(&address[0]);
+        command.arg("__local-worker").arg("--home").arg(&self.facts.home);
         if slots > 0 {
-            command.arg(slots.to_string());
+            command.arg("--slots").arg(slots.to_string());
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // The worker detaches itself; its handle is dropped because it outlives this master.
@@ -53,8 +53,8 @@ impl Master {
         if !is_running(&dir) {
             return;
         }
-        let text = std::fs::read_to_string(dir.join("worker.lock")).unwrap_or_default();
-        let pid = text.split_whitespace().next().and_then(|pid| pid.parse::<i32>().ok());
+        let text = std::fs::read_to_string(dir.join("pid")).unwrap_or_default();
+        let pid = text.trim().parse::<i32>().ok();
         if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw)
             && let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::TERM)
         {

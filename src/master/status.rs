@@ -152,6 +152,7 @@ impl Master {
         line.home = self.facts.home.display().to_string();
         line.started = self.facts.started;
         line.cpu_permille = self.bodies.cpu_permille();
+        line.commits = self.writer.durable().borrow().commits;
         line.trouble.clone_from(&self.facts.trouble);
         line.refused = self.server.refused_lately();
         line

@@ -74,6 +74,7 @@ fn master(counts: Counts) -> MasterLine {
         eta_ms: Some(16_000),
         oldest_wait_ms: 3_200,
         cpu_permille: 310,
+        commits: 48,
         trouble: String::new(),
         refused: String::new(),
         newest_batch: Some(BatchId::new(812)),

@@ -235,6 +235,8 @@ pub struct MasterLine {
     pub oldest_wait_ms: u64,
     /// Processor use of the master's process, in thousandths of one core.
     pub cpu_permille: u32,
+    /// Commits of the store in this life.
+    pub commits: u64,
     /// A sentence when the store is in trouble; else empty.
     pub trouble: String,
     /// Refused joins and connections lately, for people; else empty.

@@ -11,6 +11,8 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::error::CliError;
+use super::place::Place;
 use crate::clock::Clock;
 use load::Load;
 use rig::Rig;
@@ -26,7 +28,7 @@ Examples:
 
 The figure counts from the first submission to the answer that all have ended. Afterwards the master
 is restarted and every value is read back and checked; a missing or wrong one fails the run.")]
-pub struct BenchArgs {
+pub(crate) struct BenchArgs {
     /// What runs: square, exec (`true`), shell (`true`) or sleep (0 s).
     #[arg(long, value_enum, default_value_t = BenchKind::Square)]
     kind: BenchKind,
@@ -106,11 +108,14 @@ struct Report {
     checked: u64,
 }
 
-/// Runs the benchmark and prints what it found.
-///
-/// # Errors
-/// When a process cannot be started, dies, or gives a wrong result.
-pub async fn run(args: BenchArgs, json: bool) -> Result<()> {
+/// Runs the benchmark and prints what it found; fails when a process cannot be started, dies, or
+/// gives a wrong result.
+pub(crate) async fn run(place: &Place, args: BenchArgs) -> super::error::Result<()> {
+    let json = place.out().is_json();
+    bench(args, json).await.map_err(|error| CliError::failed(format!("{error:#}")))
+}
+
+async fn bench(args: BenchArgs, json: bool) -> Result<()> {
     ensure!(args.tasks > 0, "--tasks must be at least 1");
     ensure!(args.workers > 0, "--workers must be at least 1");
     ensure!(args.slots > 0, "--slots must be at least 1");

@@ -30,7 +30,8 @@ impl Rig {
     /// Makes a home below `base` and starts a master on it.
     pub(super) async fn start(base: &Path, memory: bool) -> Result<Self> {
         let home = base.join(format!("ganger-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+        std::fs::create_dir_all(&home)
+            .with_context(|| format!("cannot make {}", home.display()))?;
         let master = spawn_master(&home, memory)?;
         let mut rig = Self { home, memory, master, workers: Vec::new() };
         if let Err(error) = rig.ready().await {
@@ -58,24 +59,19 @@ impl Rig {
     /// Starts workers and waits until they are connected.
     pub(super) async fn add_workers(&mut self, count: u32, slots: u32) -> Result<()> {
         let caller = self.caller().await?;
-        let invite = Invite {
-            role: Role::Worker,
-            name: None,
-            uses: count,
-            ttl_ms: 600_000,
-            replaces: None,
-        };
+        let invite =
+            Invite { role: Role::Worker, name: None, uses: count, ttl_ms: 600_000, replaces: None };
         let Reply::Invited { token, .. } = caller.call(Request::Invite(invite)).await? else {
             bail!("the master did not answer an invite with a token");
         };
         let token: Token = token.parse()?;
-        let address = self.address()?;
         for number in 0..count {
             let dir = self.home.join(format!("bench-worker-{number}"));
             std::fs::create_dir_all(&dir)?;
             join(&token, None, &dir).await?;
             let mut command = Command::new("/proc/self/exe");
-            command.arg("__local-worker").arg(&dir).arg(&address).arg(slots.to_string());
+            command.arg("__local-worker").arg("--home").arg(&self.home);
+            command.arg("--folder").arg(&dir).arg("--slots").arg(slots.to_string());
             self.workers.push(quiet(&mut command).spawn().context("a worker does not start")?);
         }
         for _ in 0..LOOKS_MAX {

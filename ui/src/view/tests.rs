@@ -84,7 +84,8 @@ fn check(name: &str, picture: fn() -> Picture, keys: &str) {
     }
 }
 
-fn dump(name: &str, size: (u16, u16), buffer: &Buffer) { // TEMP
+fn dump(name: &str, size: (u16, u16), buffer: &Buffer) {
+    // TEMP
     use ratatui::backend::{Backend, CrosstermBackend}; // TEMP
     let mut out = Vec::new(); // TEMP
     let before = Buffer::empty(buffer.area); // TEMP

@@ -1,0 +1,333 @@
+//! The command line: its words, its exit codes, and which file runs which subcommand. What a
+//! subcommand does is in the file of its name.
+
+mod ask;
+mod bench;
+mod cancel;
+mod change;
+mod completions;
+mod drain;
+pub(crate) mod error;
+mod events;
+mod fsck;
+mod identities;
+mod invite;
+mod join;
+mod local_worker;
+mod logs;
+mod ls;
+mod master;
+mod out;
+mod pause;
+mod place;
+mod plain;
+mod priority;
+mod progress;
+mod queues;
+mod reach;
+mod results;
+mod retry;
+mod revoke;
+#[cfg(feature = "screen")]
+mod screen;
+mod select;
+mod show;
+mod start;
+mod status;
+mod stop;
+mod submit;
+mod table;
+mod text;
+mod wait;
+pub mod worker;
+mod workers;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use error::Result;
+use place::{Globals, Place};
+
+/// How a process ends; the one table of exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// It was tried and failed, or tasks waited for failed.
+    Failed = 1,
+    /// Wrong usage; clap's own errors end with it too.
+    Usage = 2,
+    /// Refused for role, state or quota.
+    Refused = 3,
+    /// The master cannot be reached.
+    Unreachable = 4,
+    /// The store is damaged.
+    Damaged = 5,
+}
+
+impl Exit {
+    /// Returns the code as the system takes it.
+    pub fn code(self) -> ExitCode {
+        ExitCode::from(self as u8)
+    }
+}
+
+const ABOUT: &str = "A task queue run from a terminal: durable queues on a live screen, workers that \
+prove who they are";
+
+const AFTER: &str = "\
+First steps:
+  ganger                                        the screen; starts a master here if none runs
+  ganger submit -- echo hi                      one task; prints its batch, b1
+  ganger submit --range 1..100 -- echo hi {n}   a hundred tasks
+  ganger results                                what they printed
+  ganger invite                                 the line that brings another machine in
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused (role, state, quota),
+4 cannot reach the master, 5 store damaged.";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "ganger",
+    version,
+    about = ABOUT,
+    after_help = AFTER,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+
+    /// Print a summary every ten seconds instead of drawing the screen
+    #[arg(long)]
+    plain: bool,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the master here, without a screen
+    Master(master::Args),
+    /// Stop the master: when its running tasks have ended, or at once
+    Stop(stop::Args),
+    /// Show master, counts, queues, workers and newest batches on one page
+    Status,
+    /// Make a token with which another machine or person joins
+    Invite(invite::Args),
+    /// Join a master as a person, with a token from `ganger invite`
+    Join(join::Args),
+    /// Submit a batch of tasks and print its id
+    Submit(Box<submit::Args>),
+    /// List tasks, or batches
+    Ls(ls::Args),
+    /// Show everything about one task
+    Show(show::Args),
+    /// Print what one task printed
+    Logs(logs::Args),
+    /// Print what each task of a batch answered or printed, in id order
+    Results(results::Args),
+    /// Wait until batches have ended
+    Wait(wait::Args),
+    /// Cancel tasks
+    Cancel(cancel::Args),
+    /// Put failed, cancelled or delayed tasks back in the queue
+    Retry(retry::Args),
+    /// Change the priority of tasks that have not ended
+    Priority(priority::Args),
+    /// Grant no more tasks from a queue
+    Pause(pause::Args),
+    /// Grant tasks from a queue again
+    Resume(pause::Args),
+    /// List the queues
+    Queues,
+    /// List the workers
+    Workers,
+    /// Let a worker finish what it runs and take nothing new
+    Drain(drain::Args),
+    /// Let a worker take tasks again
+    Undrain(drain::Args),
+    /// Revoke a worker's or a person's certificate and end its connections at once
+    Revoke(revoke::Args),
+    /// Print what happened, as the journal has it
+    Events(events::Args),
+    /// Check a store without changing it
+    Fsck(fsck::Args),
+    /// Measure how many tasks a second this machine dispatches
+    Bench(bench::BenchArgs),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+    /// Run the worker that a master starts on its own machine
+    #[command(name = "__local-worker", hide = true)]
+    LocalWorker(local_worker::Args),
+}
+
+/// Runs `ganger` with the process's arguments.
+pub fn main() -> ExitCode {
+    if is_launcher() {
+        return crate::worker::launcher_main();
+    }
+    let cli = Cli::parse();
+    finish(run(cli))
+}
+
+/// Tells whether this process is a worker's launcher: the running program, called again.
+pub(crate) fn is_launcher() -> bool {
+    std::env::args_os().nth(1).is_some_and(|word| word == crate::worker::LAUNCHER_WORD)
+}
+
+/// Says what went wrong and returns the exit code.
+pub(crate) fn finish(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => Exit::Done.code(),
+        Err(error) => {
+            if !error.sentence.is_empty() {
+                out::note(&format!("error: {}", error.sentence));
+            }
+            error.exit.code()
+        }
+    }
+}
+
+/// Runs a future on a runtime of its own.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error::CliError::io("cannot start the runtime", &error))?;
+    let result = runtime.block_on(work);
+    // A thread that reads the terminal or a pipe must not hold up the end of the process.
+    runtime.shutdown_background();
+    result
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let place = Place::of(&cli.globals)?;
+    match cli.command {
+        // These two need no runtime and no master.
+        Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command()),
+        Some(Command::Fsck(args)) => fsck::run(&place, &args),
+        Some(command) => block_on(Box::pin(dispatch(place, command))),
+        None if cli.plain => block_on(plain::run(&place)),
+        None => block_on(Box::pin(no_command(place))),
+    }
+}
+
+#[cfg(feature = "screen")]
+async fn no_command(place: Place) -> Result<()> {
+    if screen::is_possible() { screen::run(place).await } else { plain::run(&place).await }
+}
+
+#[cfg(not(feature = "screen"))]
+async fn no_command(place: Place) -> Result<()> {
+    plain::run(&place).await
+}
+
+async fn dispatch(place: Place, command: Command) -> Result<()> {
+    let place = &place;
+    match command {
+        Command::Master(args) => master::run(place, args).await,
+        Command::Stop(args) => stop::run(place, &args).await,
+        Command::Status => status::run(place).await,
+        Command::Invite(args) => invite::run(place, args).await,
+        Command::Join(args) => join::run(place, args).await,
+        Command::Submit(args) => submit::run(place, *args).await,
+        Command::Ls(args) => ls::run(place, args).await,
+        Command::Show(args) => show::run(place, &args).await,
+        Command::Logs(args) => logs::run(place, &args).await,
+        Command::Results(args) => results::run(place, args).await,
+        Command::Wait(args) => wait::run(place, args).await,
+        Command::Cancel(args) => cancel::run(place, &args).await,
+        Command::Retry(args) => retry::run(place, &args).await,
+        Command::Priority(args) => priority::run(place, &args).await,
+        Command::Pause(args) => pause::pause(place, args).await,
+        Command::Resume(args) => pause::resume(place, args).await,
+        Command::Queues => queues::run(place).await,
+        Command::Workers => workers::run(place).await,
+        Command::Drain(args) => drain::drain(place, args).await,
+        Command::Undrain(args) => drain::undrain(place, args).await,
+        Command::Revoke(args) => revoke::run(place, args).await,
+        Command::Events(args) => events::run(place, &args).await,
+        Command::Bench(args) => bench::run(place, args).await,
+        Command::LocalWorker(args) => local_worker::run(place, args).await,
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()),
+        Command::Fsck(args) => fsck::run(place, &args),
+    }
+}
+
+/// Reads a duration with its unit.
+pub(crate) fn duration(text: &str) -> std::result::Result<std::time::Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| format!("`{}` is no duration; write 500ms, 30s, 10m or 2h", text::line(text)))
+}
+
+/// Returns a duration in milliseconds; centuries are as good as forever.
+pub(crate) fn as_ms(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns a moment as people write it, in UTC.
+pub(crate) fn when(at: ganger_proto::WallMs) -> String {
+    // Beyond the year 9999 there is no such form; no master writes such a moment.
+    let seconds = (at.0 / 1_000).min(253_402_300_799);
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+/// Returns text as it was given on the command line.
+pub(crate) fn utf8(word: OsString, what: &str) -> Result<String> {
+    word.into_string().map_err(|word| {
+        let shown = text::line(&word.to_string_lossy());
+        error::CliError::usage(format!("{what} `{shown}` is not UTF-8 text"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_explains_itself() {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            for argument in command.get_arguments() {
+                let shown = argument.get_help().is_some() || argument.is_hide_set();
+                assert!(shown, "{name} {}", argument.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn exit_codes_are_the_documented_ones() {
+        let codes = [
+            Exit::Done,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Refused,
+            Exit::Unreachable,
+            Exit::Damaged,
+        ];
+        assert_eq!(codes.map(|exit| exit as u8), [0, 1, 2, 3, 4, 5]);
+        let wrong = Cli::try_parse_from(["ganger", "--wrong"]).unwrap_err();
+        assert_eq!(wrong.exit_code(), 2);
+    }
+
+    #[test]
+    fn moments_and_durations() {
+        assert_eq!(when(ganger_proto::WallMs(1_700_000_000_999)), "2023-11-14T22:13:20Z");
+        assert!(when(ganger_proto::WallMs(u64::MAX)).starts_with("9999"));
+        assert_eq!(as_ms(duration("1m 30s").unwrap()), 90_000);
+        assert!(duration("5").unwrap_err().contains("30s"));
+    }
+}

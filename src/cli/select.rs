@@ -1,0 +1,177 @@
+//! Which tasks an action is about: ids, batches, ranges of ids, or the terms of a filter. Does not
+//! know what the action is.
+
+use ganger_proto::filter::Test;
+use ganger_proto::limits::SELECT_IDS_MAX;
+use ganger_proto::{BatchId, Filter, Select, TaskId};
+
+use super::error::{CliError, Result};
+use super::text;
+
+/// What the help of each action says about its words.
+pub(crate) const HELP: &str = "Tasks are named by id (12), by batch (b3), by range (100..200, both \
+included), or by the terms of a filter: state:failed|cancelled batch:b3 queue:mail kind:exec \
+worker:alpha id:100.. and -TERM for its opposite; all terms must hold.";
+
+/// Reads the words after an action. Each selection is a request of its own.
+///
+/// # Errors
+/// When there are none, when one cannot be read, and when ids are mixed with terms.
+pub(crate) fn parse(words: &[String]) -> Result<Vec<Select>> {
+    let words: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
+    if words.is_empty() {
+        return Err(CliError::usage(
+            "no tasks were named; give ids (12), a batch (b3), a range (100..200) or filter terms \
+             (state:failed)",
+        ));
+    }
+    if words.iter().any(|word| is_term(word)) {
+        if let Some(id) = words.iter().find(|word| !is_term(word)) {
+            return Err(CliError::usage(format!(
+                "`{}` is mixed with filter terms, which must all hold; write it as a term, id:12 or \
+                 batch:b3",
+                text::line(id)
+            )));
+        }
+        return Ok(vec![Select::Matching(Filter::parse(&words.join(" "))?)]);
+    }
+    let mut selects = Vec::new();
+    let mut ids = Vec::new();
+    for word in words {
+        match id_word(word)? {
+            Select::Tasks(more) => ids.extend(more),
+            other @ (Select::Batch(_) | Select::Matching(_)) => selects.push(other),
+        }
+    }
+    for ids in ids.chunks(SELECT_IDS_MAX) {
+        selects.push(Select::Tasks(ids.to_vec()));
+    }
+    Ok(selects)
+}
+
+/// Reads words as a filter for listings: nothing matches everything, and batches, ids and ranges
+/// stand for their terms.
+///
+/// # Errors
+/// When a word cannot be read.
+pub(crate) fn parse_filter(words: &[String]) -> Result<Filter> {
+    let mut filter = Filter::default();
+    for word in words.iter().flat_map(|word| word.split_whitespace()) {
+        if is_term(word) {
+            filter.terms.extend(Filter::parse(word)?.terms);
+        } else {
+            let test = match id_word(word)? {
+                Select::Batch(batch) => Test::Batch(vec![batch]),
+                Select::Tasks(ids) => Test::Id(ids[0], ids[0]),
+                Select::Matching(range) => {
+                    filter.terms.extend(range.terms);
+                    continue;
+                }
+            };
+            filter.terms.extend(Filter::of(test).terms);
+        }
+    }
+    // Reading the whole again checks the limits on its length.
+    Ok(Filter::parse(&filter.to_string())?)
+}
+
+/// Reads one batch, `b12` or `12`.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn parse_batch(word: &str) -> Result<BatchId> {
+    word.parse().map_err(|_| not_read(word))
+}
+
+fn is_term(word: &str) -> bool {
+    word.contains(':') || word.starts_with('-')
+}
+
+fn id_word(word: &str) -> Result<Select> {
+    if word.starts_with('b') {
+        return Ok(Select::Batch(parse_batch(word)?));
+    }
+    let id = |text: &str| text.parse::<TaskId>().map_err(|_| not_read(word));
+    match word.split_once("..") {
+        None => Ok(Select::Tasks(vec![id(word)?])),
+        Some((from, to)) => {
+            let (from, to) = (id(from)?, id(to)?);
+            if from > to {
+                return Err(CliError::usage(format!(
+                    "the range {from}..{to} is empty; write the smaller id first"
+                )));
+            }
+            Ok(Select::Matching(Filter::of(Test::Id(from, to))))
+        }
+    }
+}
+
+fn not_read(word: &str) -> CliError {
+    CliError::usage(format!(
+        "`{}` is neither an id (12), a batch (b3), a range (100..200) nor a filter term \
+         (state:failed)",
+        text::cut(&text::line(word), 40)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn selections_are_read() {
+        let check = |line: &str, expected: Vec<Select>| {
+            assert_eq!(parse(&words(line)).unwrap(), expected, "{line}");
+        };
+        let matching = |text: &str| Select::Matching(Filter::parse(text).unwrap());
+        let ids = |ids: &[u64]| Select::Tasks(ids.iter().copied().map(TaskId::new).collect());
+        check("12", vec![ids(&[12])]);
+        check("12 7", vec![ids(&[12, 7])]);
+        check("b3", vec![Select::Batch(BatchId::new(3))]);
+        check("100..200", vec![matching("id:100..200")]);
+        check("state:failed queue:mail", vec![matching("state:failed queue:mail")]);
+        check("-state:done", vec![matching("-state:done")]);
+        check(
+            "1 b2 3..4 5",
+            vec![Select::Batch(BatchId::new(2)), matching("id:3..4"), ids(&[1, 5])],
+        );
+        let one = parse(&["state:failed batch:b2".to_owned()]).unwrap();
+        assert_eq!(one, [matching("state:failed batch:b2")]);
+        let many: Vec<String> = (0..=SELECT_IDS_MAX).map(|id| id.to_string()).collect();
+        assert_eq!(parse(&many).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn bad_selections_say_what_to_write() {
+        let check = |line: &str, part: &str| {
+            let error = parse(&words(line)).unwrap_err();
+            assert_eq!(error.exit, super::super::Exit::Usage);
+            assert!(error.sentence.contains(part), "{line}: {error}");
+        };
+        check("", "no tasks were named");
+        check("alpha", "neither an id");
+        check("bx", "neither an id");
+        check("5..", "neither an id");
+        check("9..2", "smaller id first");
+        check("12 state:failed", "mixed with filter terms");
+        check("state:wrong", "the states are");
+        check("colour:red", "the keys are");
+        check("1\u{1b}[2J", "`1`");
+    }
+
+    #[test]
+    fn filters_take_short_words() {
+        let check = |line: &str, expected: &str| {
+            assert_eq!(parse_filter(&words(line)).unwrap().to_string(), expected, "{line}");
+        };
+        check("", "");
+        check("b3", "batch:b3");
+        check("12", "id:12");
+        check("5..9 state:done", "id:5..9 state:done");
+        assert!(parse_filter(&words(&"b1 ".repeat(40))).is_err());
+    }
+}

@@ -1,0 +1,201 @@
+//! `ganger submit`: a batch from the command line. What its tasks are is in spec.rs, their arguments
+//! in source.rs and number.rs, the way to the master in send.rs, the trial in preview.rs.
+
+mod number;
+mod preview;
+mod send;
+mod source;
+mod spec;
+
+use std::ffi::OsString;
+
+use ganger_proto::command::SubmitHead;
+use ganger_proto::{Key, QueueName};
+
+use crate::clock::Clock;
+
+use super::error::Result;
+use super::place::Place;
+use super::{out, reach, wait};
+use source::{Parts, Source};
+
+/// Flags of `ganger submit`.
+#[derive(Debug, Default, clap::Args)]
+#[command(after_help = "\
+Options go before the command and before `:::`. The replacement strings are those of GNU parallel:
+{} the argument, {.} without extension, {/} base name, {//} directory, {/.} base name without
+extension, {#} the task's number; and {n}, {n:04} the argument padded with zeros. Without any, the
+argument is appended. In --shell they are quoted for the shell.
+
+Examples:
+  ganger submit -- make -C /src all             one task
+  ganger submit --kind square ::: 12 13 14      12 * 12 = 144, …
+  ganger submit --kind square --random 10:0..10000
+  ganger submit --range 1..500 -- ./frame {n:04}
+  ganger submit -a files.txt --retries 2 --timeout 10m -- gzip -9 {}
+  find . -name '*.log' -print0 | ganger submit -0 -a - -- gzip -9 {}
+  ganger submit --shell 'sort {} | uniq > {.}.u' ::: a.txt b.txt
+  ganger submit --key nightly-2026-11-24 --wait -a hosts -- ./backup {}")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    what: spec::What,
+
+    #[command(flatten)]
+    from: source::From,
+
+    /// What people call the batch
+    #[arg(long, default_value = "", hide_default_value = true)]
+    name: String,
+
+    /// The queue it waits in
+    #[arg(long, default_value = "default")]
+    queue: Option<QueueName>,
+
+    /// Higher goes first; may be negative
+    #[arg(short, long, default_value_t = 0, value_name = "N", allow_negative_numbers = true)]
+    priority: i16,
+
+    /// Tries after the first failure
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u8).range(..=i64::from(ganger_proto::limits::RETRIES_MAX)))]
+    retries: u8,
+
+    /// The first and the longest wait between tries, doubled from one to the next
+    #[arg(long, default_value = "1s..10m", value_name = "TIME..TIME")]
+    backoff: Option<String>,
+
+    /// Start no task before: a time from this moment (10m), or a moment (2026-11-24T22:00:00Z)
+    #[arg(long, value_name = "TIME")]
+    not_before: Option<String>,
+
+    /// A key that makes the submission safe to repeat: the same key is the same batch
+    #[arg(long, value_name = "KEY")]
+    key: Option<OsString>,
+
+    /// Wait until every task has ended; ends with 1 when one failed or was cancelled
+    #[arg(long)]
+    wait: bool,
+
+    /// Show the first tasks and the last one, and submit nothing
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
+
+    /// The command and its words; `:::` begins the arguments
+    #[arg(value_name = "WORDS", trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<OsString>,
+}
+
+/// Submits the batch and prints its id.
+pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
+    let (command, listed) = source::split_words(args.words.clone());
+    let spec = spec::build(&args.what, command)?;
+    let source = Source::build(&args.from, listed, &spec.kind)?;
+    let options = spec::options(&args, Clock::start().wall())?;
+    let total = source.total();
+    let mut parts = Parts::new(source, &spec);
+    let head = SubmitHead { spec, options };
+    if args.dry_run {
+        return preview::print(place, &head, &mut parts);
+    }
+    // Reading the first part before dialling tells most mistakes without a master.
+    let first = parts.next()?;
+    let caller = reach::connect_or_start(place).await?;
+    let text = match &args.key {
+        Some(text) => text.clone(),
+        None => send::random_key_text()?.into(),
+    };
+    let sender = send::Sender { caller: &caller, key: key_of(&text), key_text: &text, total };
+    let sent = sender.send(head, first, parts).await?;
+    if sent.repeated {
+        out::note("this key was submitted before; nothing was added");
+    }
+    let mut stdout = place.out();
+    if !stdout.is_json() {
+        stdout.line(&sent.batch.to_string())?;
+    } else if !args.wait {
+        stdout.json(&serde_json::json!({ "batch": sent.batch, "tasks": sent.tasks }))?;
+    }
+    stdout.flush()?;
+    if !args.wait {
+        return Ok(());
+    }
+    let ended = wait::until_ended(&caller, vec![sent.batch]).await?;
+    if stdout.is_json() {
+        stdout.json(&ended)?;
+        stdout.flush()?;
+    }
+    wait::verdict(&ended)
+}
+
+/// Makes a key of any text: the first 128 bits of its SHA-256.
+fn key_of(text: &std::ffi::OsStr) -> Key {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_encoded_bytes());
+    let first = digest.as_ref().first_chunk().expect("a SHA-256 has 32 bytes");
+    Key::new(u128::from_be_bytes(*first))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// Reads a command line of words as the shell would hand them over.
+    pub(super) fn read(words: &[&str]) -> Args {
+        Line::try_parse_from(["submit"].iter().chain(words)).unwrap().args
+    }
+
+    #[test]
+    fn words_are_told_from_options() {
+        let check = |words: &[&str], command: &[&str], listed: Option<&[&str]>| {
+            let (got, arguments) = source::split_words(read(words).words);
+            assert_eq!(got, command, "{words:?}");
+            let listed = listed.map(|list| list.iter().map(OsString::from).collect::<Vec<_>>());
+            assert_eq!(arguments, listed, "{words:?}");
+        };
+        check(&["--", "echo", "-n", "--wait"], &["echo", "-n", "--wait"], None);
+        check(&["--wait", "echo", "-p"], &["echo", "-p"], None);
+        check(&["--", "echo", ":::", "a", "-b"], &["echo"], Some(&["a", "-b"]));
+        check(&[":::", "-1", "2"], &[], Some(&["-1", "2"]));
+        check(&[":::", "a", "--", "echo", "{}"], &["echo", "{}"], Some(&["a"]));
+        check(&["--", ":::"], &[], Some(&[]));
+        check(&["--", "sh", "--", "x"], &["sh", "--", "x"], None);
+        assert!(read(&["--wait", "--", "x"]).wait);
+    }
+
+    #[test]
+    fn bytes_of_words_are_kept() {
+        use std::os::unix::ffi::OsStringExt;
+        let odd = OsString::from_vec(vec![b'a', 0xff]);
+        let words = [OsString::from("submit"), "--".into(), "cat".into(), odd.clone()];
+        assert_eq!(Line::try_parse_from(words).unwrap().args.words[1], odd);
+    }
+
+    #[test]
+    fn a_key_is_a_hash_of_its_text() {
+        assert_eq!(key_of("abc".as_ref()), Key::new(0xba78_16bf_8f01_cfea_4141_40de_5dae_2223));
+        assert_ne!(key_of("abc".as_ref()), key_of("abd".as_ref()));
+    }
+
+    #[test]
+    fn wrong_numbers_are_wrong_usage() {
+        for words in [
+            &["--retries", "101", "--", "x"][..],
+            &["--priority", "40000", "--", "x"],
+            &["--queue", "No", "--", "x"],
+            &["--range", "1..2", "--repeat", "3", "--", "x"],
+            &["-0", "--", "x"],
+            &["--timeout", "5", "--", "x"],
+        ] {
+            let line = ["submit"].iter().chain(words);
+            assert_eq!(Line::try_parse_from(line).unwrap_err().exit_code(), 2, "{words:?}");
+        }
+        assert_eq!(read(&["-p", "-5", "--", "x"]).priority, -5);
+    }
+}

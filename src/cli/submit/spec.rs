@@ -1,0 +1,273 @@
+//! What the tasks of a submission are, and how they are queued: from flags to a checked spec. Their
+//! arguments are in source.rs.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use ganger_proto::spec::SpecError;
+use ganger_proto::{Backoff, BatchOptions, Cwd, Kind, Spec, Template, WallMs};
+
+use super::super::error::{CliError, Result};
+use super::super::{as_ms, duration, text, utf8};
+
+/// Flags that say what runs.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct What {
+    /// What runs [default: exec]
+    #[arg(long, value_enum)]
+    pub(super) kind: Option<Word>,
+
+    /// A line for `sh -c`; only workers that allow it run it
+    #[arg(long, value_name = "LINE")]
+    pub(super) shell: Option<OsString>,
+
+    /// How long one attempt may run [default: no limit]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
+
+    /// A variable for the tasks; without a value, the one that is set here; may be repeated
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub(super) env: Vec<OsString>,
+
+    /// Where tasks run: a directory that the worker has, or `scratch` for a fresh one each
+    /// [default: this directory]
+    #[arg(long, value_name = "DIR")]
+    pub(super) cwd: Option<PathBuf>,
+}
+
+/// The word of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Word {
+    /// n * n = n², for each argument n
+    Square,
+    /// Wait for the time that the argument says, such as 1.5, 20ms, 2m
+    Sleep,
+    /// A program with its words, without a shell
+    Exec,
+    /// A line for `sh -c`
+    Shell,
+}
+
+/// Makes the spec of flags and of the words of the command.
+pub(super) fn build(what: &What, command: Vec<OsString>) -> Result<Spec> {
+    let kind = kind(what, command)?;
+    let cwd = match &kind {
+        Kind::Square | Kind::Sleep => Cwd::Unset,
+        Kind::Exec { .. } | Kind::Shell { .. } => directory(what.cwd.as_ref())?,
+    };
+    let env = what.env.iter().map(|word| variable(word)).collect::<Result<_>>()?;
+    let timeout_ms = what.timeout.map_or(0, as_ms);
+    let spec = Spec { kind, env, cwd, timeout_ms };
+    spec.check()?;
+    Ok(spec)
+}
+
+fn kind(what: &What, mut command: Vec<OsString>) -> Result<Kind> {
+    let word = match (what.kind, &what.shell) {
+        (None | Some(Word::Shell), Some(line)) => {
+            if let Some(word) = command.first() {
+                let word = text::line(&word.to_string_lossy());
+                return Err(CliError::usage(format!(
+                    "`{word}` comes beside --shell, which is the whole command; put arguments after \
+                     `:::`"
+                )));
+            }
+            return shell(line);
+        }
+        (Some(Word::Square | Word::Sleep | Word::Exec), Some(_)) => {
+            return Err(CliError::usage(
+                "--shell gives a line for the kind shell; leave --kind away, or --shell",
+            ));
+        }
+        (word, None) => word.unwrap_or(Word::Exec),
+    };
+    match word {
+        Word::Square => bare(Kind::Square, &command, "numbers"),
+        Word::Sleep => bare(Kind::Sleep, &command, "times"),
+        Word::Shell if command.len() == 1 => shell(&command.pop().expect("its length is one")),
+        Word::Shell => {
+            Err(CliError::usage("the kind shell takes one line; give it with --shell 'LINE'"))
+        }
+        Word::Exec => {
+            let words = command.iter().map(|word| Template::parse(word.as_bytes()));
+            let argv = words.collect::<Result<Vec<_>, _>>().map_err(SpecError::from)?;
+            Ok(Kind::Exec { argv })
+        }
+    }
+}
+
+fn bare(kind: Kind, command: &[OsString], takes: &str) -> Result<Kind> {
+    let Some(word) = command.first() else { return Ok(kind) };
+    let (word, kind) = (text::line(&word.to_string_lossy()), kind.word());
+    Err(CliError::usage(format!(
+        "`{word}` is a command, and the kind {kind} takes {takes}; put them after `:::`"
+    )))
+}
+
+fn shell(line: &OsStr) -> Result<Kind> {
+    if line.as_bytes().iter().all(u8::is_ascii_whitespace) {
+        return Err(CliError::usage("the line for the shell is empty; say what to run"));
+    }
+    let line = Template::parse(line.as_bytes()).map_err(SpecError::from)?;
+    Ok(Kind::Shell { line })
+}
+
+fn directory(given: Option<&PathBuf>) -> Result<Cwd> {
+    if given.is_some_and(|path| path.as_os_str() == "scratch") {
+        return Ok(Cwd::Scratch);
+    }
+    let path = match given {
+        Some(path) => std::path::absolute(path),
+        None => std::env::current_dir(),
+    };
+    let path = path.map_err(|error| {
+        CliError::io("this directory cannot be named; say where tasks run with --cwd", &error)
+    })?;
+    Ok(Cwd::Directory(path.into_os_string().into_vec()))
+}
+
+/// Reads `KEY=VALUE`, or copies `KEY` from this process.
+fn variable(word: &OsStr) -> Result<(String, String)> {
+    let word = utf8(word.to_owned(), "the variable")?;
+    if let Some((key, value)) = word.split_once('=') {
+        return Ok((key.to_owned(), value.to_owned()));
+    }
+    let Some(value) = std::env::var_os(&word) else {
+        let word = text::line(&word);
+        return Err(CliError::usage(format!(
+            "the variable {word} is not set here; give its value as --env {word}=VALUE"
+        )));
+    };
+    Ok((word.clone(), utf8(value, &format!("the value of {word},"))?))
+}
+
+/// Makes the options of a batch.
+pub(super) fn options(args: &super::Args, now: WallMs) -> Result<BatchOptions> {
+    const NAME_CHARS_MAX: usize = 128;
+    if args.name.chars().count() > NAME_CHARS_MAX {
+        return Err(CliError::usage(format!(
+            "the batch's name has over {NAME_CHARS_MAX} characters; give it a shorter one"
+        )));
+    }
+    let standard = BatchOptions::default();
+    Ok(BatchOptions {
+        name: args.name.clone(),
+        queue: args.queue.clone().unwrap_or(standard.queue),
+        priority: args.priority,
+        retries: args.retries,
+        backoff: args.backoff.as_deref().map_or(Ok(standard.backoff), backoff)?,
+        not_before: args.not_before.as_deref().map(|text| moment(text, now)).transpose()?,
+    })
+}
+
+/// Reads `FIRST..LONGEST`, or one time for both.
+fn backoff(given: &str) -> Result<Backoff> {
+    let (base, cap) = given.split_once("..").unwrap_or((given, given));
+    let ms = |time: &str| duration(time).map(as_ms).map_err(CliError::usage);
+    let backoff = Backoff { base_ms: ms(base)?, cap_ms: ms(cap)? };
+    if backoff.base_ms > backoff.cap_ms {
+        return Err(CliError::usage(format!(
+            "the first wait of `{}` is longer than the longest; write the shorter one first, as \
+             1s..10m",
+            text::line(given)
+        )));
+    }
+    Ok(backoff)
+}
+
+/// Reads a time from now on, or a moment in UTC.
+fn moment(given: &str, now: WallMs) -> Result<WallMs> {
+    if let Ok(wait) = humantime::parse_duration(given) {
+        return Ok(now.plus(as_ms(wait)));
+    }
+    let moment = humantime::parse_rfc3339(given).ok();
+    let since = moment.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    since.map(|since| WallMs(as_ms(since))).ok_or_else(|| {
+        CliError::usage(format!(
+            "`{}` is neither a time from now (10m) nor a moment in UTC (2026-11-24T22:00:00Z)",
+            text::line(given)
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::split_words;
+    use super::super::tests::read;
+    use super::*;
+
+    fn spec(words: &[&str]) -> Result<Spec> {
+        let args = read(words);
+        build(&args.what, split_words(args.words).0)
+    }
+
+    #[test]
+    fn kinds_come_from_flags_and_words() {
+        let check = |words: &[&str], expected: &str| {
+            assert_eq!(spec(words).unwrap().kind.word(), expected, "{words:?}");
+        };
+        check(&["--", "echo", "hi"], "exec");
+        check(&["--kind", "exec", "echo"], "exec");
+        check(&["--shell", "ls | wc"], "shell");
+        check(&["--kind", "shell", "--shell", "ls"], "shell");
+        check(&["--kind", "shell", "--", "ls | wc"], "shell");
+        check(&["--kind", "square", ":::", "3"], "square");
+        check(&["--kind", "sleep", ":::", "3"], "sleep");
+    }
+
+    #[test]
+    fn commands_that_make_no_sense_say_what_to_do() {
+        let check = |words: &[&str], part: &str| {
+            let error = spec(words).unwrap_err();
+            assert_eq!(error.exit, super::super::super::Exit::Usage);
+            assert!(error.sentence.contains(part), "{error}");
+        };
+        check(&[], "put it after `--`");
+        check(&["--kind", "square", "--", "5"], "put them after `:::`");
+        check(&["--shell", "ls", "--", "x"], "beside --shell");
+        check(&["--shell", "  "], "is empty");
+        check(&["--kind", "exec", "--shell", "ls"], "leave --kind away");
+        check(&["--kind", "shell", "--", "a", "b"], "--shell 'LINE'");
+        check(&["--", "echo", "{n:x}"], "{n:04}");
+        check(&["--env", "GANGER_TEST_UNSET", "--", "x"], "is not set here");
+        check(&["--env", "=v", "--", "x"], "empty name");
+        let long = "x".repeat(70_000);
+        check(&["--", &long], "over the limit of 65536 bytes");
+    }
+
+    #[test]
+    fn directory_and_environment_are_recorded() {
+        let here = std::env::current_dir().unwrap().into_os_string().into_vec();
+        assert_eq!(spec(&["--", "x"]).unwrap().cwd, Cwd::Directory(here.clone()));
+        assert_eq!(spec(&["--cwd", "scratch", "--", "x"]).unwrap().cwd, Cwd::Scratch);
+        let sub = [&here[..], b"/sub"].concat();
+        assert_eq!(spec(&["--cwd", "sub", "--", "x"]).unwrap().cwd, Cwd::Directory(sub));
+        assert_eq!(spec(&["--kind", "square", ":::", "1"]).unwrap().cwd, Cwd::Unset);
+        let path = std::env::var("PATH").unwrap();
+        let env = spec(&["--env", "A=b=c", "--env", "PATH", "--", "x"]).unwrap().env;
+        assert_eq!(env, [("A".into(), "b=c".into()), ("PATH".into(), path)]);
+    }
+
+    #[test]
+    fn options_are_read() {
+        let with = |words: &[&str]| options(&read(words), WallMs(1_000));
+        assert_eq!(with(&["--", "x"]).unwrap(), BatchOptions::default());
+        let backoff = with(&["--backoff", "2s..1m", "x"]).unwrap().backoff;
+        assert_eq!(backoff, Backoff { base_ms: 2_000, cap_ms: 60_000 });
+        let due = |text: &str| with(&["--not-before", text, "x"]).map(|options| options.not_before);
+        assert_eq!(due("10s").unwrap(), Some(WallMs(11_000)));
+        assert_eq!(due("1970-01-01T00:01:00Z").unwrap(), Some(WallMs(60_000)));
+        for (words, part) in [
+            (["--backoff", "5", "x"], "30s"),
+            (["--backoff", "2m..1s", "x"], "shorter one first"),
+            (["--not-before", "noon", "x"], "neither a time"),
+            (["--name", &"n".repeat(129), "x"], "shorter one"),
+        ] {
+            let error = with(&words).unwrap_err();
+            assert!(error.sentence.contains(part), "{error}");
+        }
+    }
+}
