@@ -1,11 +1,14 @@
 //! The hidden subcommand behind the master's local worker: the same worker code, with the identity
 //! that the master made in `HOME/local-worker`. It allows exec and shell: it runs as you, for you.
 
+use std::num::NonZeroU32;
+
 use crate::logs::{self, Ring};
+use crate::worker::Policy;
 
 use super::error::Result;
 use super::place::Place;
-use super::worker::{self, Settings};
+use super::worker;
 
 /// Flags of the local worker.
 #[derive(Debug, clap::Args)]
@@ -21,12 +24,8 @@ pub(crate) async fn run(place: &Place, args: &Args) -> Result<()> {
     // its group already, as one started by hand does, stays where it is.
     rustix::process::setsid().ok();
     logs::start(&place.home, "local-worker", Ring::new())?;
-    let settings = Settings {
-        folder: place.home.join("local-worker"),
-        addresses: Vec::new(),
-        slots: args.slots.filter(|slots| *slots > 0),
-        shell: Some(true),
-        root: worker::Root::Allowed,
-    };
-    worker::work(settings).await
+    let folder = place.home.join("local-worker");
+    let mut policy = worker::policy_in(&folder, Policy::local())?;
+    policy.slots = args.slots.and_then(NonZeroU32::new).or(policy.slots);
+    worker::work(folder, Vec::new(), policy).await
 }

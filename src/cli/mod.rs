@@ -68,20 +68,32 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Returns the row of the table with this code; other codes say no more than that it failed.
+    pub(crate) const fn of(code: u8) -> Self {
+        match code {
+            0 => Self::Done,
+            2 => Self::Usage,
+            3 => Self::Refused,
+            4 => Self::Unreachable,
+            5 => Self::Damaged,
+            _ => Self::Failed,
+        }
+    }
+
     /// Returns the code as the system takes it.
     pub fn code(self) -> ExitCode {
         ExitCode::from(self as u8)
     }
 }
 
-const ABOUT: &str = "A task queue run from a terminal: durable queues on a live screen, workers that \
-prove who they are";
+const ABOUT: &str = "A task queue run from a terminal: durable queues on a live screen, workers \
+that prove who they are";
 
 const AFTER: &str = "\
 First steps:
   ganger                                        the screen; starts a master here if none runs
   ganger submit -- echo hi                      one task; prints its batch, b1
-  ganger submit --range 1..100 -- echo hi {n}   a hundred tasks
+  ganger submit --range 1..100 -- echo hi {}    a hundred tasks
   ganger results                                what they printed
   ganger invite                                 the line that brings another machine in
 
@@ -177,7 +189,7 @@ pub fn main() -> ExitCode {
 
 /// Tells whether this process is a worker's launcher: the running program, called again.
 pub(crate) fn is_launcher() -> bool {
-    std::env::args_os().nth(1).is_some_and(|word| word == "__launcher")
+    std::env::args_os().nth(1).is_some_and(|word| word == crate::worker::LAUNCHER_WORD)
 }
 
 /// Says what went wrong and returns the exit code.
@@ -318,6 +330,7 @@ mod tests {
             Exit::Damaged,
         ];
         assert_eq!(codes.map(|exit| exit as u8), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(codes.map(|exit| Exit::of(exit as u8)), codes);
         let wrong = Cli::try_parse_from(["ganger", "--wrong"]).unwrap_err();
         assert_eq!(wrong.exit_code(), 2);
     }

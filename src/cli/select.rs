@@ -28,8 +28,8 @@ pub(crate) fn parse(words: &[String]) -> Result<Vec<Select>> {
     if words.iter().any(|word| is_term(word)) {
         if let Some(id) = words.iter().find(|word| !is_term(word)) {
             return Err(CliError::usage(format!(
-                "`{}` is mixed with filter terms, which must all hold; write it as a term, id:12 or \
-                 batch:b3",
+                "`{}` is mixed with filter terms, which must all hold; write it as a term, \
+                 id:12 or batch:b3",
                 text::line(id)
             )));
         }

@@ -61,26 +61,90 @@ pub mod master {
 
 /// Takes the place of `crate::worker`.
 pub mod worker {
-    use std::path::PathBuf;
+    use std::ffi::OsString;
+    use std::io;
+    use std::num::NonZeroU32;
+    use std::path::{Path, PathBuf};
     use std::process::ExitCode;
 
     use crate::clock::Clock;
 
-    /// What a worker needs to run.
-    #[derive(Debug)]
+    /// The first argument of a launcher.
+    pub const LAUNCHER_WORD: &str = "__launcher";
+
+    /// Whether something may be done.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Permission {
+        /// It may.
+        Allowed,
+        /// It may not.
+        Refused,
+    }
+
+    /// What a worker allows.
+    #[derive(Clone, Debug)]
+    pub struct Policy {
+        /// Whether shell lines may run.
+        pub shell: Permission,
+        /// Tasks at once; none means as many as there are processors.
+        pub slots: Option<NonZeroU32>,
+        /// Whether the worker may run as root.
+        pub root: Permission,
+    }
+
+    /// A policy cannot be read.
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read {path}")]
+    pub struct PolicyError {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    }
+
+    impl Default for Policy {
+        fn default() -> Self {
+            Self { shell: Permission::Refused, slots: None, root: Permission::Refused }
+        }
+    }
+
+    impl Policy {
+        /// Returns the policy of the worker that `ganger` starts for its own user.
+        pub fn local() -> Self {
+            Self { shell: Permission::Allowed, slots: None, root: Permission::Allowed }
+        }
+
+        /// Reads `worker.toml` over these defaults.
+        ///
+        /// # Errors
+        /// When it cannot be read.
+        pub fn load(self, path: &Path) -> Result<Self, PolicyError> {
+            match std::fs::read(path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    Err(PolicyError { path: path.to_owned(), source })
+                }
+                Ok(_) | Err(_) => Ok(self),
+            }
+        }
+    }
+
+    /// What a worker is started with.
+    #[derive(Clone, Debug)]
     pub struct WorkerOptions {
-        /// Its own folder: identity, `worker.toml`, run directory.
+        /// The folder with its identity.
         pub home: PathBuf,
-        /// Where to dial instead of where the identity says.
+        /// Where to dial; empty means where the identity last saw the master.
         pub addresses: Vec<String>,
-        /// Tasks at once instead of what `worker.toml` says.
-        pub slots: Option<u32>,
-        /// Whether shell lines are run, instead of what `worker.toml` says.
-        pub allow_shell: Option<bool>,
-        /// Whether it may run as root.
-        pub allow_root: bool,
-        /// The clock.
+        /// What it allows.
+        pub policy: Policy,
+        /// The process's clock.
         pub clock: Clock,
+        /// The command that is the launcher.
+        pub launcher: Vec<OsString>,
+    }
+
+    /// Returns the command for a launcher that is the running program itself.
+    pub fn own_launcher() -> Vec<OsString> {
+        vec!["/proc/self/exe".into(), LAUNCHER_WORD.into()]
     }
 
     /// The worker cannot run.
@@ -89,6 +153,15 @@ pub mod worker {
         /// This program has no worker.
         #[error("this program was built without a worker")]
         Missing,
+    }
+
+    impl WorkerError {
+        /// Returns the exit code for this error.
+        pub const fn exit_code(&self) -> u8 {
+            match self {
+                Self::Missing => 1,
+            }
+        }
     }
 
     /// Runs a worker until it is stopped.
@@ -116,6 +189,13 @@ pub mod fsck {
     #[derive(Debug, serde::Serialize)]
     pub struct Verdict {}
 
+    impl Verdict {
+        /// Whether a master opens this store.
+        pub fn is_sound(&self) -> bool {
+            false
+        }
+    }
+
     impl std::fmt::Display for Verdict {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("nothing was checked")
@@ -135,15 +215,68 @@ pub mod fsck {
 /// Takes the place of `ganger_ui`'s loop.
 #[cfg(feature = "screen")]
 pub mod ui {
+    use std::sync::Arc;
+
+    use ganger_proto::WallMs;
     use ganger_ui::link::Link;
 
-    /// How the screen looks.
-    #[derive(Debug)]
+    /// Milliseconds of a clock that only goes forward, and the wall time.
+    pub type Clock = Arc<dyn Fn() -> (u64, WallMs) + Send + Sync>;
+
+    /// How the screen looks and what it is given.
     pub struct Options {
+        /// The colours.
+        pub theme: ThemeChoice,
+        /// The signs.
+        pub glyphs: Glyphs,
         /// The home folder, for people.
         pub home: String,
-        /// The clock.
-        pub clock: crate::clock::Clock,
+        /// Minutes that the local time is ahead of UTC.
+        pub utc_offset_min: Option<i32>,
+        /// How a copy is made.
+        pub clipboard: Clipboard,
+        /// The time.
+        pub clock: Clock,
+        /// Draws random numbers for submission keys.
+        pub key_source: Box<dyn FnMut() -> u128 + Send>,
+    }
+
+    /// A theme by name or as text.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum ThemeChoice {
+        /// A theme by its name.
+        Named(String),
+        /// A theme file's text.
+        Text(String),
+    }
+
+    /// Which signs the terminal can show.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Glyphs {
+        /// Box lines, braille, blocks.
+        Unicode,
+        /// Nothing beyond ASCII.
+        Ascii,
+    }
+
+    /// What can take a copy.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Clipboard {
+        /// The terminal.
+        Terminal,
+        /// tmux.
+        Tmux,
+    }
+
+    /// How the person left.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Exit {
+        /// By a key.
+        Left,
+        /// The terminal or the system asked the screen to end.
+        Ended,
+        /// The program around the screen closed the link.
+        LinkClosed,
     }
 
     /// The screen cannot run.
@@ -156,7 +289,7 @@ pub mod ui {
     /// # Errors
     /// Always.
     #[expect(clippy::unused_async, reason = "the shape of the room that comes")]
-    pub async fn run(link: Link, options: Options) -> Result<(), ScreenError> {
+    pub async fn run(link: Link, options: Options) -> Result<Exit, ScreenError> {
         drop((link, options));
         Err(ScreenError)
     }

@@ -71,8 +71,8 @@ fn kind(what: &What, mut command: Vec<OsString>) -> Result<Kind> {
             if let Some(word) = command.first() {
                 let word = text::line(&word.to_string_lossy());
                 return Err(CliError::usage(format!(
-                    "`{word}` comes beside --shell, which is the whole command; put arguments after \
-                     `:::`"
+                    "`{word}` comes beside --shell, which is the whole command; put arguments \
+                     after `:::`"
                 )));
             }
             return shell(line);
