@@ -183,7 +183,7 @@ pub fn main() -> ExitCode {
     if is_launcher() {
         return crate::worker::launcher_main();
     }
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(select::shield(std::env::args_os()));
     finish(run(cli))
 }
 
@@ -333,6 +333,25 @@ mod tests {
         assert_eq!(codes.map(|exit| Exit::of(exit as u8)), codes);
         let wrong = Cli::try_parse_from(["ganger", "--wrong"]).unwrap_err();
         assert_eq!(wrong.exit_code(), 2);
+    }
+
+    #[test]
+    fn negated_terms_and_flags_are_told_apart() {
+        let check = |line: &str, expected: &str| {
+            let words = select::shield(line.split(' ').map(OsString::from));
+            let cli = Cli::try_parse_from(words).unwrap();
+            let command = format!("{:?} json={}", cli.command.unwrap(), cli.globals.is_json());
+            assert!(command.contains(expected), "{line}: {command}");
+        };
+        let cancel = "now: true, tasks: [\"b1\", \" -kind:exec\"] }) json=true";
+        check("ganger cancel --json --now b1 -kind:exec", cancel);
+        check("ganger cancel b1 --now -kind:exec --json", cancel);
+        check("ganger ls -state:done -n 5", "limit: Some(5), filter: [\" -state:done\"]");
+        check("ganger retry -- -state:done", "tasks: [\" -state:done\"]");
+        check("ganger priority -5 b1 --json", "priority: -5, tasks: [\"b1\"] }) json=true");
+        check("ganger --json submit -- echo --json", "words: [\"echo\", \"--json\"]");
+        check("ganger --home ls submit echo -id:5", "words: [\"echo\", \"-id:5\"]");
+        check("ganger --home submit ls -id:5", "filter: [\" -id:5\"]");
     }
 
     #[test]

@@ -50,6 +50,14 @@ pub(crate) struct Place {
     pub(crate) starting: Starting,
 }
 
+#[cfg(test)]
+impl Globals {
+    /// Tells whether JSON was asked for.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
 impl Place {
     /// Checks the flags.
     ///
