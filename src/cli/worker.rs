@@ -14,6 +14,7 @@ use crate::logs::{self, Ring};
 use crate::worker::{Permission, Policy, WorkerOptions, own_launcher};
 
 use super::error::{CliError, Result, with_causes};
+use super::place::with_port;
 use super::{Exit, identities, out};
 
 #[derive(Debug, Parser)]
@@ -94,7 +95,6 @@ async fn run(cli: Cli) -> Result<()> {
     let flags = cli.flags;
     let home = config::home_folder(flags.home.as_deref(), &config::process_env)?;
     config::make_folder(&home)?;
-    logs::start(&home, "worker", Ring::new())?;
     let folder = match cli.command {
         Some(Command::Join { token }) => {
             let folder = join(&home, token.as_deref(), flags.name.as_ref()).await?;
@@ -110,7 +110,16 @@ async fn run(cli: Cli) -> Result<()> {
     if flags.allow_root {
         policy.root = Permission::Allowed;
     }
-    work(folder, flags.master, policy).await
+    // Several workers may share a home, and each has a log of its own.
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let log = format!("worker-{name}");
+    logs::start(&home, &log, Ring::new())?;
+    out::note(&format!(
+        "the worker {name} runs, its log is {}; Ctrl-C lets running tasks end first",
+        home.join("logs").join(format!("{log}.log")).display()
+    ));
+    let addresses = flags.master.iter().map(|address| with_port(address)).collect();
+    work(folder, addresses, policy).await
 }
 
 /// What flags and environment say over `worker.toml`.
