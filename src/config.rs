@@ -325,7 +325,8 @@ fn boot_id() -> String {
     text.trim().to_owned()
 }
 
-/// Returns when a process began; nothing when there is none, or it has ended and waits to be reaped.
+/// Returns when a process began; nothing when there is none, or it has ended and is
+/// not reaped yet.
 fn started_ticks(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name in brackets and may hold anything, so count from its

@@ -15,7 +15,7 @@ pub(crate) struct Args {
     now: bool,
 
     /// The tasks
-    #[arg(required = true, value_name = "TASKS", allow_hyphen_values = true)]
+    #[arg(required = true, value_name = "TASKS")]
     tasks: Vec<String>,
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use crate::store::fsck;
 
-use super::error::Result;
+use super::Exit;
+use super::error::{CliError, Result};
 use super::place::Place;
 
 /// Flags of `ganger fsck`.
@@ -25,5 +26,6 @@ pub(crate) fn run(place: &Place, args: &Args) -> Result<()> {
     } else {
         out.line(&verdict.to_string())?;
     }
-    out.flush()
+    out.flush()?;
+    if verdict.is_sound() { Ok(()) } else { Err(CliError::quiet(Exit::Damaged)) }
 }

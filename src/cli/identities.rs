@@ -58,8 +58,8 @@ pub(crate) fn made_by(home: &Path, token: &str) -> Option<PathBuf> {
 }
 
 /// Joins with a token and returns the identity with its folder: `worker/CLUSTER/NAME` for a worker,
-/// `client/CLUSTER` for anybody else. A lost answer is asked for again from the same folder, so that
-/// the same key gets the same certificate.
+/// `client/CLUSTER` for anybody else. A lost answer is asked for again from the same folder, so
+/// that the same key gets the same certificate.
 ///
 /// # Errors
 /// When the token is refused, the master cannot be reached, or the folder cannot be written.
@@ -125,8 +125,8 @@ pub(crate) fn token_text(word: Option<&str>) -> Result<String> {
         None => {
             let text = config::process_env("GANGER_TOKEN").ok_or_else(|| {
                 CliError::usage(
-                    "there is no token; paste the line that `ganger invite` prints on the master, or \
-                     set GANGER_TOKEN",
+                    "there is no token; paste the line that `ganger invite` prints on the master, \
+                     or set GANGER_TOKEN",
                 )
             })?;
             super::utf8(text, "the token in GANGER_TOKEN")?

@@ -1,6 +1,7 @@
 //! The hidden subcommand behind the master's local worker: the same worker code, with the identity
 //! that the master made in `HOME/local-worker`. It allows exec and shell: it runs as you, for you.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use crate::config;
@@ -9,7 +10,7 @@ use crate::worker::Policy;
 
 use super::error::Result;
 use super::place::Place;
-use super::worker::{self, Settings};
+use super::worker;
 
 /// Flags of the local worker.
 #[derive(Debug, clap::Args)]
@@ -32,13 +33,7 @@ pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
     let folder = args.folder.unwrap_or_else(|| place.home.join("local-worker"));
     // For the master that is told to stop: it stops this worker too.
     config::replace_file(&folder.join("pid"), std::process::id().to_string().as_bytes())?;
-    let settings = Settings {
-        folder,
-        addresses: Vec::new(),
-        slots: args.slots.filter(|slots| *slots > 0),
-        policy: Policy::local(),
-        shell: None,
-        root: None,
-    };
-    worker::work(settings).await
+    let mut policy = worker::policy_in(&folder, Policy::local())?;
+    policy.slots = args.slots.and_then(NonZeroU32::new).or(policy.slots);
+    worker::work(folder, Vec::new(), policy).await
 }

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     limit: Option<u64>,
 
     /// Which tasks
-    #[arg(value_name = "FILTER", allow_hyphen_values = true)]
+    #[arg(value_name = "FILTER")]
     filter: Vec<String>,
 }
 

@@ -6,6 +6,7 @@ use crate::logs::{self, Ring};
 use crate::master::{self, MasterError, MasterOptions};
 
 use super::error::{CliError, Result, with_causes};
+use super::out;
 use super::place::Place;
 
 /// Flags of `ganger master`.
@@ -67,6 +68,10 @@ pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
     }
     let log_ring = Ring::new();
     logs::start(&place.home, "master", log_ring.clone())?;
+    if !args.background {
+        let log = place.home.join("logs/master.log");
+        out::note(&format!("the master's log is {}; `ganger stop` stops it", log.display()));
+    }
     let options = MasterOptions {
         home: place.home.clone(),
         listen: config.listen,

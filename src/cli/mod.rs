@@ -69,20 +69,32 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Returns the row of the table with this code; other codes say no more than that it failed.
+    pub(crate) const fn of(code: u8) -> Self {
+        match code {
+            0 => Self::Done,
+            2 => Self::Usage,
+            3 => Self::Refused,
+            4 => Self::Unreachable,
+            5 => Self::Damaged,
+            _ => Self::Failed,
+        }
+    }
+
     /// Returns the code as the system takes it.
     pub fn code(self) -> ExitCode {
         ExitCode::from(self as u8)
     }
 }
 
-const ABOUT: &str = "A task queue run from a terminal: durable queues on a live screen, workers that \
-prove who they are";
+const ABOUT: &str = "A task queue run from a terminal: durable queues on a live screen, workers \
+that prove who they are";
 
 const AFTER: &str = "\
 First steps:
   ganger                                        the screen; starts a master here if none runs
   ganger submit -- echo hi                      one task; prints its batch, b1
-  ganger submit --range 1..100 -- echo hi {n}   a hundred tasks
+  ganger submit --range 1..100 -- echo hi {}    a hundred tasks
   ganger results                                what they printed
   ganger invite                                 the line that brings another machine in
 
@@ -172,7 +184,7 @@ pub fn main() -> ExitCode {
     if is_launcher() {
         return crate::worker::launcher_main();
     }
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(select::shield(std::env::args_os()));
     finish(run(cli))
 }
 
@@ -319,8 +331,28 @@ mod tests {
             Exit::Damaged,
         ];
         assert_eq!(codes.map(|exit| exit as u8), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(codes.map(|exit| Exit::of(exit as u8)), codes);
         let wrong = Cli::try_parse_from(["ganger", "--wrong"]).unwrap_err();
         assert_eq!(wrong.exit_code(), 2);
+    }
+
+    #[test]
+    fn negated_terms_and_flags_are_told_apart() {
+        let check = |line: &str, expected: &str| {
+            let words = select::shield(line.split(' ').map(OsString::from));
+            let cli = Cli::try_parse_from(words).unwrap();
+            let command = format!("{:?} json={}", cli.command.unwrap(), cli.globals.is_json());
+            assert!(command.contains(expected), "{line}: {command}");
+        };
+        let cancel = "now: true, tasks: [\"b1\", \" -kind:exec\"] }) json=true";
+        check("ganger cancel --json --now b1 -kind:exec", cancel);
+        check("ganger cancel b1 --now -kind:exec --json", cancel);
+        check("ganger ls -state:done -n 5", "limit: Some(5), filter: [\" -state:done\"]");
+        check("ganger retry -- -state:done", "tasks: [\" -state:done\"]");
+        check("ganger priority -5 b1 --json", "priority: -5, tasks: [\"b1\"] }) json=true");
+        check("ganger --json submit -- echo --json", "words: [\"echo\", \"--json\"]");
+        check("ganger --home ls submit echo -id:5", "words: [\"echo\", \"-id:5\"]");
+        check("ganger --home submit ls -id:5", "filter: [\" -id:5\"]");
     }
 
     #[test]

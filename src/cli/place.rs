@@ -50,6 +50,14 @@ pub(crate) struct Place {
     pub(crate) starting: Starting,
 }
 
+#[cfg(test)]
+impl Globals {
+    /// Tells whether JSON was asked for.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
 impl Place {
     /// Checks the flags.
     ///
@@ -77,7 +85,7 @@ impl Place {
 const PORT: u16 = 7433;
 
 /// Adds the port that masters try first when there is none; brackets a bare IPv6 address.
-fn with_port(address: &str) -> String {
+pub(crate) fn with_port(address: &str) -> String {
     let bare_v6 = address.parse::<std::net::Ipv6Addr>().is_ok();
     if bare_v6 {
         return format!("[{address}]:{PORT}");

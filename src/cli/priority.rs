@@ -15,7 +15,7 @@ pub(crate) struct Args {
     priority: i16,
 
     /// The tasks
-    #[arg(required = true, value_name = "TASKS", allow_hyphen_values = true)]
+    #[arg(required = true, value_name = "TASKS")]
     tasks: Vec<String>,
 }
 

@@ -77,8 +77,8 @@ pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
                 if page.open > 0 {
                     let (open, batch) = (number(page.open), page.batch);
                     out::note(&format!(
-                        "{open} tasks of {batch} have not ended yet; `ganger wait {batch}` waits for \
-                         them"
+                        "{open} tasks of {batch} have not ended yet; `ganger wait {batch}` waits \
+                         for them"
                     ));
                 }
                 return Ok(());

@@ -11,7 +11,7 @@ use super::{change, select};
 #[command(after_help = select::HELP)]
 pub(crate) struct Args {
     /// The tasks
-    #[arg(required = true, value_name = "TASKS", allow_hyphen_values = true)]
+    #[arg(required = true, value_name = "TASKS")]
     tasks: Vec<String>,
 }
 

@@ -1,6 +1,7 @@
 //! The bridge between the screen and a master: carries watches, requests, replies and pictures, and
 //! dials again when the connection is lost. What is shown is `ganger-ui`'s affair.
 
+use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +10,12 @@ use ganger_net::CloseCode;
 use ganger_net::client::{Backoff, CallError, Caller, DialError};
 use ganger_proto::{Refusal, Request, Watch};
 use ganger_ui::link::{Connection, Inbound, Link, Outbound};
-use ganger_ui::{Clipboard, Glyphs, Options, ThemeChoice};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config;
+use ganger_ui as ui;
 
 use super::error::{CliError, Result, is_final, with_causes};
 use super::place::Place;
@@ -42,44 +43,87 @@ pub(crate) async fn run(place: Place) -> Result<()> {
     // Bounds as said above.
     let (to_screen, inbound) = mpsc::channel(INBOUND_MAX);
     let (outbound, from_screen) = mpsc::channel(OUTBOUND_MAX);
-    let options = options(&place);
+    let options = looks(&place, local_offset_min().await);
     let bridge = Bridge { place, to_screen, from_screen, watch: None };
     let bridge = tokio::spawn(bridge.run(caller));
-    let shown = ganger_ui::run(Link { inbound, outbound }, options).await;
+    let shown = ui::run(Link { inbound, outbound }, options).await;
     // The screen is gone and its queues with it; whatever the bridge still does serves nobody.
     bridge.abort();
-    shown.map_err(|error| CliError::failed(with_causes(&error)))?;
-    out::note("the master keeps running; `ganger` to return, `ganger stop` to stop it");
+    match shown.map_err(|error| CliError::failed(with_causes(&error)))? {
+        ui::Exit::Left => {
+            out::note("the master keeps running; `ganger` to return, `ganger stop` to stop it");
+        }
+        ui::Exit::Ended | ui::Exit::LinkClosed => {}
+    }
     Ok(())
 }
 
-/// Reads the screen's looks off the environment: `NO_COLOR` (no-color.org), `TMUX`, the locale.
-fn options(place: &Place) -> Options {
-    let set = |name: &str| config::process_env(name).is_some_and(|value| !value.is_empty());
-    let theme = if set("NO_COLOR") { "mono" } else { "ansi16" };
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .into_iter()
-        .find_map(|name| config::process_env(name).filter(|value| !value.is_empty()));
-    // Without a locale most terminals of today show UTF-8; one that names another charset does not.
-    let utf8 = locale.is_none_or(|value| {
-        let value = value.to_string_lossy().to_ascii_lowercase();
-        value.contains("utf") || matches!(value.as_str(), "c" | "posix")
-    });
+/// Chooses colours, signs and the way to copy by what the environment says of the terminal.
+fn looks(place: &Place, utc_offset_min: Option<i32>) -> ui::Options {
+    let is_set = |name: &str| config::process_env(name).is_some();
+    let theme = if is_set("NO_COLOR") {
+        "mono".to_owned()
+    } else {
+        let wish = config::process_env("GANGER_THEME").and_then(|name| name.into_string().ok());
+        wish.unwrap_or_else(|| "ansi16".to_owned())
+    };
+    // The first of these that is set decides, as setlocale(3) has it.
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(config::process_env);
     let clock = Clock::start();
-    Options {
-        theme: ThemeChoice::Named(theme.to_owned()),
-        glyphs: if utf8 { Glyphs::Unicode } else { Glyphs::Ascii },
+    ui::Options {
+        theme: ui::ThemeChoice::Named(theme),
+        glyphs: if speaks_utf8(locale.as_deref()) {
+            ui::Glyphs::Unicode
+        } else {
+            ui::Glyphs::Ascii
+        },
         home: place.home.display().to_string(),
-        utc_offset_min: None,
-        clipboard: if set("TMUX") { Clipboard::Tmux } else { Clipboard::Terminal },
+        utc_offset_min,
+        clipboard: if is_set("TMUX") { ui::Clipboard::Tmux } else { ui::Clipboard::Terminal },
         clock: Arc::new(move || {
             let now = clock.now();
             (now.mono_ms, now.wall)
         }),
-        key_source: Box::new(|| {
-            u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..))
-        }),
+        key_source: Box::new(random_u128),
     }
+}
+
+/// Terminals of today show UTF-8 also where no locale says so, as in a bare container; tmux then
+/// shows an underscore for each sign, and another charset is to be believed.
+fn speaks_utf8(locale: Option<&OsStr>) -> bool {
+    let locale = locale.map(|text| text.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    match locale.as_str() {
+        "" | "c" | "posix" => config::process_env("TMUX").is_none(),
+        named => named.contains("utf-8") || named.contains("utf8"),
+    }
+}
+
+fn random_u128() -> u128 {
+    let mut bytes = [0; 16];
+    match ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes) {
+        Ok(()) => u128::from_be_bytes(bytes),
+        // Keys are no secrets, they only must not meet.
+        Err(_) => fastrand::u128(..),
+    }
+}
+
+/// Asks `date` how far the local time is ahead of UTC: reading the zone's rules takes a crate, and
+/// the screen can do without.
+async fn local_offset_min() -> Option<i32> {
+    let asked = tokio::process::Command::new("date").arg("+%z").output();
+    let answer = tokio::time::timeout(Duration::from_secs(1), asked).await.ok()?.ok()?;
+    parse_offset(std::str::from_utf8(&answer.stdout).ok()?.trim())
+}
+
+fn parse_offset(text: &str) -> Option<i32> {
+    let (sign, digits) = match (text.strip_prefix('+'), text.strip_prefix('-')) {
+        (Some(digits), _) => (1, digits),
+        (None, Some(digits)) => (-1, digits),
+        (None, None) => return None,
+    };
+    let (hours, minutes) = digits.split_at_checked(2)?;
+    let (hours, minutes): (u8, u8) = (hours.parse().ok()?, minutes.parse().ok()?);
+    Some(sign * (i32::from(hours) * 60 + i32::from(minutes)))
 }
 
 struct Bridge {
@@ -130,25 +174,28 @@ impl Bridge {
         let mut pictures = tokio::spawn(carry_pictures(caller.clone(), self.to_screen.clone()));
         let mut requests = JoinSet::new();
         let end = loop {
-            tokio::select! {
+            let has_room = requests.len() < REQUESTS_MAX;
+            let message = tokio::select! {
                 ended = &mut pictures => {
-                    break ended.unwrap_or_else(|_| End::Lost("the reader of pictures ended".into()));
+                    let gone = |_| End::Lost("the reader of pictures ended".into());
+                    break ended.unwrap_or_else(gone);
                 }
-                Some(_) = requests.join_next(), if !requests.is_empty() => {}
-                message = self.from_screen.recv(), if requests.len() < REQUESTS_MAX => match message {
-                    None => break End::ScreenGone,
-                    Some(Outbound::RetryNow) => {}
-                    Some(Outbound::Watch(watch)) => {
-                        self.watch = Some(watch.clone());
-                        if let Err(error) = caller.watch(watch).await {
-                            break end_of(error);
-                        }
+                Some(_) = requests.join_next(), if !requests.is_empty() => continue,
+                message = self.from_screen.recv(), if has_room => message,
+            };
+            match message {
+                None => break End::ScreenGone,
+                Some(Outbound::RetryNow) => {}
+                Some(Outbound::Watch(watch)) => {
+                    self.watch = Some(watch.clone());
+                    if let Err(error) = caller.watch(watch).await {
+                        break end_of(error);
                     }
-                    Some(Outbound::Request { tag, request }) => {
-                        let (caller, to_screen) = (caller.clone(), self.to_screen.clone());
-                        requests.spawn(carry_request(caller, to_screen, tag, request));
-                    }
-                },
+                }
+                Some(Outbound::Request { tag, request }) => {
+                    let (caller, to_screen) = (caller.clone(), self.to_screen.clone());
+                    requests.spawn(carry_request(caller, to_screen, tag, request));
+                }
             }
         };
         pictures.abort();
@@ -289,6 +336,25 @@ mod tests {
         assert!(matches!(end_of(closed(None)), End::Lost(_)));
         assert!(matches!(end_of(closed(Some(CloseCode::Shutdown))), End::Lost(_)));
         assert!(matches!(end_of(closed(Some(CloseCode::Revoked))), End::Refused(_)));
+    }
+
+    #[test]
+    fn the_environment_tells_signs_and_offset() {
+        for (locale, expected) in
+            [(Some("de_DE.UTF-8"), true), (Some("C.utf8"), true), (Some("C"), false), (None, false)]
+        {
+            assert_eq!(speaks_utf8(locale.map(OsStr::new)), expected, "{locale:?}");
+        }
+        for (text, minutes) in [
+            ("+0000", Some(0)),
+            ("+0530", Some(330)),
+            ("-0800", Some(-480)),
+            ("", None),
+            ("UTC", None),
+        ] {
+            assert_eq!(parse_offset(text), minutes, "{text}");
+        }
+        assert_ne!(random_u128(), random_u128());
     }
 
     #[tokio::test]

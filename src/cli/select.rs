@@ -1,6 +1,8 @@
 //! Which tasks an action is about: ids, batches, ranges of ids, or the terms of a filter. Does not
 //! know what the action is.
 
+use std::ffi::OsString;
+
 use ganger_proto::filter::Test;
 use ganger_proto::limits::SELECT_IDS_MAX;
 use ganger_proto::{BatchId, Filter, Select, TaskId};
@@ -12,6 +14,37 @@ use super::text;
 pub(crate) const HELP: &str = "Tasks are named by id (12), by batch (b3), by range (100..200, both \
 included), or by the terms of a filter: state:failed|cancelled batch:b3 queue:mail kind:exec \
 worker:alpha id:100.. and -TERM for its opposite; all terms must hold.";
+
+/// Subcommands whose words may be filter terms.
+const TAKE_TERMS: [&str; 4] = ["ls", "cancel", "retry", "priority"];
+/// Flags before the subcommand that take a value.
+const WITH_VALUE: [&str; 2] = ["--home", "--master"];
+/// How a negated term begins.
+const NEGATED: [&str; 6] = ["-state:", "-batch:", "-queue:", "-kind:", "-worker:", "-id:"];
+
+/// Puts a blank before each negated term of a subcommand that takes terms, so that clap sees a word
+/// and not flags; [`parse`] and [`parse_filter`] cut at blanks. Letting those words begin with any
+/// dash instead would make clap take `--now` behind them for a word too.
+pub(crate) fn shield(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.collect();
+    let mut place = 1;
+    while let Some(word) = arguments.get(place).and_then(|word| word.to_str()) {
+        if TAKE_TERMS.contains(&word) {
+            break;
+        }
+        if !word.starts_with('-') {
+            return arguments;
+        }
+        place += if WITH_VALUE.contains(&word) { 2 } else { 1 };
+    }
+    for argument in arguments.iter_mut().skip(place) {
+        let is_negated = |word: &str| NEGATED.iter().any(|key| word.starts_with(key));
+        if let Some(word) = argument.to_str().filter(|word| is_negated(word)) {
+            *argument = format!(" {word}").into();
+        }
+    }
+    arguments
+}
 
 /// Reads the words after an action. Each selection is a request of its own.
 ///
@@ -28,8 +61,8 @@ pub(crate) fn parse(words: &[String]) -> Result<Vec<Select>> {
     if words.iter().any(|word| is_term(word)) {
         if let Some(id) = words.iter().find(|word| !is_term(word)) {
             return Err(CliError::usage(format!(
-                "`{}` is mixed with filter terms, which must all hold; write it as a term, id:12 or \
-                 batch:b3",
+                "`{}` is mixed with filter terms, which must all hold; write it as a term, \
+                 id:12 or batch:b3",
                 text::line(id)
             )));
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ganger_net::client::Caller;
 use tokio::process::{Child, Command};
+use tokio::time::Instant;
 
 use crate::config::{self, MasterFile};
 
@@ -25,6 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a large store may take to be read.
 const START_MAX: Duration = Duration::from_secs(300);
+/// How long a master that runs may be out of reach before its reason is told.
+const DEAF_MAX: Duration = Duration::from_secs(10);
 /// How long another master, which was started at the same time, may take.
 const OTHER_MAX: Duration = Duration::from_secs(5);
 
@@ -80,6 +83,7 @@ async fn come_up(place: &Place, child: &mut Child, heard: &Path) -> Result<Calle
     let patience = tokio::time::sleep(PATIENCE);
     tokio::pin!(patience);
     let mut told = false;
+    let mut deaf_since = None;
     loop {
         tokio::select! {
             ended = child.wait() => {
@@ -92,8 +96,16 @@ async fn come_up(place: &Place, child: &mut Child, heard: &Path) -> Result<Calle
                 out::note("the master is reading its store …");
             }
         }
-        if let Some(caller) = try_dial(place).await {
-            return Ok(caller);
+        match try_dial(place).await {
+            Ok(Some(caller)) => return Ok(caller),
+            Ok(None) => deaf_since = None,
+            Err(error) => {
+                // It listens, so what keeps us from it will not pass by itself.
+                let since = *deaf_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > DEAF_MAX {
+                    return Err(error);
+                }
+            }
         }
     }
 }
@@ -102,7 +114,7 @@ async fn come_up(place: &Place, child: &mut Child, heard: &Path) -> Result<Calle
 async fn other_master(place: &Place, heard: &Path) -> Result<Caller> {
     let waiting = async {
         loop {
-            if let Some(caller) = try_dial(place).await {
+            if let Ok(Some(caller)) = try_dial(place).await {
                 return caller;
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -123,10 +135,11 @@ async fn other_master(place: &Place, heard: &Path) -> Result<Caller> {
     })
 }
 
-async fn try_dial(place: &Place) -> Option<Caller> {
-    match reach::find(place) {
-        Ok(Found::Routes(routes)) => reach::dial(&routes).await.ok().map(|(caller, _)| caller),
-        Ok(Found::NotRunning) | Err(_) => None,
+/// Returns nothing while no master says that it runs.
+async fn try_dial(place: &Place) -> Result<Option<Caller>> {
+    match reach::find(place)? {
+        Found::Routes(routes) => reach::dial(&routes).await.map(|(caller, _)| Some(caller)),
+        Found::NotRunning => Ok(None),
     }
 }
 

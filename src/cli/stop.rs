@@ -14,8 +14,8 @@ use super::{out, reach};
 /// Flags of `ganger stop`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Nothing is lost: tasks that wait are there again when `ganger` starts the master. With --now, running
-tasks are left to their workers, which present them when the master is back.")]
+Nothing is lost: tasks that wait are there again when `ganger` starts the master. With --now,
+running tasks are left to their workers, which present them when the master is back.")]
 pub(crate) struct Args {
     /// Do not wait for running tasks
     #[arg(long)]

@@ -20,7 +20,7 @@ Ends with 0 when every task is done, with 1 when one failed or was cancelled.
 
 Examples:
   ganger wait b12
-  ganger wait \"$(ganger submit --range 1..100 -- ./step {n})\" --timeout 1h")]
+  ganger wait \"$(ganger submit --range 1..100 -- ./step {})\" --timeout 1h")]
 pub(crate) struct Args {
     /// The batches
     #[arg(required = true, value_name = "BATCH")]

@@ -14,6 +14,7 @@ use crate::logs::{self, Ring};
 use crate::worker::{Permission, Policy, WorkerOptions, own_launcher};
 
 use super::error::{CliError, Result, with_causes};
+use super::place::with_port;
 use super::{Exit, identities, out};
 
 #[derive(Debug, Parser)]
@@ -57,12 +58,12 @@ struct Flags {
     home: Option<PathBuf>,
 
     /// Tasks at once; kept for the next start [default: one a core]
-    #[arg(long, global = true, env = "GANGER_SLOTS", value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=4_096))]
+    #[arg(long, global = true, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=SLOTS_MAX))]
     slots: Option<u32>,
 
     /// Run shell lines too; kept for the next start
-    #[arg(long, global = true, env = "GANGER_ALLOW_SHELL", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, global = true)]
     allow_shell: bool,
 
     /// Run tasks although this is root
@@ -78,22 +79,8 @@ struct Flags {
     master: Vec<String>,
 }
 
-/// With what a worker runs.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    /// Its folder: identity, `worker.toml`, run directory.
-    pub(crate) folder: PathBuf,
-    /// Where to dial; where the identity says when empty.
-    pub(crate) addresses: Vec<String>,
-    /// Tasks at once; what `worker.toml` says when none.
-    pub(crate) slots: Option<u32>,
-    /// What holds where `worker.toml` says nothing.
-    pub(crate) policy: Policy,
-    /// Whether shell lines are run; what `worker.toml` says when none.
-    pub(crate) shell: Option<Permission>,
-    /// Whether it may run as root; what `worker.toml` says when none.
-    pub(crate) root: Option<Permission>,
-}
+/// Tasks at once at most, as in `worker.toml`.
+const SLOTS_MAX: i64 = 1_024;
 
 /// Runs `ganger-worker` with the process's arguments.
 pub fn main() -> ExitCode {
@@ -108,7 +95,6 @@ async fn run(cli: Cli) -> Result<()> {
     let flags = cli.flags;
     let home = config::home_folder(flags.home.as_deref(), &config::process_env)?;
     config::make_folder(&home)?;
-    logs::start(&home, "worker", Ring::new())?;
     let folder = match cli.command {
         Some(Command::Join { token }) => {
             let folder = join(&home, token.as_deref(), flags.name.as_ref()).await?;
@@ -117,40 +103,77 @@ async fn run(cli: Cli) -> Result<()> {
         }
         None => choose(&home, flags.name.as_ref())?,
     };
-    work(Settings {
-        folder,
-        addresses: flags.master,
-        slots: flags.slots,
-        policy: Policy::default(),
-        shell: flags.allow_shell.then_some(Permission::Allowed),
-        root: flags.allow_root.then_some(Permission::Allowed),
-    })
-    .await
+    let mut policy = policy_in(&folder, Policy::default())?;
+    let asked = Asked::resolve(&flags, &config::process_env)?;
+    policy.slots = asked.slots.or(policy.slots);
+    policy.shell = asked.shell.unwrap_or(policy.shell);
+    if flags.allow_root {
+        policy.root = Permission::Allowed;
+    }
+    // Several workers may share a home, and each has a log of its own.
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let log = format!("worker-{name}");
+    logs::start(&home, &log, Ring::new())?;
+    out::note(&format!(
+        "the worker {name} runs, its log is {}; Ctrl-C lets running tasks end first",
+        home.join("logs").join(format!("{log}.log")).display()
+    ));
+    let addresses = flags.master.iter().map(|address| with_port(address)).collect();
+    work(folder, addresses, policy).await
+}
+
+/// What flags and environment say over `worker.toml`.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    slots: Option<NonZeroU32>,
+    shell: Option<Permission>,
+}
+
+impl Asked {
+    fn resolve(flags: &Flags, env: &config::Env) -> Result<Self> {
+        let slots = match (flags.slots, env("GANGER_SLOTS")) {
+            (Some(slots), _) => Some(slots),
+            (None, Some(text)) => {
+                let text = super::utf8(text, "the number in GANGER_SLOTS")?;
+                let slots = text.parse().ok().filter(|slots| (1..=SLOTS_MAX).contains(slots));
+                let slots = slots.and_then(|slots| u32::try_from(slots).ok());
+                Some(slots.ok_or_else(|| {
+                    CliError::usage(format!(
+                        "GANGER_SLOTS is `{}`; give a number from 1 to {SLOTS_MAX}",
+                        super::text::line(&text)
+                    ))
+                })?)
+            }
+            (None, None) => None,
+        };
+        let shell = match env("GANGER_ALLOW_SHELL").as_deref().and_then(|text| text.to_str()) {
+            _ if flags.allow_shell => Some(Permission::Allowed),
+            Some("1" | "true" | "yes") => Some(Permission::Allowed),
+            Some("0" | "false" | "no") => Some(Permission::Refused),
+            None => None,
+            Some(text) => {
+                return Err(CliError::usage(format!(
+                    "GANGER_ALLOW_SHELL is `{}`; give 1 or 0",
+                    super::text::line(text)
+                )));
+            }
+        };
+        Ok(Self { slots: slots.and_then(NonZeroU32::new), shell })
+    }
+}
+
+/// Reads `worker.toml` beside an identity over `defaults`.
+pub(crate) fn policy_in(folder: &Path, defaults: Policy) -> Result<Policy> {
+    let policy = defaults.load(&folder.join("worker.toml"));
+    policy.map_err(|error| CliError::usage(with_causes(&error)))
 }
 
 /// Runs the worker in this process until it is stopped.
-pub(crate) async fn work(settings: Settings) -> Result<()> {
-    let policy = settings.policy.load(&settings.folder.join("worker.toml"));
-    let mut policy = policy.map_err(|error| CliError::usage(with_causes(&error)))?;
-    if let Some(slots) = settings.slots.and_then(NonZeroU32::new) {
-        policy.slots = Some(slots);
-    }
-    policy.shell = settings.shell.unwrap_or(policy.shell);
-    policy.root = settings.root.unwrap_or(policy.root);
-    let options = WorkerOptions {
-        home: settings.folder,
-        addresses: settings.addresses,
-        policy,
-        clock: Clock::start(),
-        launcher: own_launcher(),
-    };
+pub(crate) async fn work(home: PathBuf, addresses: Vec<String>, policy: Policy) -> Result<()> {
+    let clock = Clock::start();
+    let options = WorkerOptions { home, addresses, policy, clock, launcher: own_launcher() };
     Box::pin(crate::worker::run(options)).await.map_err(|error| {
-        let exit = match error.exit_code() {
-            2 => Exit::Usage,
-            3 => Exit::Refused,
-            4 => Exit::Unreachable,
-            _ => Exit::Failed,
-        };
+        let exit = Exit::of(error.exit_code());
         CliError::new(exit, with_causes(&error))
     })
 }
@@ -186,8 +209,8 @@ fn choose(home: &Path, name: Option<&Name>) -> Result<PathBuf> {
             .filter_map(|folder| Some(folder.strip_prefix(home).ok()?.display().to_string()))
             .collect();
         return Err(CliError::usage(format!(
-            "several workers joined from here ({}); say which one with --name, or use a home folder \
-             for each",
+            "several workers joined from here ({}); say which one with --name, or use a home \
+             folder for each",
             names.join(", ")
         )));
     }
@@ -230,6 +253,29 @@ mod tests {
         assert_eq!(cli.flags.slots, Some(4));
         assert!(matches!(cli.command, Some(Command::Join { token: Some(t) }) if t == "T"));
         assert!(Cli::try_parse_from(["ganger-worker", "--slots", "0"]).is_err());
+    }
+
+    #[test]
+    fn flags_beat_the_environment() {
+        let env = |name: &str| match name {
+            "GANGER_SLOTS" => Some("3".into()),
+            "GANGER_ALLOW_SHELL" => Some("0".into()),
+            _ => None,
+        };
+        let none = |_: &str| None;
+        let asked = |flags: &Flags, env: &config::Env| {
+            let asked = Asked::resolve(flags, env).unwrap();
+            (asked.slots.map(NonZeroU32::get), asked.shell)
+        };
+        let flags = Flags { slots: Some(5), allow_shell: true, ..Flags::default() };
+        assert_eq!(asked(&flags, &env), (Some(5), Some(Permission::Allowed)));
+        assert_eq!(asked(&Flags::default(), &env), (Some(3), Some(Permission::Refused)));
+        assert_eq!(asked(&Flags::default(), &none), (None, None));
+        for (name, value) in [("GANGER_SLOTS", "0"), ("GANGER_ALLOW_SHELL", "maybe")] {
+            let env = move |asked: &str| (asked == name).then(|| value.into());
+            let error = Asked::resolve(&Flags::default(), &env).unwrap_err();
+            assert!(error.sentence.contains(name), "{error}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `ganger submit`: a batch from the command line. What its tasks are is in spec.rs, their arguments
-//! in source.rs and number.rs, the way to the master in send.rs, the trial in preview.rs.
+//! `ganger submit`: a batch from the command line. What its tasks are is in spec.rs, their
+//! arguments in source.rs and number.rs, the way to the master in send.rs, the trial in preview.rs.
 
 mod number;
 mod preview;
@@ -10,6 +10,7 @@ mod spec;
 use std::ffi::OsString;
 
 use ganger_proto::command::SubmitHead;
+use ganger_proto::limits::RETRIES_MAX;
 use ganger_proto::{Key, QueueName};
 
 use crate::clock::Clock;
@@ -24,7 +25,7 @@ use source::{Parts, Source};
 #[command(after_help = "\
 Options go before the command and before `:::`. The replacement strings are those of GNU parallel:
 {} the argument, {.} without extension, {/} base name, {//} directory, {/.} base name without
-extension, {#} the task's number; and {n}, {n:04} the argument padded with zeros. Without any, the
+extension, {#} the task's number; and {n:04} the argument padded with zeros. Without any, the
 argument is appended. In --shell they are quoted for the shell.
 
 Examples:
@@ -57,7 +58,7 @@ pub(crate) struct Args {
 
     /// Tries after the first failure
     #[arg(long, default_value_t = 0, value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u8).range(..=i64::from(ganger_proto::limits::RETRIES_MAX)))]
+    #[arg(value_parser = clap::value_parser!(u8).range(..=i64::from(RETRIES_MAX)))]
     retries: u8,
 
     /// The first and the longest wait between tries, doubled from one to the next

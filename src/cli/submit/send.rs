@@ -140,8 +140,8 @@ impl Sender<'_> {
 
 type Call<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Calls on their way, answered in the order in which they were made. Bounded by its user, who makes
-/// no call while it holds [`IN_FLIGHT_MAX`].
+/// Calls on their way, answered in the order in which they were made. Bounded by its user, who
+/// makes no call while it holds [`IN_FLIGHT_MAX`].
 struct Flight<'a, T> {
     slots: VecDeque<Slot<'a, T>>,
 }

@@ -66,13 +66,20 @@ pub(super) fn build(what: &What, command: Vec<OsString>) -> Result<Spec> {
 }
 
 fn kind(what: &What, mut command: Vec<OsString>) -> Result<Kind> {
+    // clap takes an option that it does not know for the first word of the command.
+    if let Some(word) = command.first().filter(|word| word.as_bytes().starts_with(b"-")) {
+        let word = text::line(&word.to_string_lossy());
+        return Err(CliError::usage(format!(
+            "`{word}` is neither an option of submit nor a program; see `ganger submit --help`"
+        )));
+    }
     let word = match (what.kind, &what.shell) {
         (None | Some(Word::Shell), Some(line)) => {
             if let Some(word) = command.first() {
                 let word = text::line(&word.to_string_lossy());
                 return Err(CliError::usage(format!(
-                    "`{word}` comes beside --shell, which is the whole command; put arguments after \
-                     `:::`"
+                    "`{word}` comes beside --shell, which is the whole command; put arguments \
+                     after `:::`"
                 )));
             }
             return shell(line);
@@ -229,6 +236,7 @@ mod tests {
         check(&["--kind", "square", "--", "5"], "put them after `:::`");
         check(&["--shell", "ls", "--", "x"], "beside --shell");
         check(&["--shell", "  "], "is empty");
+        check(&["--rnage", "1..5", "--", "x"], "`--rnage` is neither an option");
         check(&["--kind", "exec", "--shell", "ls"], "leave --kind away");
         check(&["--kind", "shell", "--", "a", "b"], "--shell 'LINE'");
         check(&["--", "echo", "{n:x}"], "{n:04}");
