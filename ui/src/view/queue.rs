@@ -9,7 +9,7 @@ use super::graph::{blocks, braille, resample};
 use super::pen::{Pen, piece};
 use super::{header::count_pieces, sign};
 use crate::model::Model;
-use crate::text::{grouped, rate, short};
+use crate::text::{grouped, rate, seconds, short};
 use crate::theme::Role;
 
 /// Samples of the sparks, one a second.
@@ -93,7 +93,7 @@ fn done_permille(counts: &Counts) -> u64 {
 fn eta(master: &MasterLine) -> String {
     match master.eta_ms {
         _ if master.counts.open() == 0 => "all done".to_owned(),
-        Some(ms) => HumanMs(ms / 1_000 * 1_000).to_string(),
+        Some(ms) => seconds(ms),
         None => "unknown".to_owned(),
     }
 }
