@@ -1,8 +1,8 @@
 //! The screen before a pretended master that squares numbers: to look at layout and themes without
 //! a cluster. Knows no network and keeps nothing.
 
-use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use ganger_proto::command::Changed;
 use ganger_proto::picture::{
@@ -41,12 +41,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The time of day, from the file system, since examples have no clock of their own.
+/// A pretended time of day: noon when the example began, and on from there.
 fn wall() -> WallMs {
-    let made = std::fs::metadata("/proc/self").and_then(|file| file.modified());
-    let since = made.ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
-    WallMs(since.unwrap_or_default().as_millis() as u64)
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    NOON.plus(BEGAN.get_or_init(Instant::now).elapsed().as_millis() as u64)
 }
+
+const NOON: WallMs = WallMs(1_773_489_600_000);
 
 /// Answers requests and makes results, ten times a second.
 async fn pretend(to: mpsc::Sender<Inbound>, mut from: mpsc::Receiver<Outbound>) {
@@ -175,7 +176,7 @@ fn master(counts: Counts, done_per_s: f32) -> MasterLine {
         version: "0.1.0".to_owned(),
         address: "localhost:7433".to_owned(),
         home: "~/.local/share/ganger".to_owned(),
-        started: WallMs(0),
+        started: NOON,
         counts,
         done_per_s,
         done_per_s_mean: done_per_s,
@@ -192,7 +193,7 @@ fn worker(done: u64) -> WorkerRow {
     WorkerRow {
         name: Name::from_lossy("here"),
         state: WorkerState::Up,
-        since: WallMs(0),
+        since: NOON,
         address: "localhost".to_owned(),
         version: "0.1.0".to_owned(),
         policy: String::new(),

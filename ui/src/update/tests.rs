@@ -400,6 +400,17 @@ fn without_a_connection_actions_are_off_and_r_tries_again() {
 }
 
 #[test]
+fn a_question_answered_without_a_connection_does_nothing() {
+    let mut model = showing((120, 36), busy());
+    press(&mut model, "4D");
+    hear(&mut model, Inbound::Lost { reason: "cut".to_owned(), tries: 1, retry_in_ms: 500 });
+    assert!(requests(&key(&mut model, 'y')).is_empty());
+    assert!(matches!(model.overlays.last(), Some(Overlay::Confirm(_))), "the question stays");
+    hear(&mut model, Inbound::Connected(connection()));
+    assert_eq!(requests(&key(&mut model, 'y')).len(), 1);
+}
+
+#[test]
 fn toasts_go_away_by_themselves() {
     let mut model = showing((120, 36), busy());
     press(&mut model, "u");

@@ -49,8 +49,10 @@ pub(super) fn queue(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     pen.put(x, y + 1, &format!(" now · {}/s avg", rate(master.done_per_s_mean)), Role::Text);
     let x = pen.put(inner.x + 1, y + 2, "ETA ", Role::Text);
     let x = pen.put(x, y + 2, &eta(master), Role::Strong);
-    let waits = HumanMs(master.oldest_wait_ms);
-    pen.put(x, y + 2, &format!(" · oldest waits {waits}"), Role::Text);
+    if master.oldest_wait_ms > 0 {
+        let waits = HumanMs(master.oldest_wait_ms);
+        pen.put(x, y + 2, &format!(" · oldest waits {waits}"), Role::Text);
+    }
 }
 
 /// Sent tasks are shown with the running ones.
