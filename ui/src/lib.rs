@@ -4,6 +4,7 @@
 //! `run` is the only entry. Inside, `update` takes one message and changes the model, `view` draws
 //! the model into cells, and `run` does what `update` asks for.
 
+mod clipboard;
 mod keymap;
 mod layout;
 pub mod link;
@@ -18,6 +19,7 @@ mod theme;
 mod update;
 mod view;
 
+pub use clipboard::Clipboard;
 pub use keymap::key_table;
-pub use run::{Clipboard, Clock, Exit, Glyphs, Options, ScreenError, ThemeChoice, run};
+pub use run::{Clock, Exit, Glyphs, Options, ScreenError, ThemeChoice, run};
 pub use theme::{Theme, ThemeError};

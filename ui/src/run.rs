@@ -6,21 +6,17 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{Event, EventStream, KeyEventKind};
-use crossterm::execute;
 use futures_util::StreamExt as _;
 use ganger_proto::WallMs;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use crate::clipboard::{Clipboard, to_terminal, to_tmux};
 use crate::link::{Inbound, Link, Outbound};
 use crate::model::Model;
 use crate::msg::{Effect, Moment, Msg};
@@ -68,16 +64,6 @@ pub enum Glyphs {
     Ascii,
 }
 
-/// What can take a copy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Clipboard {
-    /// The terminal, by OSC 52.
-    #[default]
-    Terminal,
-    /// tmux, which passes it on to its terminal.
-    Tmux,
-}
-
 /// How the person left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -103,8 +89,6 @@ pub enum ScreenError {
     Terminal(#[from] io::Error),
 }
 
-/// Bytes that terminals take in one OSC 52 copy.
-const OSC52_BYTES_MAX: usize = 74_994;
 /// Time between two draws for data.
 const FRAME: Duration = Duration::from_micros(33_334);
 /// Messages of the master taken before the next draw.
@@ -153,6 +137,8 @@ struct Driver {
 struct Paint {
     last: Option<Instant>,
     due: Option<Instant>,
+    /// Seconds that the terminal has been the shell's.
+    suspended_s: Option<u8>,
 }
 
 /// What a turn of the loop leads to.
@@ -177,14 +163,14 @@ impl Driver {
             let outbound = link.outbound.clone();
             let turn = tokio::select! {
                 event = events.next() => match event {
-                    Some(event) => self.event(event?, &mut events)?,
+                    Some(event) => self.event(event?)?,
                     None => Turn::Leave(Exit::Ended),
                 },
                 inbound = link.inbound.recv() => match inbound {
                     Some(first) => self.heard(first, &mut link.inbound)?,
                     None => Turn::Leave(Exit::LinkClosed),
                 },
-                Some(msg) = copies.recv() => self.feed_and_paint(msg, &mut events)?,
+                Some(msg) = copies.recv() => self.feed_and_paint(msg)?,
                 permit = outbound.reserve(), if !self.outbox.is_empty() => {
                     match (permit, self.outbox.pop_front()) {
                         (Ok(permit), Some(message)) => {
@@ -197,7 +183,8 @@ impl Driver {
                 }
                 _ = second.tick() => {
                     let before = self.model.toast.is_some();
-                    let turn = self.feed(Msg::Second, &mut events)?;
+                    let turn = self.feed(Msg::Second)?;
+                    self.wake_if_never_stopped()?;
                     if before || shows_time(&self.model) {
                         self.paint_soon();
                     }
@@ -210,8 +197,7 @@ impl Driver {
                 end = signals.next() => match end {
                     Woken::End => Turn::Leave(Exit::Ended),
                     Woken::Continued => {
-                        self.screen.retake()?;
-                        self.paint_now()?;
+                        self.retake()?;
                         Turn::Go
                     }
                 },
@@ -222,13 +208,13 @@ impl Driver {
         }
     }
 
-    fn event(&mut self, event: Event, events: &mut EventStream) -> io::Result<Turn> {
+    fn event(&mut self, event: Event) -> io::Result<Turn> {
         match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => {
-                self.feed_and_paint(Msg::Key(key), events)
+                self.feed_and_paint(Msg::Key(key))
             }
-            Event::Paste(text) => self.feed_and_paint(Msg::Paste(text), events),
-            Event::Resize(columns, rows) => self.feed_and_paint(Msg::Resize(columns, rows), events),
+            Event::Paste(text) => self.feed_and_paint(Msg::Paste(text)),
+            Event::Resize(columns, rows) => self.feed_and_paint(Msg::Resize(columns, rows)),
             Event::Key(_) | Event::Mouse(_) | Event::FocusGained | Event::FocusLost => Ok(Turn::Go),
         }
     }
@@ -270,7 +256,7 @@ impl Driver {
         }
     }
 
-    fn feed(&mut self, msg: Msg, events: &mut EventStream) -> io::Result<Turn> {
+    fn feed(&mut self, msg: Msg) -> io::Result<Turn> {
         let (mono_ms, wall) = (self.options.clock)();
         self.model.now = Moment { mono_ms, wall, draw: (self.options.key_source)() };
         for effect in update(&mut self.model, msg) {
@@ -280,18 +266,16 @@ impl Driver {
                 Effect::Redraw => self.screen.clear()?,
                 Effect::Leave => return Ok(Turn::Leave(Exit::Left)),
                 Effect::Suspend => {
-                    // The reader must not take the shell's keys.
-                    *events = EventStream::new();
                     self.screen.suspend()?;
-                    *events = EventStream::new();
+                    self.paint.suspended_s = Some(0);
                 }
             }
         }
         Ok(Turn::Go)
     }
 
-    fn feed_and_paint(&mut self, msg: Msg, events: &mut EventStream) -> io::Result<Turn> {
-        let turn = self.feed(msg, events)?;
+    fn feed_and_paint(&mut self, msg: Msg) -> io::Result<Turn> {
+        let turn = self.feed(msg)?;
         if matches!(turn, Turn::Go) {
             self.paint_now()?;
         }
@@ -311,8 +295,28 @@ impl Driver {
         self.paint.due.get_or_insert(earliest.max(now));
     }
 
+    fn retake(&mut self) -> io::Result<()> {
+        self.paint.suspended_s = None;
+        self.screen.retake()?;
+        self.paint_now()
+    }
+
+    /// The system drops the request to stop where no shell could continue us; then seconds go on.
+    fn wake_if_never_stopped(&mut self) -> io::Result<()> {
+        match &mut self.paint.suspended_s {
+            Some(seconds @ 0) => *seconds += 1,
+            Some(_) => return self.retake(),
+            None => {}
+        }
+        Ok(())
+    }
+
     fn paint_now(&mut self) -> io::Result<()> {
-        self.paint = Paint { last: Some(Instant::now()), due: None };
+        self.paint.due = None;
+        if self.paint.suspended_s.is_some() {
+            return Ok(());
+        }
+        self.paint.last = Some(Instant::now());
         self.screen.draw(&self.model, &self.theme, self.options.glyphs)
     }
 
@@ -350,44 +354,6 @@ fn same_look(before: Option<&ganger_proto::Picture>, after: &ganger_proto::Pictu
             && before.history == after.history
             && before.log == after.log
     })
-}
-
-fn to_terminal(text: &str) -> Result<String, String> {
-    if text.len() > OSC52_BYTES_MAX {
-        return Err(format!(
-            "{} bytes are more than a terminal's clipboard takes ({OSC52_BYTES_MAX})",
-            text.len()
-        ));
-    }
-    match execute!(io::stdout(), CopyToClipboard::to_clipboard_from(text)) {
-        Ok(()) => Ok(format!(
-            "{} bytes sent to the terminal's clipboard (OSC 52; some terminals ask or refuse)",
-            text.len()
-        )),
-        Err(error) => Err(format!("nothing was copied: {error}")),
-    }
-}
-
-async fn to_tmux(text: &str) -> Result<String, String> {
-    let loaded = async {
-        let mut child = Command::new("tmux")
-            .args(["load-buffer", "-w", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(text.as_bytes()).await?;
-        }
-        child.wait().await
-    };
-    match loaded.await {
-        Ok(status) if status.success() => {
-            Ok(format!("{} bytes put in tmux's buffer and its terminal's clipboard", text.len()))
-        }
-        Ok(status) => Err(format!("nothing was copied: tmux load-buffer ended with {status}")),
-        Err(error) => Err(format!("nothing was copied: tmux cannot be run: {error}")),
-    }
 }
 
 enum Woken {

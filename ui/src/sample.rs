@@ -248,7 +248,7 @@ fn tasks() -> Vec<TaskRow> {
                 kind: kind.to_owned(),
                 command: command.to_owned(),
                 worker: worker.to_owned(),
-                due: (i == 3).then(|| WallMs(NOW.0 + 4_000)),
+                due: (i == 3).then_some(WallMs(NOW.0 + 4_000)),
                 attempt: u32::from(i < 5) + u32::from(i == 3),
                 priority: if i < 9 { 5 } else { 0 },
                 ..task(60_528 + i, state)

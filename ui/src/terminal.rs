@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-    disable_raw_mode, enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
+    LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
@@ -57,8 +57,13 @@ impl Screen {
     }
 
     /// Forgets what the terminal holds, so that everything is drawn again.
+    ///
+    /// `Terminal::clear` is of no use here: it asks the terminal where its cursor is, and the
+    /// reader of events takes the answer.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        Ok(())
     }
 
     /// Returns columns and rows.
@@ -67,14 +72,12 @@ impl Screen {
         Ok((size.width, size.height))
     }
 
-    /// Gives the terminal to the shell and stops this process until it continues.
+    /// Gives the terminal to the shell and asks the system to stop this process. The stop comes a
+    /// moment later; draw nothing until [`Screen::retake`].
     pub(crate) fn suspend(&mut self) -> io::Result<()> {
         give_back();
-        let stopped =
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
-        enter()?;
-        self.clear()?;
-        stopped.map_err(io::Error::from)
+        let myself = rustix::process::getpid();
+        Ok(rustix::process::kill_process(myself, rustix::process::Signal::TSTP)?)
     }
 
     /// Takes the terminal again after something else may have changed its modes.

@@ -132,6 +132,20 @@ pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
+/// Returns a duration in whole seconds where it is longer than one: `16s`, `1m04`.
+pub(crate) fn seconds(ms: u64) -> String {
+    let whole = if ms >= 1_000 { ms / 1_000 * 1_000 } else { ms };
+    ganger_proto::time::HumanMs(whole).to_string().replace(".0s", "s")
+}
+
+/// Breaks `text` into pieces of at most `columns`, wherever that is.
+pub(crate) fn chunks(text: &str, columns: usize) -> Vec<String> {
+    wrap(&text.replace(' ', "\u{a0}"), columns)
+        .into_iter()
+        .map(|piece| piece.replace('\u{a0}', " "))
+        .collect()
+}
+
 /// Returns `text` in at most `columns`; what does not fit ends with an ellipsis.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
@@ -222,7 +236,7 @@ pub(crate) fn bytes(count: u64) -> String {
     match count {
         0..1_024 => format!("{count} B"),
         1_024..1_048_576 => format!("{} KiB", count.div_ceil(1_024)),
-        _ => format!("{}.{} MiB", count >> 20, (count & 0xf_ffff) * 10 >> 20),
+        _ => format!("{}.{} MiB", count >> 20, ((count & 0xf_ffff) * 10) >> 20),
     }
 }
 

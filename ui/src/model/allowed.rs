@@ -2,7 +2,7 @@
 
 use ganger_proto::Role;
 
-use super::{Focus, LinkState, Model};
+use super::{LinkState, Model};
 use crate::keymap::Action;
 
 /// Who may do it, at the least.
@@ -48,11 +48,10 @@ fn has_no_target(model: &Model, action: Action) -> bool {
         return false;
     }
     let Some(list) = model.list() else { return true };
-    let marks_count = !matches!(action, Action::Mark | Action::Open);
-    let first = action == Action::Open && matches!(model.focus(), Some(Focus::Latest));
-    list.cursor().is_none()
-        && !(marks_count && !list.marks.is_empty())
-        && !(first && !list.ids.is_empty())
+    let by_marks = !matches!(action, Action::Mark | Action::Open) && !list.marks.is_empty();
+    // Enter on a list that is followed opens its first row.
+    let by_first = action == Action::Open && list.is_live() && !list.ids.is_empty();
+    list.cursor().is_none() && !by_marks && !by_first
 }
 
 fn needs(action: Action) -> Needs {

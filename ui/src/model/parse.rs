@@ -21,7 +21,7 @@ pub(crate) fn range(text: &str) -> Result<Args, String> {
         return Err("a step of 0 never arrives; write 1 or more".to_owned());
     }
     if (to > from) != (step > 0) && to != from {
-        return Err(format!("from {from} to {to} needs a step of {}", -step));
+        return Err(format!("from {from} to {to} needs a step of {}", step.saturating_neg()));
     }
     let count = (i128::from(to) - i128::from(from)) / i128::from(step) + 1;
     match u64::try_from(count) {
@@ -67,7 +67,7 @@ impl Random {
         for _ in 0..self.count {
             let value = next(&mut state);
             let offset = match span.checked_add(1) {
-                Some(span) => (u128::from(value) * u128::from(span) >> 64) as u64,
+                Some(span) => ((u128::from(value) * u128::from(span)) >> 64) as u64,
                 None => value,
             };
             list.push(self.min.wrapping_add_unsigned(offset).to_string().as_bytes());

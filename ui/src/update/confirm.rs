@@ -1,8 +1,8 @@
 //! Questions: Cancel is focused, and what they are about was fixed when they opened.
 
 use super::{ask, inject};
-use crate::model::Model;
 use crate::model::overlay::{Button, Confirm, Overlay, Then};
+use crate::model::{Model, Tone};
 use crate::msg::Effect;
 
 pub(super) fn other_button(question: &mut Confirm) {
@@ -25,6 +25,9 @@ pub(super) fn yes(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(Overlay::Confirm(question)) = model.overlays.last() else { return };
     if question.typed.as_ref().is_some_and(|typed| !typed.fits()) {
         return;
+    }
+    if !model.is_up() && matches!(question.then, Then::Send(_)) {
+        return model.say(Tone::Note, "there is no connection; nothing was done");
     }
     let Some(Overlay::Confirm(question)) = model.overlays.pop() else { return };
     match question.then {

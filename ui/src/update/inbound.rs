@@ -50,6 +50,9 @@ fn connected(model: &mut Model, mut connection: Connection) {
     clean_in_place(&mut connection.version);
     model.link = LinkState::Up(connection);
     model.watch_sent = None;
+    if matches!(model.welcome, WelcomeToken::Refused(_)) {
+        model.welcome = WelcomeToken::Unasked;
+    }
 }
 
 /// Requests under way are forgotten, since nobody knows whether they were heard; parts of a

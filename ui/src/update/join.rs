@@ -77,7 +77,12 @@ fn neighbour<T: Copy + PartialEq>(all: &[T], now: T, step: Step) -> T {
 
 /// Enter: asks for a token with what the dialog says; an unused one shown before is withdrawn.
 pub(super) fn mint(model: &mut Model, out: &mut Vec<Effect>) {
+    let is_up = model.is_up();
     let Some(Overlay::Join(dialog)) = model.overlays.last_mut() else { return };
+    if !is_up {
+        dialog.error = "there is no connection; try again when it is back".to_owned();
+        return;
+    }
     match read(dialog) {
         Ok(invite) => {
             dialog.error.clear();

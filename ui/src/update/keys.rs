@@ -145,6 +145,13 @@ fn show(model: &mut Model, screen: Screen) {
     if model.screen != screen {
         model.previous = model.screen;
         model.screen = screen;
+        // The rows here are another list's; the next picture has the right ones.
+        if let Some(picture) = &mut model.picture
+            && matches!(model.link, crate::model::LinkState::Up(_))
+        {
+            picture.tasks = None;
+            picture.results = None;
+        }
     }
 }
 
@@ -214,18 +221,26 @@ fn back(model: &mut Model) {
     if matches!(model.overlays.last(), Some(Overlay::Filter(_))) {
         filter::clear(model);
         model.overlays.pop();
-    } else if model.overlays.pop().is_some() {
-    } else if model.view.zoomed.take().is_some() {
-    } else if model.view.frozen.is_some() {
-        freeze(model);
-    } else if model.list().is_some_and(|list| !list.marks.is_empty()) {
-        model.list_mut().into_iter().for_each(|list| list.marks.clear());
-    } else if model.list().is_some_and(|list| !list.filter_text.is_empty()) {
-        filter::clear(model);
-    } else if model.list().is_some_and(|list| list.is_live() && list.selected.is_some()) {
-        model.list_mut().into_iter().for_each(|list| list.go_first());
-    } else if model.toast.take().is_some() {
-    } else if model.screen != Screen::Overview {
+        return;
+    }
+    if model.overlays.pop().is_some() || model.view.zoomed.take().is_some() {
+        return;
+    }
+    if model.view.frozen.is_some() {
+        return freeze(model);
+    }
+    if let Some(list) = model.list_mut() {
+        if !list.marks.is_empty() {
+            return list.marks.clear();
+        }
+        if !list.filter_text.is_empty() {
+            return filter::clear(model);
+        }
+        if list.is_live() && list.selected.is_some() {
+            return list.go_first();
+        }
+    }
+    if model.toast.take().is_none() {
         show(model, Screen::Overview);
     }
 }

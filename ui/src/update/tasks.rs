@@ -102,18 +102,19 @@ pub(super) fn cancel(model: &mut Model, out: &mut Vec<Effect>) {
     let waiting = count - running;
     let mut lines = Vec::new();
     if running > 0 {
-        let tasks = counted(running as u64, "running task", "running tasks");
-        lines.push(format!("{tasks} get TERM, then KILL; the work so far is lost."));
+        let what = counted(running as u64, "running task gets", "running tasks get");
+        lines.push(format!("{what} TERM, then KILL; the work so far is lost."));
     }
     if waiting > 0 {
-        lines.push(format!("{} leave the queue.", counted(waiting as u64, "task", "tasks")));
+        let what = counted(waiting as u64, "waiting task leaves", "waiting tasks leave");
+        lines.push(format!("{what} the queue."));
     }
     let typed = (running > TYPE_ABOVE)
         .then(|| Typed { expected: count.to_string(), line: Line::default() });
     model.overlays.push(Overlay::Confirm(Box::new(Confirm {
         title,
         lines,
-        verb: "Cancel tasks".to_owned(),
+        verb: "Stop".to_owned(),
         focus: Button::Cancel,
         then: Then::Send(vec![(request, Asked::Cancel)]),
         typed,

@@ -63,13 +63,13 @@ fn detail(task: TaskId) -> TaskDetail {
 }
 
 fn requests(effects: &[Effect]) -> Vec<Request> {
-    effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Send(Outbound::Request { request, .. }) => Some(request.clone()),
-            _ => None,
-        })
-        .collect()
+    let mut requests = Vec::new();
+    for effect in effects {
+        if let Effect::Send(Outbound::Request { request, .. }) = effect {
+            requests.push(request.clone());
+        }
+    }
+    requests
 }
 
 fn key(model: &mut Model, c: char) -> Vec<Effect> {
@@ -82,13 +82,13 @@ fn toast(model: &Model) -> &str {
 }
 
 fn submitted(effects: &[Effect]) -> Vec<Submit> {
-    requests(effects)
-        .into_iter()
-        .filter_map(|request| match request {
-            Request::Submit(part) => Some(part),
-            _ => None,
-        })
-        .collect()
+    let mut parts = Vec::new();
+    for request in requests(effects) {
+        if let Request::Submit(part) = request {
+            parts.push(part);
+        }
+    }
+    parts
 }
 
 fn reply(model: &mut Model, result: Result<Reply, Refusal>) -> Vec<Effect> {
@@ -296,7 +296,7 @@ fn revoking_wants_the_name() {
         key(&mut model, 'a');
         feed(&mut model, Msg::Key(crossterm::event::KeyCode::Enter.into()))
     };
-    let [Request::Revoke { name, role: Role::Worker, .. }] = requests(&effects)[..] else {
+    let [Request::Revoke { name, role: Role::Worker, .. }] = &requests(&effects)[..] else {
         panic!("a revocation")
     };
     assert_eq!(name.as_str(), "alpha");
@@ -397,6 +397,17 @@ fn without_a_connection_actions_are_off_and_r_tries_again() {
     hear(&mut model, Inbound::Refused { sentence: "revoked".to_owned() });
     assert!(matches!(model.link, LinkState::Refused(_)));
     assert!(key(&mut model, 'q').contains(&Effect::Leave));
+}
+
+#[test]
+fn a_question_answered_without_a_connection_does_nothing() {
+    let mut model = showing((120, 36), busy());
+    press(&mut model, "4D");
+    hear(&mut model, Inbound::Lost { reason: "cut".to_owned(), tries: 1, retry_in_ms: 500 });
+    assert!(requests(&key(&mut model, 'y')).is_empty());
+    assert!(matches!(model.overlays.last(), Some(Overlay::Confirm(_))), "the question stays");
+    hear(&mut model, Inbound::Connected(connection()));
+    assert_eq!(requests(&key(&mut model, 'y')).len(), 1);
 }
 
 #[test]

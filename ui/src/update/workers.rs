@@ -59,9 +59,9 @@ pub(super) fn revoke(model: &mut Model) {
     model.overlays.push(Overlay::Confirm(Box::new(Confirm {
         title: format!("Revoke {name}"),
         lines: vec![
-            "Its certificate is refused from this moment and its connections end.".to_owned(),
-            format!("The {holds} it holds go back to the queue. This cannot be undone;"),
-            "to work again the machine must join with another token.".to_owned(),
+            "Its certificate is refused at once and its connections end.".to_owned(),
+            format!("It holds {holds}; they go back to the queue."),
+            "This cannot be undone; to come back it needs another token.".to_owned(),
         ],
         verb: "Revoke".to_owned(),
         focus: Button::Cancel,

@@ -35,18 +35,21 @@ pub(super) fn chart(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     scale(pen, inner, rows, top);
     let samples = usize::from(columns) * 2;
     let x = inner.x + SCALE;
-    for (series, role) in [(&done, Role::Chart), (&failed, Role::ChartFailed)] {
+    let dots = |series: &[u64]| -> Vec<Vec<char>> {
         let heights = resample(series, samples, SPAN, top as f64);
         let lines = braille(&heights, usize::from(columns), usize::from(rows));
-        for (row, line) in lines.iter().enumerate() {
-            for (column, cell) in line.chars().enumerate().filter(|(_, cell)| *cell != ' ') {
-                pen.put(
-                    x + column as u16,
-                    inner.y + row as u16,
-                    cell.encode_utf8(&mut [0; 4]),
-                    role,
-                );
-            }
+        lines.iter().map(|line| line.chars().collect()).collect()
+    };
+    let (done, failed) = (dots(&done), dots(&failed));
+    for (y, (done, failed)) in (inner.y..).zip(done.iter().zip(&failed)) {
+        for (x, (done, failed)) in (x..).zip(done.iter().zip(failed)) {
+            // A cell has one colour: where something failed, the whole cell says so.
+            let (cell, role) = match (*done, *failed) {
+                (done, ' ') => (done, Role::Chart),
+                (' ', failed) => (failed, Role::ChartFailed),
+                (done, _) => (done, Role::ChartFailed),
+            };
+            pen.put(x, y, cell.encode_utf8(&mut [0; 4]), role);
         }
     }
     let bottom = area.bottom() - 1;

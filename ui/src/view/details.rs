@@ -1,7 +1,7 @@
 //! One task in full: what it runs, its attempts, the output of the last one.
 
 use ganger_proto::command::TaskDetail;
-use ganger_proto::time::{HumanMicros, HumanMs};
+use ganger_proto::time::HumanMicros;
 use ganger_proto::{Kind, Outcome, Spec};
 use ratatui::layout::Rect;
 
@@ -11,7 +11,7 @@ use crate::layout::{Frame, Width};
 use crate::model::Model;
 use crate::model::form::quoted;
 use crate::model::overlay::{Details, Overlay};
-use crate::text::{clean, grouped, output_lines};
+use crate::text::{clean, grouped, output_lines, seconds};
 use crate::theme::Role;
 
 /// Returns how many lines the open details have.
@@ -139,7 +139,7 @@ fn batch(detail: &TaskDetail) -> String {
 fn limits(detail: &TaskDetail) -> String {
     let timeout = match detail.spec.timeout_ms {
         0 => "none".to_owned(),
-        ms => HumanMs(ms).to_string(),
+        ms => seconds(ms),
     };
     let row = &detail.row;
     format!("timeout {timeout}   attempt {} of {}", row.attempt, row.attempts_max)

@@ -1,7 +1,6 @@
 //! Small dialogs: questions, the join dialog, the quick line, the filter line.
 
 use ganger_proto::Role as CertificateRole;
-use ganger_proto::time::HumanMs;
 use ratatui::layout::{Position, Rect};
 
 use super::centred;
@@ -10,7 +9,7 @@ use crate::layout::Frame;
 use crate::model::Model;
 use crate::model::field::Line;
 use crate::model::overlay::{Button, Confirm, FilterLine, JoinDialog, JoinField, Overlay};
-use crate::text::{clean, cut, grouped, width, wrap};
+use crate::text::{chunks, clean, cut, grouped, seconds, width, wrap};
 use crate::theme::Role;
 
 /// Writes a typed line so that its cursor is seen; returns where that is.
@@ -55,7 +54,7 @@ pub(super) fn filter(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     let columns = area.width.saturating_sub(6);
     match editing {
         Some(line) => drop(typed(pen, (area.x + 3, y), columns, &line.line)),
-        None => drop(pen.put_cut(area.x + 3, y, &clean(text), columns, Role::Strong)),
+        None => drop(pen.put_cut((area.x + 3, y), &clean(text), columns, Role::Strong)),
     }
     if let Some(fault) = editing.and_then(|line| line.error.as_ref()) {
         let at = fault.at.min(text.len());
@@ -66,7 +65,7 @@ pub(super) fn filter(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     let x = area.x + 3 + (width(text) as u16).min(columns) + 3;
     let room = area.right().saturating_sub(x + 1);
     if room > 10 {
-        pen.put_cut(x, y, &said, room, role);
+        pen.put_cut((x, y), &said, room, role);
     }
 }
 
@@ -84,7 +83,7 @@ pub(super) fn quick(pen: &mut Pen<'_>, frame: &Frame, line: &Line) -> Position {
     let x = pen.put(area.x + 1, area.y, "add ", Role::Key);
     if line.text().is_empty() {
         let hint = " a shell line, or a number to square";
-        pen.put_cut(x + 1, area.y, hint, area.width.saturating_sub(x + 2), Role::Dim);
+        pen.put_cut((x + 1, area.y), hint, area.width.saturating_sub(x + 2), Role::Dim);
     }
     typed(&mut pen, (x, area.y), area.width.saturating_sub(x + 1), line)
 }
@@ -146,7 +145,7 @@ pub(super) fn join(
 ) -> Option<Position> {
     let columns = frame.body.width.min(76).saturating_sub(4);
     let token: Vec<String> = match &dialog.minted {
-        Some(minted) => wrap(&minted.line(dialog.role), usize::from(columns).max(16)),
+        Some(minted) => chunks(&minted.line(dialog.role), usize::from(columns).max(16)),
         None => Vec::new(),
     };
     let area = centred(pen.area, columns + 4, token.len() as u16 + 10);
@@ -176,15 +175,14 @@ pub(super) fn join(
         }
     }
     y += 1;
-    pen.put_cut(x, y, &dialog.error, columns, Role::Bad);
+    pen.put_cut((x, y), &dialog.error, columns, Role::Bad);
     y += 1;
     for line in &token {
         pen.put(x, y, line, Role::Token);
         y += 1;
     }
     if let Some(minted) = &dialog.minted {
-        let left = minted.expires.since(model.master_now()) / 1_000 * 1_000;
-        let valid = HumanMs(left).to_string().replace(".0s", "s");
+        let valid = seconds(minted.expires.since(model.master_now()));
         pen.put(x, y, &format!("valid {valid}; it is shown here only"), Role::Dim);
         y += 1;
     }

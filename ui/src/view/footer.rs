@@ -20,13 +20,13 @@ pub(super) fn toast(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         };
         let x = pen.put(1, line.y, sign, role);
         let room = line.width.saturating_sub(x + 2);
-        let x = pen.put_cut(x + 1, line.y, &toast.text, room, Role::Text);
+        let x = pen.put_cut((x + 1, line.y), &toast.text, room, Role::Text);
         if let Some(undo) = model.undo.filter(|_| toast.tone == Tone::Good) {
             let left = undo.until_ms.saturating_sub(model.now.mono_ms).div_ceil(1_000);
             let x = pen.put(x, line.y, " · press ", Role::Dim);
             let x = pen.put(x, line.y, "u", Role::Key);
             let text = format!(" within {left}s to take them back");
-            pen.put_cut(x, line.y, &text, line.width.saturating_sub(x + 1), Role::Dim);
+            pen.put_cut((x, line.y), &text, line.width.saturating_sub(x + 1), Role::Dim);
         }
     } else if frame.toast.height > 0 {
         standing(pen, frame, model);
@@ -51,7 +51,7 @@ fn standing(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     } else {
         return;
     };
-    pen.put_cut(1, y, &text, frame.toast.width.saturating_sub(2), Role::Dim);
+    pen.put_cut((1, y), &text, frame.toast.width.saturating_sub(2), Role::Dim);
 }
 
 pub(super) fn footer(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
@@ -71,7 +71,7 @@ pub(super) fn footer(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     let mut x = 1;
     for (chord, action, label) in entries(model, &contexts, frame.width) {
         let width = (crate::text::width(&chord) + 1 + crate::text::width(&label)) as u16;
-        if x + width + 1 > right {
+        if x + width + 2 > right {
             continue;
         }
         let off = allowed::reason(model, action).is_some();
@@ -90,6 +90,12 @@ fn entries(model: &Model, contexts: &[Context], width: Width) -> Vec<(String, Ac
         .filter(|binding| is_of_use(model, binding.action))
         .collect();
     found.sort_by_key(|binding| binding.footer);
+    let mut seen = Vec::new();
+    found.retain(|binding| {
+        let is_first = !seen.contains(&binding.action);
+        seen.push(binding.action);
+        is_first
+    });
     found
         .into_iter()
         .map(|binding| {
@@ -121,10 +127,12 @@ fn is_of_use(model: &Model, action: Action) -> bool {
 
 fn label(model: &Model, action: Action, label: &str, width: Width) -> String {
     let marked = model.list().map_or(0, |list| list.marks.len());
-    if action == Action::Again && width == Width::Full {
+    if action == Action::Again && width == Width::Full && !model.is_welcome() {
         again_label(model)
     } else if action == Action::PauseQueue && model.is_paused(&model.queue()) {
         "resume queue".to_owned()
+    } else if action == Action::Again && model.is_welcome() {
+        "10 random".to_owned()
     } else if action == Action::Freeze && model.view.frozen.is_some() {
         "follow".to_owned()
     } else if [Action::Retry, Action::Cancel].contains(&action) && marked > 0 {

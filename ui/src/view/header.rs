@@ -1,12 +1,10 @@
 //! The first two lines: who, where, how the connection is; and the screens or the counters.
 
-use ganger_proto::time::HumanMs;
-
 use super::pen::{Pen, Piece, piece, pieces_width};
 use super::{clock, is_refused};
 use crate::layout::{Frame, Width};
 use crate::model::{LinkState, Model, Screen};
-use crate::text::{rate, short};
+use crate::text::{rate, seconds, short};
 use crate::theme::Role;
 
 pub(super) fn header(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
@@ -36,7 +34,7 @@ pub(super) fn header(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     let x = centre.max(end + 2);
     let room = right_x.saturating_sub(x + 1);
     let state = state(frame, model);
-    pen.put_cut(x, line.y, &state, room, role);
+    pen.put_cut((x, line.y), &state, room, role);
 }
 
 fn left(frame: &Frame, model: &Model) -> String {
@@ -69,7 +67,7 @@ fn state(frame: &Frame, model: &Model) -> String {
         LinkState::Dialling => "◌ dialling".to_owned(),
         LinkState::Refused(_) => "✗ refused".to_owned(),
         LinkState::Lost { tries, .. } if model.picture.is_some() => {
-            let age = HumanMs(model.picture_age_ms() / 1_000 * 1_000);
+            let age = seconds(model.picture_age_ms());
             format!("◌ reconnecting ({tries})   data is {age} old")
         }
         LinkState::Lost { tries, .. } => format!("◌ reconnecting ({tries})"),
@@ -95,7 +93,7 @@ fn right(frame: &Frame, model: &Model) -> String {
     let clock = clock(model.now.wall, model.utc_offset_min);
     let Some(picture) = &model.picture else { return clock };
     let started = picture.master.started;
-    let up = HumanMs(model.master_now().since(started) / 1_000 * 1_000);
+    let up = seconds(model.master_now().since(started));
     let cpu = picture.master.cpu_permille / 10;
     match (frame.width, model.is_up()) {
         (Width::Full, true) => format!("up {up}   cpu {cpu:>2}%   {clock}"),
@@ -164,7 +162,7 @@ pub(super) fn tabs(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         && !is_refused(model)
     {
         let room = frame.tabs.width.saturating_sub(x + 3);
-        pen.put_cut(x + 2, y, &format!("! {}", picture.master.trouble), room, Role::Bad);
+        pen.put_cut((x + 2, y), &format!("! {}", picture.master.trouble), room, Role::Bad);
     }
 }
 

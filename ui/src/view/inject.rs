@@ -1,7 +1,6 @@
 //! The injection form: fields with their errors, a preview of what will be created, and the command
 //! line that does the same.
 
-use ganger_proto::time::HumanMs;
 use ratatui::layout::{Position, Rect};
 
 use super::centred;
@@ -12,7 +11,7 @@ use crate::model::field::Line;
 use crate::model::form::{Field, Form, FormKind, Source, preview};
 use crate::model::submission::Batch;
 use crate::model::{LinkState, Model};
-use crate::text::{bytes, clean, cut, grouped, width};
+use crate::text::{bytes, clean, cut, grouped, seconds, width};
 use crate::theme::Role;
 
 /// Columns of the labels.
@@ -177,7 +176,7 @@ impl<'b> Sheet<'_, 'b> {
             if first + at == form.list.row() {
                 self.value(x + LABEL, columns, Field::List, form.list.line());
             } else {
-                self.pen.put_cut(x + LABEL, self.y, &clean(line), columns, Role::Strong);
+                self.pen.put_cut((x + LABEL, self.y), &clean(line), columns, Role::Strong);
             }
             self.y += 1;
         }
@@ -212,7 +211,7 @@ impl<'b> Sheet<'_, 'b> {
             let columns = self.pen.area.right().saturating_sub(x + 1);
             let role = if is_untouched(self.form(), field) { Role::Dim } else { Role::Bad };
             let sign = if role == Role::Bad { "✗ " } else { "" };
-            self.pen.put_cut(x, self.y, &format!("{sign}{}", clean(why)), columns, role);
+            self.pen.put_cut((x, self.y), &format!("{sign}{}", clean(why)), columns, role);
             self.y += 1;
         }
     }
@@ -254,7 +253,7 @@ impl<'b> Sheet<'_, 'b> {
         let x = self.x();
         self.pen.put_right(x + 7, self.y, &grouped(index + 1), Role::Dim);
         let columns = self.pen.area.right().saturating_sub(x + 10);
-        self.pen.put_cut(x + 9, self.y, &preview(batch, index), columns, Role::Text);
+        self.pen.put_cut((x + 9, self.y), &preview(batch, index), columns, Role::Text);
         self.y += 1;
     }
 
@@ -269,7 +268,7 @@ impl<'b> Sheet<'_, 'b> {
             let rate = picture.master.done_per_s;
             if rate >= 0.1 {
                 let ms = (count as f64 / f64::from(rate) * 1_000.0) as u64;
-                let eta = HumanMs(ms / 1_000 * 1_000 + 1_000).to_string().replace(".0s", "s");
+                let eta = seconds(ms + 1_000);
                 pieces.push(piece(format!(" · at {}/s ≈ ", crate::text::rate(rate)), Role::Text));
                 pieces.push(piece(eta, Role::Strong));
             }
@@ -300,7 +299,7 @@ impl<'b> Sheet<'_, 'b> {
         self.pen.put(self.x(), self.y, "same as", Role::Dim);
         for line in lines {
             let columns = columns as u16;
-            self.pen.put_cut(self.x() + 9, self.y, &line, columns, Role::Text);
+            self.pen.put_cut((self.x() + 9, self.y), &line, columns, Role::Text);
             self.y += 1;
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn log(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     }
     for (y, line) in (inner.y..).zip(&lines[start..end]) {
         let room = inner.width.saturating_sub(2);
-        inside.put_cut(inner.x + 1, y, line, room, role(line));
+        inside.put_cut((inner.x + 1, y), line, room, role(line));
     }
     if lines.len() > shown && frame.width >= Width::Compact {
         let text = format!("{}–{} of {}", start + 1, end, grouped(lines.len() as u64));

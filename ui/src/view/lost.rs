@@ -10,14 +10,17 @@ use crate::text::{cut, wrap};
 use crate::theme::Role;
 
 pub(super) fn dialog(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
+    let columns = usize::from(frame.body.width.clamp(5, 60) - 4);
     let (title, lines) = match &model.link {
         LinkState::Up(_) => return,
         LinkState::Dialling => {
             ("Connecting", vec![vec![piece("dialling the master …", Role::Text)]])
         }
-        LinkState::Refused(sentence) => ("The master refuses this screen", refused(sentence)),
+        LinkState::Refused(sentence) => {
+            ("The master refuses this screen", refused(sentence, columns))
+        }
         LinkState::Lost { reason, retry_at_ms, .. } => {
-            ("Connection lost", lost(model, reason, *retry_at_ms))
+            ("Connection lost", lost(model, (reason, columns), *retry_at_ms))
         }
     };
     let area = centred(frame.body, 60, lines.len() as u16 + 2);
@@ -35,9 +38,9 @@ pub(super) fn dialog(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     }
 }
 
-fn refused(sentence: &str) -> Vec<Vec<Piece>> {
+fn refused(sentence: &str, columns: usize) -> Vec<Vec<Piece>> {
     let mut lines: Vec<Vec<Piece>> =
-        wrap(sentence, 56).into_iter().map(|line| vec![piece(line, Role::Bad)]).collect();
+        wrap(sentence, columns).into_iter().map(|line| vec![piece(line, Role::Bad)]).collect();
     lines.push(Vec::new());
     lines.push(vec![
         piece("It is not tried again. ", Role::Dim),
@@ -47,14 +50,16 @@ fn refused(sentence: &str) -> Vec<Vec<Piece>> {
     lines
 }
 
-fn lost(model: &Model, reason: &str, retry_at_ms: u64) -> Vec<Vec<Piece>> {
+fn lost(model: &Model, (reason, columns): (&str, usize), retry_at_ms: u64) -> Vec<Vec<Piece>> {
     let left = retry_at_ms.saturating_sub(model.now.mono_ms);
     let next = match left {
         0 => "trying …".to_owned(),
         _ => format!("next try in {}", HumanMs(left / 100 * 100)),
     };
-    let mut lines: Vec<Vec<Piece>> =
-        wrap(&cut(reason, 160), 56).into_iter().map(|line| vec![piece(line, Role::Note)]).collect();
+    let mut lines: Vec<Vec<Piece>> = wrap(&cut(reason, 160), columns)
+        .into_iter()
+        .map(|line| vec![piece(line, Role::Note)])
+        .collect();
     lines.push(vec![piece(next, Role::Text)]);
     lines.push(Vec::new());
     if let Some(picture) = &model.picture {

@@ -42,6 +42,7 @@ pub(crate) fn view(
     buffer: &mut Buffer,
 ) -> Option<Position> {
     let frame = layout::frame((buffer.area.width, buffer.area.height));
+    let buffer_area = buffer.area;
     let mut pen = Pen::new(buffer, theme);
     pen.clear(Role::Text);
     header::header(&mut pen, &frame, model);
@@ -56,8 +57,16 @@ pub(crate) fn view(
     if !model.is_up() && model.picture.is_some() {
         pen.within(frame.body).wash(Role::Backdrop);
     }
+    let covers = |overlay: &Overlay| match overlay {
+        Overlay::Inject | Overlay::Confirm(_) | Overlay::Join(_) | Overlay::Help(_) => true,
+        Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Details(_) => false,
+    };
     let mut cursor = None;
     for overlay in &model.overlays {
+        if covers(overlay) {
+            let height = pen.area.height - frame.footer.height;
+            pen.within(Rect { height, ..buffer_area }).wash(Role::Backdrop);
+        }
         cursor = overlay_box(&mut pen, &frame, model, overlay);
     }
     if model.overlays.is_empty() && !model.is_up() {
@@ -66,7 +75,7 @@ pub(crate) fn view(
     if glyphs == Glyphs::Ascii {
         ascii::fold(buffer);
     }
-    cursor.filter(|position| buffer.area.contains(*position))
+    cursor.filter(|position| buffer_area.contains(*position))
 }
 
 fn body(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {

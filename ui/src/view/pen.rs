@@ -50,7 +50,13 @@ impl<'a> Pen<'a> {
     }
 
     /// Writes `text` cut to `columns`.
-    pub(super) fn put_cut(&mut self, x: u16, y: u16, text: &str, columns: u16, role: Role) -> u16 {
+    pub(super) fn put_cut(
+        &mut self,
+        (x, y): (u16, u16),
+        text: &str,
+        columns: u16,
+        role: Role,
+    ) -> u16 {
         self.put(x, y, &text::cut(text, usize::from(columns)), role)
     }
 
@@ -86,8 +92,9 @@ impl<'a> Pen<'a> {
         for position in self.area.intersection(area).positions() {
             let cell = &mut self.buffer[position];
             let keep = matches!(style.fg, None | Some(Color::Reset)) && Some(cell.fg) != style.bg;
-            let fg = cell.fg;
+            let (fg, modifier) = (cell.fg, cell.modifier);
             cell.set_style(style);
+            cell.modifier |= modifier;
             if keep {
                 cell.fg = fg;
             }

@@ -9,7 +9,7 @@ use super::graph::{blocks, braille, resample};
 use super::pen::{Pen, piece};
 use super::{header::count_pieces, sign};
 use crate::model::Model;
-use crate::text::{grouped, rate, short};
+use crate::text::{grouped, rate, seconds, short};
 use crate::theme::Role;
 
 /// Samples of the sparks, one a second.
@@ -49,8 +49,10 @@ pub(super) fn queue(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     pen.put(x, y + 1, &format!(" now · {}/s avg", rate(master.done_per_s_mean)), Role::Text);
     let x = pen.put(inner.x + 1, y + 2, "ETA ", Role::Text);
     let x = pen.put(x, y + 2, &eta(master), Role::Strong);
-    let waits = HumanMs(master.oldest_wait_ms);
-    pen.put(x, y + 2, &format!(" · oldest waits {waits}"), Role::Text);
+    if master.oldest_wait_ms > 0 {
+        let waits = HumanMs(master.oldest_wait_ms);
+        pen.put(x, y + 2, &format!(" · oldest waits {waits}"), Role::Text);
+    }
 }
 
 /// Sent tasks are shown with the running ones.
@@ -93,7 +95,7 @@ fn done_permille(counts: &Counts) -> u64 {
 fn eta(master: &MasterLine) -> String {
     match master.eta_ms {
         _ if master.counts.open() == 0 => "all done".to_owned(),
-        Some(ms) => HumanMs(ms / 1_000 * 1_000).to_string(),
+        Some(ms) => seconds(ms),
         None => "unknown".to_owned(),
     }
 }

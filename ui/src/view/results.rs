@@ -72,7 +72,8 @@ pub(super) fn list(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model, 
     };
     let mut inside = pen.within(inner);
     rows(&mut inside, frame, model, (list, columns));
-    if model.result_rows().is_empty() {
+    let answered = model.picture.as_ref().is_some_and(|picture| picture.results.is_some());
+    if answered && model.result_rows().is_empty() {
         let y = inner.y + u16::from(frame.width == Width::Full);
         let pieces = match on_screen {
             true => nothing(model, list),
@@ -155,7 +156,7 @@ fn short_row(pen: &mut Pen<'_>, y: u16, list: &List, row: &ResultRow) {
     let id = row.task.to_string();
     let x = pen.put(pen.area.x + 1, y, &id, Role::Dim);
     let room = pen.area.right().saturating_sub(x + 2);
-    pen.put_cut(x + 1, y, &text, room, role);
+    pen.put_cut((x + 1, y), &text, room, role);
     if list.marks.contains_key(&row.task) {
         pen.put(pen.area.x, y, "◆", Role::Mark);
     }

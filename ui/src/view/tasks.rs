@@ -11,7 +11,7 @@ use super::{edge, sign};
 use crate::layout::{Frame, Width};
 use crate::model::list::List;
 use crate::model::{Model, Pane};
-use crate::text::grouped;
+use crate::text::{grouped, seconds};
 use crate::theme::Role;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub(super) fn next(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model) 
     let inner = pen.frame(area, "Task queue", &right, edge);
     let focused = model.pane == Pane::Tasks;
     rows(&mut pen.within(inner), frame, model, (&model.next, &NEXT, focused));
-    if model.task_rows().is_empty() {
+    if has_rows(model) && model.task_rows().is_empty() {
         pen.within(inner).put(inner.x + 1, inner.y + 1, "nothing waits", Role::Dim);
     }
     position(pen, area, &model.next);
@@ -87,13 +87,18 @@ pub(super) fn screen(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model
         area
     };
     rows(&mut pen.within(inner), frame, model, (list, &ALL, true));
-    if model.task_rows().is_empty() && model.picture.is_some() {
+    if has_rows(model) && model.task_rows().is_empty() {
         let y = inner.y + u16::from(frame.width == Width::Full);
         pen.within(inner).put_all(inner.x + 1, y, &nothing(model, list));
     }
     if frame.width >= Width::Compact {
         position(pen, area, list);
     }
+}
+
+/// Tells whether the picture answers for tasks at all.
+fn has_rows(model: &Model) -> bool {
+    model.picture.as_ref().is_some_and(|picture| picture.tasks.is_some())
 }
 
 /// Says why a list is empty and what to do.
@@ -196,7 +201,13 @@ fn state(row: &TaskRow, width: Width) -> (String, Role) {
         }
         TaskState::Delayed if row.attempt > 0 => "retry",
         TaskState::Failed if row.outcome == Some(Outcome::TimedOut) && long => "timed out",
-        state => state.word(),
+        TaskState::Delayed
+        | TaskState::Queued
+        | TaskState::Sent
+        | TaskState::Running
+        | TaskState::Done
+        | TaskState::Failed
+        | TaskState::Cancelled => row.state.word(),
     };
     let kept = if long { 10 } else { 3 };
     (format!("{glyph} {}", word.chars().take(kept).collect::<String>()), role)
@@ -209,8 +220,7 @@ fn since(model: &Model, row: &TaskRow) -> String {
         Some(due) if row.state == TaskState::Delayed => due.since(now),
         _ => now.since(row.since),
     };
-    let ms = if ms >= 10_000 { ms / 1_000 * 1_000 } else { ms };
-    HumanMs(ms).to_string().replace(".0s", "s")
+    if ms < 10_000 { HumanMs(ms).to_string().replace(".0s", "s") } else { seconds(ms) }
 }
 
 fn exit(row: &TaskRow) -> (String, Role) {
@@ -233,5 +243,5 @@ fn short_row(pen: &mut Pen<'_>, y: u16, model: &Model, row: &TaskRow) {
     let x = pen.put(pen.area.x + 1, y, glyph, role);
     let x = pen.put(x + 1, y, &row.task.to_string(), Role::Dim);
     let room = pen.area.right().saturating_sub(x + 2);
-    pen.put_cut(x + 1, y, &row.command, room, Role::Text);
+    pen.put_cut((x + 1, y), &row.command, room, Role::Text);
 }

@@ -1,12 +1,11 @@
 //! What is shown until the first task: how a worker joins, and how work goes in.
 
 use ganger_proto::Role as CertificateRole;
-use ganger_proto::time::HumanMs;
 
 use super::pen::{Pen, Piece, piece};
 use crate::layout::{Frame, Width};
 use crate::model::{Model, WelcomeToken};
-use crate::text::{counted, width, wrap};
+use crate::text::{chunks, counted, seconds, width, wrap};
 use crate::theme::Role;
 
 pub(super) fn welcome(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
@@ -89,16 +88,16 @@ fn token(model: &Model, columns: usize) -> Vec<Line> {
     };
     let mut lines = vec![vec![piece(another, Role::Text)], Line::new()];
     let line = minted.line(CertificateRole::Worker);
-    for part in wrap(&line, columns.saturating_sub(4).max(16)) {
+    for part in chunks(&line, columns.saturating_sub(4).max(16)) {
         let padded = format!(" {part} ");
         lines.push(vec![piece("  ", Role::Text), piece(padded, Role::Token)]);
     }
-    let left = minted.expires.since(model.master_now()) / 1_000 * 1_000;
+    let left = seconds(minted.expires.since(model.master_now()));
     let mut how = vec![
         piece("   ", Role::Text),
         piece("y", Role::Key),
         piece(" copy  ·  valid ", Role::Text),
-        piece(HumanMs(left).to_string().replace(".0s", "s"), Role::Strong),
+        piece(left, Role::Strong),
         piece(", one machine", Role::Text),
     ];
     if columns >= 70 {

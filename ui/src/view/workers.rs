@@ -10,7 +10,7 @@ use super::table::{self, Align, Column, Placed};
 use super::{edge, sign};
 use crate::layout::{Frame, Width};
 use crate::model::{Model, Pane, Screen};
-use crate::text::{cut, grouped, rate};
+use crate::text::{cut, grouped, rate, seconds};
 use crate::theme::Role;
 
 /// Slots that are drawn one by one.
@@ -136,8 +136,8 @@ fn cell(pen: &mut Pen<'_>, at: &Placed<Key>, y: u16, model: &Model, row: &Worker
         Key::Slots => return slots(pen, at.x, y, row),
         Key::Busy => (format!("{}/{}", row.running, row.slots), Role::Text),
         Key::Cpu | Key::Memory if !is_here(row) => return,
-        Key::Cpu => return load(pen, at.x, y, row.cpu_permille, 8),
-        Key::Memory => return load(pen, at.x, y, row.memory_permille, 8),
+        Key::Cpu => return load(pen, at.x + 1, y, row.cpu_permille, 8),
+        Key::Memory => return load(pen, at.x + 1, y, row.memory_permille, 8),
         Key::Rtt if row.rtt_us == 0 => ("—".to_owned(), Role::Dim),
         Key::Rtt => (HumanMicros(row.rtt_us).to_string(), Role::Text),
         Key::Beat if row.beat_ms > 10_000 => (HumanMs(row.beat_ms).to_string(), Role::Bad),
@@ -157,8 +157,7 @@ fn state(model: &Model, row: &WorkerRow) -> (String, Role) {
     let (glyph, word, role) = sign::worker(row.state);
     let text = match row.state {
         WorkerState::Lost | WorkerState::Away => {
-            let ago = model.master_now().since(row.since) / 1_000 * 1_000;
-            format!("{glyph} {word} {}", HumanMs(ago).to_string().replace(".0s", "s"))
+            format!("{glyph} {word} {}", seconds(model.master_now().since(row.since)))
         }
         WorkerState::Up | WorkerState::Draining | WorkerState::Gone | WorkerState::Revoked => {
             format!("{glyph} {word}")
@@ -177,7 +176,7 @@ fn slots(pen: &mut Pen<'_>, x: u16, y: u16, row: &WorkerRow) {
     let x = pen.put(x, y, &"■".repeat(busy as usize), Role::Slot);
     let x = pen.put(x, y, &"□".repeat((drawn - busy) as usize), Role::SlotFree);
     if row.slots > drawn {
-        pen.put_cut(x, y, &format!("+{}", row.slots - drawn), 4, Role::Dim);
+        pen.put_cut((x, y), &format!("+{}", row.slots - drawn), 4, Role::Dim);
     }
 }
 
@@ -222,7 +221,7 @@ fn compact_row(pen: &mut Pen<'_>, inner: Rect, y: u16, model: &Model, row: &Work
     let name_width = 9 + spare;
     let x = inner.x + 1;
     pen.put(x, y, glyph, role);
-    pen.put_cut(x + 2, y, row.name.as_str(), name_width - 1, Role::Text);
+    pen.put_cut((x + 2, y), row.name.as_str(), name_width - 1, Role::Text);
     let x = x + 2 + name_width;
     if !is_here(row) {
         let (text, role) = state(model, row);
@@ -255,8 +254,8 @@ fn short_rows(pen: &mut Pen<'_>, area: Rect, model: &Model, rows: &[WorkerRow]) 
     let top = selected.unwrap_or(0).saturating_sub(shown - 1);
     for (y, (at, row)) in (area.y..).zip(rows.iter().enumerate().skip(top).take(shown)) {
         let (text, role) = state(model, row);
-        let x = pen.put_cut(1, y, &text, 11, role);
-        pen.put_cut(x.max(12), y, row.name.as_str(), area.width.saturating_sub(24), Role::Text);
+        let x = pen.put_cut((1, y), &text, 11, role);
+        pen.put_cut((x.max(12), y), row.name.as_str(), area.width.saturating_sub(24), Role::Text);
         let right = format!("{}/{}", row.running, row.slots);
         pen.put_right(area.right().saturating_sub(1), y, &right, Role::Dim);
         if selected == Some(at) && model.screen == Screen::Workers {
