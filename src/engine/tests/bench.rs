@@ -290,6 +290,7 @@ fn session(word: &str) -> SessionId {
         "a" => 1,
         "b" => 2,
         "a2" => 3,
+        "c" => 4,
         other => panic!("{other} is not a worker of these scripts"),
     })
 }

@@ -251,6 +251,15 @@ fn tasks_that_do_not_fit_go_elsewhere_or_fail() {
 }
 
 #[test]
+fn workers_without_room_do_not_hide_the_one_that_has_some() {
+    check("join a hold=2; join b hold=2; hold a 0; hold b 0; join c; submit 1", "sent");
+    check(
+        "submit 1; pause default; join a; join b; join c; rest a; rest b; resume default",
+        "sent",
+    );
+}
+
+#[test]
 fn a_replay_says_nothing_twice() {
     let mut bench = Bench::new();
     bench.run("submit 1; join a; output 1; done 1; delete 1");
