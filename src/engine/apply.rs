@@ -4,13 +4,12 @@
 use std::sync::Arc;
 
 use ganger_proto::{
-    Actor, Args, BatchId, BatchOptions, BlockId, Key, Outcome, SessionId, Spec, SpecId, TaskId,
-    WallMs, WorkerId,
+    Actor, Args, BatchId, BatchOptions, BlockId, Key, SessionId, Spec, SpecId, TaskId, WallMs,
 };
 
 use super::batch::{Batch, Extent, Tally};
-use super::event::{Change, Charge, Event, Move, Next};
-use super::ledger::{HISTORY_MAX, LATEST_MAX, Ledger, Past, kind_index};
+use super::event::{Change, Event};
+use super::ledger::{Ledger, kind_index};
 use super::roster::{Session, Worker};
 use super::runs::{IdSet, TaskRun};
 use super::task::{State, Task};
@@ -88,6 +87,7 @@ impl Ledger {
         self.next_spec = self.next_spec.max(new.spec.raw() + 1);
     }
 
+    #[expect(clippy::fn_params_excessive_bools, reason = "it is a field of the event")]
     fn add(&mut self, id: BatchId, args: &Args, last: bool) {
         let count = args.count();
         let run = TaskRun { first: TaskId::new(self.next_task), count };
@@ -145,129 +145,6 @@ impl Ledger {
                 known.tasks.insert(*run);
             }
         }
-    }
-
-    /// Puts the newest attempt of tasks that get another one into their history.
-    fn remember(&mut self, run: TaskRun) {
-        for id in run.ids() {
-            let task = self.table.get(id);
-            if task.outcome().is_none() {
-                continue;
-            }
-            let past = Past {
-                attempt: task.attempt,
-                worker: task.worker,
-                outcome: task.outcome(),
-                at: task.at,
-                block: task.block_id(),
-            };
-            let history = self.history.entry(id).or_default();
-            history.push(past);
-            let oldest = (history.len() > HISTORY_MAX).then(|| history.remove(0));
-            if let Some(block) = oldest.and_then(|past| past.block) {
-                self.release_block(block, 1);
-            }
-            if let Some(known) = self.workers.get_mut(&task.worker) {
-                known.tasks.remove(TaskRun::one(id));
-            }
-        }
-    }
-
-    fn close(
-        &mut self,
-        session: SessionId,
-        report: Option<(u64, Option<BlockId>)>,
-        moves: &[Move],
-        at: WallMs,
-    ) {
-        let block = report.and_then(|(_, block)| block);
-        if let Some(block) = block {
-            self.next_block = self.next_block.max(block.raw() + 1);
-        }
-        for step in moves {
-            let Some(known) = self.sessions.get_mut(&session) else { return };
-            let worker = known.worker;
-            let found = known.find(step.leases);
-            for (lease, run) in &found {
-                known.drop_run(*lease, *run);
-            }
-            for (_, run) in found {
-                self.finish(step, Finish { worker, run, block, at });
-            }
-        }
-        if let (Some((number, _)), Some(known)) = (report, self.sessions.get_mut(&session)) {
-            known.reported = known.reported.max(number);
-        }
-    }
-
-    fn finish(&mut self, step: &Move, end: Finish) {
-        let Finish { worker, run, block, at } = end;
-        if let Some(block) = block {
-            *self.blocks.entry(block).or_default() += run.count as u32;
-        }
-        let (state, when) = match step.next {
-            Next::Done => (State::Done, at),
-            Next::Failed => (State::Failed, at),
-            Next::Cancelled => (State::Cancelled, at),
-            Next::Queued => (State::Queued, at),
-            Next::Delayed(due) => (State::Delayed, due),
-        };
-        if state == State::Delayed {
-            self.due.insert((when, run));
-        }
-        let untried =
-            step.charge == Charge::Release && step.next == Next::Queued && block.is_none();
-        self.change(run, |_, task| {
-            task.state = state;
-            task.at = when;
-            task.cancelling = false;
-            task.set_block(block);
-            match step.charge {
-                Charge::Nothing => task.set_outcome(Some(step.outcome)),
-                Charge::Failure => {
-                    task.set_outcome(Some(step.outcome));
-                    task.failures = task.failures.saturating_add(1);
-                }
-                Charge::Loss => {
-                    task.set_outcome(Some(step.outcome));
-                    task.lost = task.lost.saturating_add(1);
-                }
-                Charge::Release => {
-                    task.releases = task.releases.saturating_add(1);
-                    task.attempt = task.attempt.saturating_sub(1);
-                    if untried {
-                        task.worker = WorkerId::default();
-                    } else {
-                        task.set_outcome(Some(step.outcome));
-                    }
-                }
-            }
-        });
-        if step.outcome == Outcome::Unfit {
-            for id in run.ids() {
-                self.unfit.entry(id).or_default().insert(worker);
-            }
-        }
-        if let Some(known) = self.workers.get_mut(&worker) {
-            match (step.outcome, step.charge) {
-                (Outcome::Done, _) => known.done += run.count,
-                (_, Charge::Release) if untried => known.tasks.remove(run),
-                (_, Charge::Release) => {}
-                _ => known.failed += run.count,
-            }
-        }
-        self.note_latest(run, step.charge);
-    }
-
-    /// Keeps the newest ends for the live list, also of attempts that are followed by another.
-    fn note_latest(&mut self, run: TaskRun, charge: Charge) {
-        if charge == Charge::Release {
-            return;
-        }
-        let skip = run.count.saturating_sub(LATEST_MAX as u64);
-        self.latest.extend(run.ids().skip(skip as usize));
-        let over = self.latest.len().saturating_sub(LATEST_MAX);
-        self.latest.drain(..over);
     }
 
     fn set(&mut self, run: TaskRun, to: Change, at: WallMs) {
@@ -360,7 +237,7 @@ impl Ledger {
         }
     }
 
-    fn release_block(&mut self, block: BlockId, count: u32) {
+    pub(super) fn release_block(&mut self, block: BlockId, count: u32) {
         let Some(wanted) = self.blocks.get_mut(&block) else { return };
         *wanted = wanted.saturating_sub(count);
         if *wanted == 0 {
@@ -370,7 +247,7 @@ impl Ledger {
     }
 
     /// Changes records one by one and follows them in all indexes.
-    fn change(&mut self, run: TaskRun, change: impl Fn(u64, &mut Task)) {
+    pub(super) fn change(&mut self, run: TaskRun, change: impl Fn(u64, &mut Task)) {
         for (batch, part) in self.batches.split(run) {
             let skip = part.first.raw() - run.first.raw();
             let mut shifts = Vec::new();
@@ -451,13 +328,5 @@ struct Opening {
     batch: BatchId,
     key: Key,
     spec: SpecId,
-    at: WallMs,
-}
-
-/// Leases of one worker that end together.
-struct Finish {
-    worker: WorkerId,
-    run: TaskRun,
-    block: Option<BlockId>,
     at: WallMs,
 }

@@ -90,6 +90,7 @@ pub enum Drain {
 
 impl Drain {
     /// Returns the wire's form.
+    #[expect(clippy::fn_params_excessive_bools, reason = "this is where the wire's form ends")]
     pub const fn of(on: bool) -> Self {
         if on { Self::On } else { Self::Off }
     }

@@ -10,6 +10,7 @@ pub mod apply;
 pub mod audit;
 pub mod batch;
 mod bulk;
+mod close;
 pub mod event;
 mod filter;
 pub mod input;
@@ -23,6 +24,7 @@ pub mod retry;
 pub mod roster;
 pub mod runs;
 mod schedule;
+mod sessions;
 pub mod snapshot;
 mod submit;
 pub mod task;
@@ -191,6 +193,7 @@ impl Engine {
         &self.ledger
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the driver answers what only reads")]
     fn asked(&mut self, now: Now, actor: &Actor, request: Request) -> Result<Reply, Refusal> {
         match request {
             Request::Submit(submit) => self.submit(now, actor, submit),

@@ -192,7 +192,12 @@ pub fn result_text(ended: &Ended) -> String {
     };
     let what = match ended.outcome {
         Outcome::Done => return first_line(&ended.stdout),
-        other => other.to_string(),
+        Outcome::Failed { .. }
+        | Outcome::Signalled { .. }
+        | Outcome::TimedOut
+        | Outcome::Lost
+        | Outcome::Cancelled
+        | Outcome::Unfit => ended.outcome.to_string(),
     };
     let said = [ended.message.clone(), first_line(&ended.stderr), first_line(&ended.stdout)];
     match said.into_iter().find(|text| !text.is_empty()) {

@@ -157,6 +157,25 @@ pub fn lease_runs(leases: impl IntoIterator<Item = (LeaseId, u64)>) -> Vec<Lease
     runs
 }
 
+/// Returns the parts of a run of leases that were not found.
+pub fn missing(run: LeaseRun, found: &[(LeaseId, TaskRun)]) -> impl Iterator<Item = LeaseRun> {
+    let mut gaps = Vec::new();
+    let mut at = run.first.counter;
+    let end = run.first.counter.saturating_add(u64::from(run.count));
+    let mut gap = |from: u64, to: u64| {
+        if from < to {
+            let first = LeaseId { epoch: run.first.epoch, counter: from };
+            gaps.push(LeaseRun { first, count: (to - from) as u32 });
+        }
+    };
+    for (lease, tasks) in found {
+        gap(at, lease.counter);
+        at = lease.counter + tasks.count;
+    }
+    gap(at, end);
+    gaps.into_iter()
+}
+
 #[cfg(test)]
 mod tests {
     use ganger_proto::Epoch;

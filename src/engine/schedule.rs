@@ -53,11 +53,15 @@ impl Engine {
             let room = self.room(session);
             let waiting = self.soft.hungry.len() as u64 + 1;
             let share = ready.div_ceil(waiting).clamp(1, u64::from(GRANT_TASKS_MAX));
-            let granted = if room == 0 { 0 } else { self.grant(now, session, room.min(share)) };
-            passed = if granted == 0 { passed + 1 } else { 0 };
             if let Some(live) = self.soft.live.get_mut(&session) {
                 live.hungry = false;
             }
+            if room == 0 {
+                // It leaves the line, so it is not one that was passed over.
+                continue;
+            }
+            let granted = self.grant(now, session, room.min(share));
+            passed = if granted == 0 { passed + 1 } else { 0 };
             if room > granted {
                 self.feed(session);
             }

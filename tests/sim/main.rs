@@ -1,1 +1,45 @@
-fn main() {}
+//! The engine under random commands, beside a reference model; and a whole cluster in virtual time.
+//! Everything is drawn from one seed: `SIM_SEED=7 cargo test --test sim` replays that one.
+
+mod commands;
+mod model;
+mod random;
+mod rig;
+mod walk;
+mod workers;
+
+use std::ops::RangeInclusive;
+
+use walk::Walk;
+
+/// Walks beside the model, a half of them in each of two tests; and steps of each.
+const WALKS: u64 = 50;
+const STEPS: u64 = 20_000;
+
+/// Returns the seeds to run: the one asked for, or these.
+fn seeds(all: RangeInclusive<u64>) -> Vec<u64> {
+    match std::env::var("SIM_SEED") {
+        Ok(seed) => vec![seed.parse().expect("SIM_SEED is a number")],
+        Err(_) => all.collect(),
+    }
+}
+
+fn walk(all: RangeInclusive<u64>) {
+    for seed in seeds(all) {
+        let mut walk = Walk::new(seed);
+        walk.run(seed, STEPS);
+        let seen = &walk.seen;
+        let enough = [seen.grants, seen.done, seen.crashes, seen.refused, seen.stale, seen.removed];
+        assert!(enough.iter().all(|count| *count > 50), "seed {seed} tests too little: {seen:?}");
+    }
+}
+
+#[test]
+fn the_engine_does_what_the_model_does() {
+    walk(1..=WALKS / 2);
+}
+
+#[test]
+fn the_engine_does_what_the_model_does_on_other_walks() {
+    walk(WALKS / 2 + 1..=WALKS);
+}

@@ -1,0 +1,147 @@
+//! An engine with what stands around it in a master, all in memory: a journal that is replayed as it
+//! is written, result blocks, crashes. Knows no workers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ganger::clock::Now;
+use ganger::engine::event::{Event, decode, encode};
+use ganger::engine::input::{Effect, Input};
+use ganger::engine::ledger::Ledger;
+use ganger::engine::results::Block;
+use ganger::engine::runs::TaskRun;
+use ganger::engine::task::State;
+use ganger::engine::{Engine, Settings};
+use ganger_proto::{BlockId, Ended, Epoch, TaskId};
+
+pub(crate) struct Rig {
+    pub(crate) engine: Engine,
+    settings: Settings,
+    /// The state that a replay of everything durable gives.
+    pub(crate) replica: Ledger,
+    pub(crate) blocks: BTreeMap<BlockId, Vec<u8>>,
+    pub(crate) epoch: u32,
+}
+
+/// Where a new master's state comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Recovery {
+    Replay,
+    Snapshot,
+}
+
+/// What one turn must make durable, and what it does after that.
+pub(crate) struct Turn {
+    pub(crate) journal: Vec<u8>,
+    pub(crate) blocks: Vec<(BlockId, Vec<u8>)>,
+    pub(crate) drop_blocks: Vec<BlockId>,
+    pub(crate) effects: Vec<Effect>,
+}
+
+impl Rig {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            engine: Engine::new(settings.clone()),
+            settings,
+            replica: Ledger::new(),
+            blocks: BTreeMap::new(),
+            epoch: 0,
+        }
+    }
+
+    /// Feeds inputs and drains once.
+    pub(crate) fn turn(&mut self, now: Now, inputs: Vec<Input>) -> Turn {
+        for input in inputs {
+            self.engine.handle(now, input);
+        }
+        let out = self.engine.drain(now);
+        let journal = if out.events.is_empty() { Vec::new() } else { encode(&out.events) };
+        let (blocks, drop_blocks, effects) = (out.blocks, out.drop_blocks, out.effects);
+        Turn { journal, blocks, drop_blocks, effects }
+    }
+
+    /// Makes a turn durable.
+    pub(crate) fn keep(&mut self, turn: &mut Turn) -> Vec<Event> {
+        let mut events = Vec::new();
+        if !turn.journal.is_empty() {
+            events = decode(&turn.journal).expect("what was encoded decodes");
+        }
+        for event in &events {
+            self.replica.apply(event);
+        }
+        self.blocks.extend(turn.blocks.drain(..));
+        for gone in &turn.drop_blocks {
+            self.blocks.remove(gone).expect("a block is dropped once");
+        }
+        events
+    }
+
+    /// Ends this life of the master and begins another with what is durable. The caller gives the
+    /// engine `Began` with the new epoch.
+    pub(crate) fn crash(&mut self, from: Recovery) -> Result<Epoch, String> {
+        let restored = Ledger::restore(self.replica.snapshot()).map_err(|e| e.to_string())?;
+        same(&self.replica, &restored)?;
+        let ledger = match from {
+            Recovery::Replay => std::mem::replace(&mut self.replica, restored),
+            Recovery::Snapshot => restored,
+        };
+        self.epoch += 1;
+        self.settings.seed += 1;
+        self.engine = Engine::with_ledger(self.settings.clone(), ledger);
+        self.engine.audit()?;
+        Ok(Epoch::new(self.epoch))
+    }
+
+    /// Checks that the replay gives the live state and that the store holds just what is wanted.
+    pub(crate) fn audit(&self) -> Result<(), String> {
+        self.engine.audit()?;
+        same(self.engine.ledger(), &self.replica)?;
+        let ledger = self.engine.ledger();
+        let mut wanted: BTreeSet<BlockId> = BTreeSet::new();
+        for id in ledger.all_tasks().runs().flat_map(TaskRun::ids) {
+            wanted.extend(ledger.task(id).block_id());
+        }
+        let pasts = ledger.history.values().flatten();
+        wanted.extend(pasts.filter_map(|past| past.block));
+        if !wanted.iter().eq(self.blocks.keys()) {
+            return Err(format!("blocks {wanted:?} are wanted, {:?} kept", self.blocks.keys()));
+        }
+        Ok(())
+    }
+
+    /// Returns what is recorded of a task's newest end.
+    pub(crate) fn result(&self, id: TaskId) -> Option<Ended> {
+        let block = self.blocks.get(&self.engine.block_of(id)?)?;
+        Block::decode(block).expect("what was encoded decodes").find(id)
+    }
+}
+
+/// Compares everything durable of two ledgers.
+pub(crate) fn same(a: &Ledger, b: &Ledger) -> Result<(), String> {
+    let check = |what: &str, equal: bool| {
+        if equal { Ok(()) } else { Err(format!("{what} differ between live and replay")) }
+    };
+    check("digests", a.digest() == b.digest())?;
+    let ids = (1..a.next_task.max(b.next_task)).map(TaskId::new);
+    for id in ids {
+        if a.task(id) != b.task(id) {
+            return Err(format!("{id} is {:?}, a replay says {:?}", a.task(id), b.task(id)));
+        }
+    }
+    check("batches", a.batches.all == b.batches.all && a.batches.keys == b.batches.keys)?;
+    check("specs", a.next_spec == b.next_spec && a.next_block == b.next_block)?;
+    check("states", a.by_state == b.by_state && a.tally == b.tally)?;
+    check("kinds", a.by_kind == b.by_kind)?;
+    check("workers", a.workers == b.workers && a.worker_names == b.worker_names)?;
+    check("sessions", a.sessions == b.sessions)?;
+    check("histories", a.history == b.history)?;
+    check("unfit workers", a.unfit == b.unfit)?;
+    check("blocks", a.blocks == b.blocks && a.outputs == b.outputs)?;
+    check("queues", a.queues.len() == b.queues.len())?;
+    for (a, b) in a.queues.iter().zip(&b.queues) {
+        let alike =
+            (&a.name, a.paused, a.tally, &a.tasks) == (&b.name, b.paused, b.tally, &b.tasks);
+        check("queues", alike && a.ready_sets().eq(b.ready_sets()))?;
+    }
+    let open = |ledger: &Ledger| ledger.in_state(State::Delayed).len();
+    check("delays", open(a) == open(b))
+}
