@@ -9,6 +9,7 @@ mod completions;
 mod drain;
 pub(crate) mod error;
 mod events;
+mod flight;
 mod fsck;
 mod identities;
 mod invite;

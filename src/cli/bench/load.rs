@@ -1,9 +1,7 @@
 //! The work of a benchmark: submitted in parts, waited for, read back and checked value by value.
 
-use std::collections::VecDeque;
-
 use anyhow::{Context, Result, bail, ensure};
-use ganger_net::client::Caller;
+use ganger_net::client::{CallError, Caller};
 use ganger_proto::command::{Submit, SubmitHead};
 use ganger_proto::limits::{PAGE_ROWS_MAX, SUBMIT_TASKS_MAX};
 use ganger_proto::{
@@ -11,6 +9,7 @@ use ganger_proto::{
     Template,
 };
 
+use super::super::flight::Flight;
 use super::BenchKind;
 use crate::clock::Clock;
 
@@ -49,7 +48,7 @@ impl Load {
 
     async fn submit(self, caller: &Caller) -> Result<BatchId> {
         let key = Key::new(u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..)));
-        let mut under_way = VecDeque::new();
+        let mut under_way = Flight::default();
         let mut batch = None;
         for (part, args) in self.parts().enumerate() {
             let first = part == 0;
@@ -59,17 +58,17 @@ impl Load {
             });
             let last = self.is_last(part as u64);
             let submit = Submit { key, part: part as u32, last, head, args };
-            let caller = caller.clone();
-            let call = async move { caller.call(Request::Submit(submit)).await };
-            under_way.push_back(tokio::spawn(call));
+            under_way.push(Box::pin(caller.call(Request::Submit(submit)))).await;
             // The first part makes the batch that the others join.
             let keep = if first { 0 } else { PARTS_UNDER_WAY };
-            while under_way.len() > keep {
-                batch = Some(answer(under_way.pop_front()).await?);
+            while under_way.len() > keep
+                && let Some(reply) = under_way.next().await
+            {
+                batch = Some(batch_of(reply)?);
             }
         }
-        while !under_way.is_empty() {
-            batch = Some(answer(under_way.pop_front()).await?);
+        while let Some(reply) = under_way.next().await {
+            batch = Some(batch_of(reply)?);
         }
         batch.context("there was nothing to submit")
     }
@@ -171,10 +170,8 @@ pub(super) async fn commits(caller: &Caller) -> Result<u64> {
     }
 }
 
-async fn answer(
-    call: Option<tokio::task::JoinHandle<Result<Reply, ganger_net::client::CallError>>>,
-) -> Result<BatchId> {
-    match call.context("a call is under way")?.await?? {
+fn batch_of(reply: Result<Reply, CallError>) -> Result<BatchId> {
+    match reply? {
         Reply::Submitted { batch, .. } => Ok(batch),
         other => bail!("a submission was answered with {other:?}"),
     }
