@@ -9,20 +9,23 @@ pub(crate) mod list;
 pub(crate) mod overlay;
 pub(crate) mod parse;
 pub(crate) mod submission;
+mod toast;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crokey::KeyCombination;
 use ganger_proto::picture::{Order, ResultRow, RowWindow, TaskRow, WorkerRow};
-use ganger_proto::{BatchId, Name, Picture, QueueName, Role, TaskId, WallMs, Watch};
+use ganger_proto::{Name, Picture, QueueName, Role, TaskId, WallMs, Watch};
 
 use crate::keymap::Context;
+use crate::layout;
 use crate::link::Connection;
 use crate::msg::Moment;
 use form::Form;
 use list::List;
 use overlay::Overlay;
 use submission::{Batch, Submission};
+pub(crate) use toast::{TOAST_MS, Toast, Tone, Undo};
 
 /// The screen's state.
 #[derive(Debug)]
@@ -69,8 +72,6 @@ pub(crate) struct Model {
 pub(crate) const SUBMISSIONS_MAX: usize = 16;
 /// Log lines that screen 5 asks for.
 const LOG_ROWS: u32 = 1_000;
-/// How long a toast stays and `u` works, in milliseconds.
-pub(crate) const TOAST_MS: u64 = 8_000;
 
 /// How the connection is.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,30 +111,6 @@ pub(crate) enum Pane {
     Workers,
     Tasks,
     Results,
-}
-
-/// A sentence that goes away by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Toast {
-    pub(crate) text: String,
-    pub(crate) tone: Tone,
-    pub(crate) until_ms: u64,
-}
-
-/// How a sentence is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tone {
-    Good,
-    Note,
-    Bad,
-}
-
-/// A batch that `u` takes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Undo {
-    pub(crate) batch: BatchId,
-    pub(crate) tasks: u64,
-    pub(crate) until_ms: u64,
 }
 
 /// What a request that is under way was for.
@@ -262,7 +239,7 @@ impl Model {
     pub(crate) fn focus(&self) -> Option<Focus> {
         match self.screen {
             Screen::Overview if self.is_welcome() => Some(Focus::Workers),
-            Screen::Overview => Some(match self.pane {
+            Screen::Overview => Some(match self.pane_in_view() {
                 Pane::Workers => Focus::Workers,
                 Pane::Tasks => Focus::Next,
                 Pane::Results => Focus::Latest,
@@ -271,6 +248,23 @@ impl Model {
             Screen::Results => Some(Focus::Results),
             Screen::Workers => Some(Focus::Workers),
             Screen::Log => None,
+        }
+    }
+
+    /// Returns the overview's pane that keys are about: the chosen one, or the results where the
+    /// terminal has no room for that one. Nothing that is not seen can be acted on.
+    pub(crate) fn pane_in_view(&self) -> Pane {
+        if self.has_room(self.pane) { self.pane } else { Pane::Results }
+    }
+
+    /// Tells whether a pane of the overview is drawn.
+    pub(crate) fn has_room(&self, pane: Pane) -> bool {
+        let frame = layout::frame(self.size);
+        let boxes = layout::overview(&frame, self.worker_rows().len(), self.view.zoomed);
+        match pane {
+            Pane::Workers => boxes.workers.height > 0,
+            Pane::Tasks => boxes.tasks.height > 0,
+            Pane::Results => boxes.results.height > 0,
         }
     }
 
@@ -372,11 +366,6 @@ impl Model {
     pub(crate) fn is_paused(&self, queue: &QueueName) -> bool {
         let queues = self.picture.as_ref().map_or(&[][..], |picture| &picture.queues);
         queues.iter().any(|row| row.name == *queue && row.paused)
-    }
-
-    pub(crate) fn say(&mut self, tone: Tone, text: impl Into<String>) {
-        let text = crate::text::clean(&text.into());
-        self.toast = Some(Toast { text, tone, until_ms: self.now.mono_ms + TOAST_MS });
     }
 }
 

@@ -79,8 +79,8 @@ fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         A::ShowWorkers => show(model, Screen::Workers),
         A::ShowLog => show(model, Screen::Log),
         A::ShowPrevious => show(model, model.previous),
-        A::NextPane => pane(model, 1),
-        A::PreviousPane => pane(model, 2),
+        A::NextPane => pane(model, Step::Next),
+        A::PreviousPane => pane(model, Step::Previous),
         A::Up => scroll(model, Move::Rows(-1)),
         A::Down => scroll(model, Move::Rows(1)),
         A::PageUp => scroll(model, Move::Pages(-2)),
@@ -155,11 +155,19 @@ fn show(model: &mut Model, screen: Screen) {
     }
 }
 
-fn pane(model: &mut Model, steps: usize) {
+fn pane(model: &mut Model, step: Step) {
     const ORDER: [Pane; 3] = [Pane::Workers, Pane::Tasks, Pane::Results];
     if model.screen == Screen::Overview && !model.is_welcome() {
-        let at = ORDER.iter().position(|pane| *pane == model.pane).unwrap_or(0);
-        model.pane = ORDER[(at + steps) % ORDER.len()];
+        let zoomed = model.view.zoomed.is_some();
+        let shown = |pane: &Pane| zoomed || model.has_room(*pane);
+        let panes: Vec<Pane> = ORDER.into_iter().filter(shown).collect();
+        let now = model.pane_in_view();
+        let at = panes.iter().position(|pane| *pane == now).unwrap_or(0);
+        let by = match step {
+            Step::Next => 1,
+            Step::Previous => panes.len().saturating_sub(1),
+        };
+        model.pane = panes.get((at + by) % panes.len().max(1)).copied().unwrap_or(now);
         if model.view.zoomed.is_some() {
             model.view.zoomed = Some(model.pane);
         }
@@ -268,7 +276,7 @@ fn freeze(model: &mut Model) {
 
 fn zoom(model: &mut Model) {
     model.view.zoomed = match (model.screen, model.view.zoomed) {
-        (Screen::Overview, None) => Some(model.pane),
+        (Screen::Overview, None) => Some(model.pane_in_view()),
         _ => None,
     };
 }

@@ -411,6 +411,18 @@ fn a_question_answered_without_a_connection_does_nothing() {
 }
 
 #[test]
+fn what_has_no_room_cannot_be_acted_on() {
+    let mut model = showing((40, 10), busy());
+    press(&mut model, "D");
+    assert!(model.overlays.is_empty() && model.asked.is_empty(), "no worker is in view");
+    let mut model = showing((80, 24), busy());
+    press(&mut model, "<tab>");
+    assert_eq!(model.pane, crate::model::Pane::Results, "tasks are not drawn here");
+    press(&mut model, "<tab>");
+    assert_eq!(model.pane, crate::model::Pane::Workers);
+}
+
+#[test]
 fn toasts_go_away_by_themselves() {
     let mut model = showing((120, 36), busy());
     press(&mut model, "u");

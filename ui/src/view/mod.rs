@@ -150,7 +150,7 @@ fn overlay_box(
 
 /// Returns the role of a box's edge.
 fn edge(model: &Model, pane: Pane) -> Role {
-    let focused = model.screen == Screen::Overview && model.pane == pane;
+    let focused = model.screen == Screen::Overview && model.pane_in_view() == pane;
     if focused { Role::BorderFocus } else { Role::Border }
 }
 

@@ -94,7 +94,7 @@ fn rows(pen: &mut Pen<'_>, frame: &Frame, model: &Model, (list, columns): (&List
     if titles > 0 {
         table::titles(pen, &columns, inner.y);
     }
-    let focused = model.screen == Screen::Results || model.pane == Pane::Results;
+    let focused = model.screen == Screen::Results || model.pane_in_view() == Pane::Results;
     let shown = model.result_rows().iter().skip(list.top()).take(list.height);
     for (y, row) in (inner.y + titles..).zip(shown) {
         if frame.width < Width::Compact {

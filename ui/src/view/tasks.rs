@@ -67,7 +67,7 @@ pub(super) fn next(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model) 
     let right = [piece("what runs, then what is next ▼", Role::Dim)];
     let edge = edge(model, Pane::Tasks);
     let inner = pen.frame(area, "Task queue", &right, edge);
-    let focused = model.pane == Pane::Tasks;
+    let focused = model.pane_in_view() == Pane::Tasks;
     rows(&mut pen.within(inner), frame, model, (&model.next, &NEXT, focused));
     if has_rows(model) && model.task_rows().is_empty() {
         pen.within(inner).put(inner.x + 1, inner.y + 1, "nothing waits", Role::Dim);

@@ -88,6 +88,13 @@ fn check(name: &str, picture: fn() -> Picture, keys: &str) {
 }
 
 #[test]
+fn overview() {
+    check("overview", busy, "");
+    check("overview_tasks", busy, "<tab>jj");
+    check("overview_zoomed", busy, "<tab>z");
+}
+
+#[test]
 fn screens() {
     check("tasks", busy, "2jj <down> ");
     check("results", busy, "3j");

@@ -102,7 +102,7 @@ pub(super) fn list(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model) 
 
 fn has_focus(model: &Model) -> bool {
     match model.screen {
-        Screen::Overview => model.pane == Pane::Workers,
+        Screen::Overview => model.pane_in_view() == Pane::Workers,
         Screen::Workers => true,
         Screen::Tasks | Screen::Results | Screen::Log => false,
     }

@@ -1,0 +1,39 @@
+//! Sentences that go away by themselves, and the batch that can be taken back meanwhile.
+
+use ganger_proto::BatchId;
+
+use super::Model;
+
+/// How long a toast stays and `u` works, in milliseconds.
+pub(crate) const TOAST_MS: u64 = 8_000;
+
+/// A sentence that goes away by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Toast {
+    pub(crate) text: String,
+    pub(crate) tone: Tone,
+    pub(crate) until_ms: u64,
+}
+
+/// How a sentence is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Note,
+    Bad,
+}
+
+/// A batch that `u` takes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Undo {
+    pub(crate) batch: BatchId,
+    pub(crate) tasks: u64,
+    pub(crate) until_ms: u64,
+}
+
+impl Model {
+    pub(crate) fn say(&mut self, tone: Tone, text: impl Into<String>) {
+        let text = crate::text::clean(&text.into());
+        self.toast = Some(Toast { text, tone, until_ms: self.now.mono_ms + TOAST_MS });
+    }
+}
