@@ -190,20 +190,12 @@ pub fn result_text(ended: &Ended) -> String {
         let cut = &line[..line.len().min(4 * TEXT_CHARS_MAX)];
         String::from_utf8_lossy(cut).chars().take(TEXT_CHARS_MAX).collect::<String>()
     };
-    let what = match ended.outcome {
-        Outcome::Done => return first_line(&ended.stdout),
-        Outcome::Failed { .. }
-        | Outcome::Signalled { .. }
-        | Outcome::TimedOut
-        | Outcome::Lost
-        | Outcome::Cancelled
-        | Outcome::Unfit => ended.outcome.to_string(),
-    };
-    let said = [ended.message.clone(), first_line(&ended.stderr), first_line(&ended.stdout)];
-    match said.into_iter().find(|text| !text.is_empty()) {
-        Some(text) => format!("{what}: {text}").chars().take(TEXT_CHARS_MAX).collect(),
-        None => what,
+    if ended.outcome == Outcome::Done {
+        return first_line(&ended.stdout);
     }
+    let said = [ended.message.clone(), first_line(&ended.stderr), first_line(&ended.stdout)];
+    let said = said.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+    said.chars().take(TEXT_CHARS_MAX).collect()
 }
 
 /// Returns a line about a master of which nothing is known but its cluster.

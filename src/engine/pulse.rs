@@ -82,9 +82,53 @@ impl Pulse {
     }
 }
 
+/// What one worker ended well in the last seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Recent {
+    second: u64,
+    counts: [u64; RECENT_SECONDS],
+}
+
+/// The second that goes on, and the five before it.
+const RECENT_SECONDS: usize = 6;
+
+impl Recent {
+    /// Counts tasks at a moment of the monotonic clock.
+    pub(super) fn add(&mut self, mono_ms: u64, count: u64) {
+        self.turn(mono_ms);
+        self.counts[0] += count;
+    }
+
+    /// Returns tasks a second over the last five whole seconds and the present one.
+    pub(super) fn per_s(mut self, mono_ms: u64) -> f32 {
+        self.turn(mono_ms);
+        let span = 5.0 + (mono_ms % 1_000) as f32 / 1_000.0;
+        self.counts.iter().sum::<u64>() as f32 / span
+    }
+
+    fn turn(&mut self, mono_ms: u64) {
+        let passed = (mono_ms / 1_000).saturating_sub(self.second);
+        self.second += passed;
+        let passed = usize::try_from(passed).unwrap_or(RECENT_SECONDS).min(RECENT_SECONDS);
+        self.counts.rotate_right(passed % RECENT_SECONDS);
+        self.counts[..passed].fill(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_workers_rate_falls_to_nothing() {
+        let mut recent = Recent::default();
+        for second in 10..16 {
+            recent.add(second * 1_000, 50);
+        }
+        assert!((recent.per_s(15_999) - 50.0).abs() < 1.0, "{}", recent.per_s(15_999));
+        assert!(recent.per_s(18_000) < 40.0);
+        assert_eq!(recent.per_s(22_000), 0.0);
+    }
 
     #[test]
     fn rates_are_of_the_last_seconds() {

@@ -252,6 +252,7 @@ impl Engine {
         row.waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
         row.cpu_permille = live.load.cpu_permille;
         row.memory_permille = live.load.memory_permille;
+        row.done_per_s = live.recent.per_s(now.mono_ms);
         row.beat_ms = now.mono_ms.saturating_sub(live.heard_ms);
         Some((session.worker, row))
     }

@@ -8,6 +8,7 @@ use ganger_proto::picture::WorkerState;
 use ganger_proto::{LeaseId, SpecId, TaskId, WallMs, WorkerId, WorkerName};
 use serde::{Deserialize, Serialize};
 
+use super::pulse::Recent;
 use super::runs::{IdSet, TaskRun};
 
 /// A worker as the journal knows it.
@@ -127,6 +128,8 @@ pub struct Live {
     pub since: WallMs,
     /// Specs that were sent over its present connection.
     pub specs: BTreeSet<SpecId>,
+    /// What it ended well lately.
+    pub(super) recent: Recent,
     /// Whether it stands in the line of sessions with room.
     pub hungry: bool,
 }

@@ -9,6 +9,7 @@ use ganger_proto::{Epoch, LeaseId, SessionId, WorkerId, WorkerName};
 use super::Engine;
 use super::event::Event;
 use super::input::{Drain, Effect};
+use super::pulse::Recent;
 use super::roster::{Gone, Live, lease_runs, missing};
 use super::runs::TaskRun;
 use crate::clock::Now;
@@ -179,6 +180,7 @@ impl Live {
             version: String::new(),
             since: now.wall,
             specs: std::collections::BTreeSet::new(),
+            recent: Recent::default(),
             hungry: false,
         }
     }

@@ -142,6 +142,11 @@ impl Engine {
             block = Some(id);
         }
         let report = Some((number, block));
+        let done = turn.moves.iter().filter(|step| step.outcome == Outcome::Done);
+        let done = done.map(|step| u64::from(step.leases.count)).sum();
+        if let Some(live) = self.soft.live.get_mut(&session) {
+            live.recent.add(now.mono_ms, done);
+        }
         self.commit(Event::Closed { session, report, moves: turn.moves, at: now.wall });
         for run in turn.tasks {
             self.soft.running.remove(run);

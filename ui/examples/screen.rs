@@ -183,6 +183,7 @@ fn master(counts: Counts, done_per_s: f32) -> MasterLine {
         eta_ms: None,
         oldest_wait_ms: 0,
         cpu_permille: 10,
+        commits: 0,
         trouble: String::new(),
         refused: String::new(),
         newest_batch: None,

@@ -47,8 +47,8 @@ const COLUMNS: [Column<Key>; 7] = [
 const BOX: [Column<Key>; 5] = [
     column(Key::Time, "TIME", 8, 60),
     number(Key::Id, "ID", 7, 90),
-    column(Key::Worker, "WORKER", 8, 70),
-    number(Key::Took, "TOOK", 6, 50),
+    column(Key::Worker, "WORKER", 7, 70),
+    number(Key::Took, "TOOK", 5, 50),
     column(Key::Result, "RESULT", 0, 99),
 ];
 
@@ -114,6 +114,10 @@ fn rows(pen: &mut Pen<'_>, frame: &Frame, model: &Model, (list, columns): (&List
 fn cell(pen: &mut Pen<'_>, at: &Placed<Key>, y: u16, (model, row): (&Model, &ResultRow)) {
     let (text, role) = match at.key {
         Key::Time => (time(model, row, usize::from(at.width)), Role::Dim),
+        // A narrow column shows the digits whole rather than grouped and cut.
+        Key::Id if row.task.raw() >= 1_000_000 && at.width < 9 => {
+            (row.task.to_string(), Role::Text)
+        }
         Key::Id => (grouped(row.task.raw()), Role::Text),
         Key::Worker if row.worker.is_empty() => ("—".to_owned(), Role::Dim),
         Key::Worker => (row.worker.clone(), Role::Text),
