@@ -98,7 +98,7 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
     let server = Arc::new(bind(&options, authority.clone())?);
     let address = server.local_addr();
     remember(&options.home, address, &authority)?;
-    let advertise = advertised(&options.advertise, address.port(), &host);
+    let advertise = advertised(&options.advertise, address, &host);
     admin(&options.home, &authority, address)?;
     let (mail, mailbox) = Mailbox::new();
     let mut engine = opened.engine;
@@ -253,13 +253,17 @@ pub(super) fn loopback(address: SocketAddr) -> SocketAddr {
 }
 
 /// Returns what join tokens name: what was asked for, else this host's name and outward address.
-fn advertised(asked: &[String], port: u16, host: &str) -> Vec<String> {
+fn advertised(asked: &[String], listening: SocketAddr, host: &str) -> Vec<String> {
+    let port = listening.port();
     if !asked.is_empty() {
         let with_port = |host: &String| {
             let has = host.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok());
             if has { host.clone() } else { format!("{host}:{port}") }
         };
         return asked.iter().map(with_port).collect();
+    }
+    if listening.ip().is_loopback() {
+        return vec![listening.to_string()];
     }
     let mut addresses = Vec::new();
     if let Some(ip) = outward_address() {

@@ -36,7 +36,7 @@ fn two_workers_join_and_one_use_tokens_work_once() {
 fn a_revoked_worker_is_gone_and_its_tasks_run_elsewhere() {
     let rig = Rig::bare();
     let mut bad = rig.join_worker("bad", "1");
-    rig.ok(&["submit", "--shell", "sleep 3", ":::", "a"]);
+    rig.ok(&["submit", "--shell", "sleep 3"]);
     wait_for("the task", || (rig.count("running") == 1).then_some(()));
     rig.ok(&["revoke", "bad", "--reason", "a test"]);
     let code = wait_for("the worker's end", || bad.ended());

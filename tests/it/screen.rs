@@ -81,6 +81,10 @@ fn ten_random_numbers_go_in_and_ten_squares_come_back() {
     screen.press("?");
     screen.wait("Keys");
     screen.press("\u{1b}");
+    wait_for("the help to close", || (!screen.text().contains("Keys")).then_some(()));
+    // The first steps back to the overview, the second leaves.
+    screen.press("q");
+    screen.wait("Throughput");
     screen.press("q");
     wait_for("the screen's end", || screen.child.try_wait().unwrap());
     assert_eq!(rig.ganger(&["status"]).code, 0, "leaving the screen leaves the master");
@@ -105,5 +109,7 @@ fn a_lost_master_is_said_and_found_again() {
     rig.kill_master();
     screen.wait("lost");
     rig.start_master();
-    screen.wait("live");
+    wait_for("the connection", || (!screen.text().contains("lost")).then_some(()));
+    rig.ok(&["submit", "--kind", "square", "--range", "1..3", "--wait"]);
+    screen.wait("3 * 3 = 9");
 }
