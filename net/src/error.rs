@@ -1,8 +1,9 @@
-//! Why connections end: the table of close codes, and what a transport error says. Sentences say
-//! what to do where the code is received.
+//! Why connections end: the table of close codes, and the sentences made where a code is received.
+//! Does not know which frame or handshake led to it.
 
-use quinn::{ConnectionError, VarInt};
+use quinn::ConnectionError;
 
+use crate::limits::{IDLE_TIMEOUT, REASON_CHARS_MAX};
 use crate::session::Closed;
 
 /// The application close codes of a connection, one table for both ends.
@@ -31,9 +32,6 @@ pub enum CloseCode {
     Expired = 0x22,
 }
 
-/// Characters of a peer's reason that are kept.
-const REASON_CHARS_MAX: usize = 200;
-
 impl CloseCode {
     const ALL: [Self; 10] = [
         Self::Done,
@@ -56,86 +54,115 @@ impl CloseCode {
         )
     }
 
-    /// Returns the code on the wire.
-    pub(crate) const fn wire(self) -> VarInt {
-        VarInt::from_u32(self as u32)
+    /// Returns the code as QUIC carries it.
+    pub(crate) const fn wire(self) -> quinn::VarInt {
+        quinn::VarInt::from_u32(self as u32)
     }
 
-    fn from_wire(code: VarInt) -> Option<Self> {
+    fn of_wire(code: quinn::VarInt) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.wire() == code)
     }
-}
 
-/// Says why a connection ended, with what to do.
-pub(crate) fn closed(error: &ConnectionError) -> Closed {
-    match error {
-        ConnectionError::ApplicationClosed(frame) => {
-            let code = CloseCode::from_wire(frame.error_code);
-            let reason = clean(&String::from_utf8_lossy(&frame.reason));
-            let sentence = match code {
-                Some(CloseCode::Revoked) => {
-                    "the master revoked this identity; ask for a new one with `ganger invite`"
-                        .to_owned()
-                }
-                Some(CloseCode::Expired) => {
-                    "this identity's certificate has expired; join again with a line from \
-                     `ganger invite`"
-                        .to_owned()
-                }
-                _ if reason.is_empty() => "the master closed the connection".to_owned(),
-                _ => reason,
-            };
-            Closed { code, sentence }
+    /// What it means to the end that receives it, and what a person can do.
+    const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "the other end is done",
+            Self::Shutdown => "the master stops",
+            Self::Busy => "the master is busy",
+            Self::TooSlow => "this end read or sent too slowly",
+            Self::Superseded => "another process connected with the same identity",
+            Self::Version => {
+                "the master speaks no protocol version that this program speaks; \
+                 install the same release on both"
+            }
+            Self::Protocol => "the other end refuses what this program sent",
+            Self::Unknown => {
+                "the master does not know this identity; \
+                 ask an operator for `ganger invite` and join again with the line it prints"
+            }
+            Self::Revoked => {
+                "the master revoked this identity; \
+                 ask an operator for `ganger invite` and join again with the line it prints"
+            }
+            Self::Expired => {
+                "this identity's certificate has expired; \
+                 ask an operator for `ganger invite` and join again with the line it prints"
+            }
         }
-        ConnectionError::ConnectionClosed(frame) => alert(u64::from(frame.error_code)),
-        ConnectionError::TransportError(error) => alert(u64::from(error.code)),
-        ConnectionError::TimedOut => just("nothing was heard for too long"),
-        ConnectionError::Reset => just("the other end was restarted"),
-        ConnectionError::LocallyClosed => just("this end closed the connection"),
-        ConnectionError::VersionMismatch => just("the other end speaks another version of QUIC"),
-        ConnectionError::CidsExhausted => just("the other end ran out of connection ids"),
     }
 }
 
-fn just(sentence: &str) -> Closed {
-    Closed { code: None, sentence: sentence.to_owned() }
-}
-
-/// Reads a TLS alert out of a QUIC error code: 0x100 + alert (RFC 9001, 4.8; RFC 8446, 6).
-fn alert(code: u64) -> Closed {
-    let (code, sentence) = match code.checked_sub(0x100) {
-        Some(44) => (
-            CloseCode::Revoked,
-            "the master revoked this identity; ask for a new one with `ganger invite`",
-        ),
-        Some(45) => (
-            CloseCode::Expired,
-            "a certificate has expired or is not valid yet; check both clocks, then join again \
-             with a line from `ganger invite`",
-        ),
-        Some(42 | 43 | 46 | 49 | 116) => (
-            CloseCode::Unknown,
-            "the master does not accept this identity; join with a line from `ganger invite`",
-        ),
-        Some(48) => (
-            CloseCode::Unknown,
-            "this is not the master that the identity belongs to; join it with a line from its \
-             `ganger invite`",
-        ),
-        Some(120) => {
-            (CloseCode::Version, "the other end speaks another version of ganger; update both")
-        }
-        _ => return just("the connection broke"),
-    };
-    Closed { code: Some(code), sentence: sentence.to_owned() }
-}
-
-/// Returns a peer's text without what could reach a terminal as a command, and not too long.
-pub(crate) fn clean(text: &str) -> String {
-    let hidden = |c: &char| {
+/// Makes text from a peer safe to show: no control characters, bounded, on one line.
+pub(crate) fn clean(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let invisible = |c: &char| {
         c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
-            || matches!(c, '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    text.chars().filter(|c| !hidden(c)).take(REASON_CHARS_MAX).collect()
+    text.chars().filter(|c| !invisible(c)).take(REASON_CHARS_MAX).collect()
+}
+
+impl From<&ConnectionError> for Closed {
+    fn from(error: &ConnectionError) -> Self {
+        let said = |sentence: String| Self { code: None, sentence };
+        match error {
+            ConnectionError::ApplicationClosed(close) => {
+                let reason = clean(&close.reason);
+                match CloseCode::of_wire(close.error_code) {
+                    Some(code) if reason.is_empty() => {
+                        Self { code: Some(code), sentence: code.meaning().to_owned() }
+                    }
+                    Some(code) => {
+                        let sentence = format!("{}; it says: {reason}", code.meaning());
+                        Self { code: Some(code), sentence }
+                    }
+                    None => {
+                        said(format!("the other end closed it with a code unknown here: {reason}"))
+                    }
+                }
+            }
+            // QUIC's CONNECTION_REFUSED.
+            ConnectionError::ConnectionClosed(close) if u64::from(close.error_code) == 2 => {
+                said("the other end takes no connection from here at the moment".to_owned())
+            }
+            ConnectionError::ConnectionClosed(close) => {
+                said(format!("the other end's transport closed it: {}", clean(&close.reason)))
+            }
+            ConnectionError::TimedOut => {
+                said(format!("nothing was heard for {} s", IDLE_TIMEOUT.as_secs()))
+            }
+            ConnectionError::Reset => {
+                said("the other end has forgotten it; it restarted".to_owned())
+            }
+            ConnectionError::LocallyClosed => said("this end closed it".to_owned()),
+            ConnectionError::VersionMismatch => {
+                said("the other end speaks another version of QUIC".to_owned())
+            }
+            ConnectionError::TransportError(error) => {
+                said(format!("the transport failed: {}", clean(error.to_string().as_bytes())))
+            }
+            ConnectionError::CidsExhausted => said("this end has too many connections".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_cross_the_wire() {
+        for code in CloseCode::ALL {
+            assert_eq!(CloseCode::of_wire(code.wire()), Some(code));
+            assert!(!code.meaning().is_empty());
+        }
+        assert_eq!(CloseCode::of_wire(quinn::VarInt::from_u32(0x99)), None);
+    }
+
+    #[test]
+    fn a_peers_text_cannot_draw() {
+        assert_eq!(clean(b"\x1b[2Jgone\r\n"), "[2Jgone");
+        assert_eq!(clean("a\u{202e}b".as_bytes()), "ab");
+        assert_eq!(clean(&vec![b'x'; 1 << 20]).len(), REASON_CHARS_MAX);
+    }
 }

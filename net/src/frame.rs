@@ -1,19 +1,22 @@
 //! Frames: a 4-byte little-endian length, then a postcard body. One writer task per connection
-//! gathers what waits into writes of up to 64 KiB. Knows no message's meaning.
+//! gathers what waits into writes of up to 64 KiB. Does not know what the frames say.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use ganger_proto::limits::FRAME_BYTES_MAX;
-use quinn::{Connection, RecvStream, SendStream, VarInt};
+use quinn::{ReadError, RecvStream, SendStream, WriteError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
 
-use crate::error;
-use crate::limits::{FRAME_STALL_MAX, OUTBOX_BYTES, OUTBOX_FRAMES, WRITE_BYTES};
-use crate::session::Closed;
+use crate::error::CloseCode;
+use crate::limits::{
+    OUTBOX_BYTES, OUTBOX_FRAMES, PROGRESS_BYTES, PROGRESS_TIMEOUT, READ_CHUNKS, WRITE_BYTES,
+};
+use crate::session::{Closed, Goodbye, closing};
 
 /// Bytes of a frame's length.
 const LENGTH_BYTES: usize = 4;
@@ -21,16 +24,20 @@ const LENGTH_BYTES: usize = 4;
 /// Encodes one message as a frame, length included.
 ///
 /// # Errors
-/// When the body is longer than [`FRAME_BYTES_MAX`](ganger_proto::limits::FRAME_BYTES_MAX).
+/// When the body is longer than [`FRAME_BYTES_MAX`].
 pub fn encode<T: Serialize>(message: &T) -> Result<Bytes, FrameError> {
-    let mut frame =
-        postcard::to_extend(message, vec![0; LENGTH_BYTES]).map_err(|_| FrameError::Malformed)?;
+    let body = Body(vec![0; LENGTH_BYTES]);
+    // Our own messages hold nothing that postcard cannot carry.
+    let mut frame = postcard::serialize_with_flavor::<T, Body, Vec<u8>>(message, body)
+        .map_err(|_| FrameError::Malformed)?;
     let bytes = frame.len() - LENGTH_BYTES;
-    let length = u32::try_from(bytes).map_err(|_| FrameError::TooLarge { bytes })?;
     if bytes > FRAME_BYTES_MAX {
         return Err(FrameError::TooLarge { bytes });
     }
-    frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+    let length = u32::try_from(bytes).expect("the limit of a frame fits 32 bits");
+    if let Some(place) = frame.first_chunk_mut::<LENGTH_BYTES>() {
+        *place = length.to_le_bytes();
+    }
     Ok(frame.into())
 }
 
@@ -39,28 +46,27 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Bytes, FrameError> {
 #[non_exhaustive]
 pub enum FrameError {
     /// The body passes the limit.
-    #[error("a frame of {bytes} bytes is over the limit of {FRAME_BYTES_MAX}")]
+    #[error("a frame of {bytes} bytes is over the limit of {FRAME_BYTES_MAX}; send less at once")]
     TooLarge {
         /// The body's length in bytes.
         bytes: usize,
     },
     /// The body is not the message that was expected.
-    #[error("a frame cannot be read")]
+    #[error("a frame cannot be read; install the same release on both ends")]
     Malformed,
-    /// A frame was begun and did not go on.
-    #[error("a frame stood still for too long")]
-    Stalled,
     /// The stream or the connection ended.
     #[error("{0}")]
     Closed(Closed),
 }
 
-/// Where frames to one peer are put; cheap to clone. Bounded in frames and bytes: when full,
-/// `try_send` says so and `send` waits.
+/// Where frames to one peer are put; cheap to clone. Bounded: when full, `try_send` says so and
+/// `send` waits.
 #[derive(Clone, Debug)]
 pub struct Outbox {
-    to: mpsc::Sender<Bytes>,
-    bytes: Arc<AtomicUsize>,
+    /// When full, the peer reads too slowly; see [`Outbox::try_send`].
+    frames: mpsc::Sender<Bytes>,
+    /// One permit a byte; given back when the transport has taken the frame.
+    room: Arc<Semaphore>,
 }
 
 /// A frame was not taken.
@@ -75,13 +81,18 @@ pub enum SendError {
 }
 
 impl Outbox {
-    /// Starts the writer of a stream. It resets the stream when it is told to stop.
-    pub(crate) fn start(stream: SendStream, stop: Arc<Notify>) -> Self {
-        let (to, from) = mpsc::channel(OUTBOX_FRAMES);
-        let bytes = Arc::new(AtomicUsize::new(0));
-        // The task ends when all outboxes are dropped, the stream breaks, or it is told to.
-        tokio::spawn(write(stream, from, bytes.clone(), stop));
-        Self { to, bytes }
+    /// Makes an outbox and the end that writes what is put there.
+    pub(crate) fn new() -> (Self, Writer) {
+        let (frames, waiting) = mpsc::channel(OUTBOX_FRAMES);
+        let room = Arc::new(Semaphore::new(OUTBOX_BYTES));
+        let writer = Writer {
+            waiting,
+            room: room.clone(),
+            frames: VecDeque::new(),
+            chunk: Bytes::new(),
+            owed: 0,
+        };
+        (Self { frames, room }, writer)
     }
 
     /// Puts a frame without waiting.
@@ -89,20 +100,17 @@ impl Outbox {
     /// # Errors
     /// When the outbox is full or the connection has ended.
     pub fn try_send(&self, frame: Bytes) -> Result<(), SendError> {
-        let length = frame.len();
-        let before = self.bytes.fetch_add(length, Ordering::Relaxed);
-        let taken = if before > 0 && before + length > OUTBOX_BYTES {
-            Err(SendError::Full)
-        } else {
-            self.to.try_send(frame).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => SendError::Full,
-                mpsc::error::TrySendError::Closed(_) => SendError::Closed,
-            })
-        };
-        if taken.is_err() {
-            self.bytes.fetch_sub(length, Ordering::Relaxed);
-        }
-        taken
+        let place = self.frames.try_reserve().map_err(|error| match error {
+            mpsc::error::TrySendError::Full(()) => SendError::Full,
+            mpsc::error::TrySendError::Closed(()) => SendError::Closed,
+        })?;
+        let room = self.room.try_acquire_many(weight(&frame)).map_err(|error| match error {
+            tokio::sync::TryAcquireError::NoPermits => SendError::Full,
+            tokio::sync::TryAcquireError::Closed => SendError::Closed,
+        })?;
+        room.forget();
+        place.send(frame);
+        Ok(())
     }
 
     /// Puts a frame, waiting for room.
@@ -110,115 +118,307 @@ impl Outbox {
     /// # Errors
     /// When the connection has ended.
     pub async fn send(&self, frame: Bytes) -> Result<(), SendError> {
-        self.bytes.fetch_add(frame.len(), Ordering::Relaxed);
-        self.to.send(frame).await.map_err(|_| SendError::Closed)
+        let place = self.frames.reserve().await.map_err(|_| SendError::Closed)?;
+        let room = self.room.acquire_many(weight(&frame)).await.map_err(|_| SendError::Closed)?;
+        room.forget();
+        place.send(frame);
+        Ok(())
     }
 }
 
-async fn write(
-    mut stream: SendStream,
-    mut from: mpsc::Receiver<Bytes>,
-    waiting: Arc<AtomicUsize>,
-    stop: Arc<Notify>,
-) {
-    tokio::select! {
-        done = write_all(&mut stream, &mut from, &waiting) => {
-            if done.is_ok() {
-                stream.finish().ok();
-            }
-        }
-        () = stop.notified() => {
-            stream.reset(VarInt::from_u32(0)).ok();
-        }
-    }
+/// A frame's share of the outbox; a frame that no peer would take still fits into an empty one.
+fn weight(frame: &Bytes) -> u32 {
+    u32::try_from(frame.len().min(OUTBOX_BYTES)).expect("the outbox's bytes fit 32 bits")
 }
 
-async fn write_all(
-    stream: &mut SendStream,
-    from: &mut mpsc::Receiver<Bytes>,
-    waiting: &AtomicUsize,
-) -> Result<(), quinn::WriteError> {
-    let mut frames = Vec::with_capacity(64);
-    let mut gathered = BytesMut::new();
-    while from.recv_many(&mut frames, 256).await > 0 {
-        for frame in frames.drain(..) {
-            waiting.fetch_sub(frame.len(), Ordering::Relaxed);
-            if gathered.len() + frame.len() > WRITE_BYTES && !gathered.is_empty() {
-                stream.write_chunk(gathered.split().freeze()).await?;
+/// The end of an outbox that writes. What it holds it keeps when `run` is cancelled.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    waiting: mpsc::Receiver<Bytes>,
+    room: Arc<Semaphore>,
+    /// Taken from the outbox, not gathered yet.
+    frames: VecDeque<Bytes>,
+    /// What the transport has not taken of the present write.
+    chunk: Bytes,
+    /// The present write's share of the outbox.
+    owed: usize,
+}
+
+impl Writer {
+    /// Writes what comes until all outboxes are dropped, or after `shut` until nothing waits.
+    /// Cancel-safe.
+    pub(crate) async fn run(&mut self, stream: &mut SendStream) -> Result<(), WriteError> {
+        let mut taken = Vec::new();
+        loop {
+            while !self.chunk.is_empty() {
+                stream.write_chunks(std::slice::from_mut(&mut self.chunk)).await?;
             }
-            if frame.len() >= WRITE_BYTES / 4 {
-                if !gathered.is_empty() {
-                    stream.write_chunk(gathered.split().freeze()).await?;
+            self.room.add_permits(std::mem::take(&mut self.owed));
+            if self.frames.is_empty() {
+                if self.waiting.recv_many(&mut taken, OUTBOX_FRAMES).await == 0 {
+                    return Ok(());
                 }
-                stream.write_chunk(frame).await?;
-            } else {
-                gathered.put(frame);
+                self.frames.extend(taken.drain(..));
             }
-        }
-        if !gathered.is_empty() {
-            stream.write_chunk(gathered.split().freeze()).await?;
+            self.gather();
         }
     }
-    Ok(())
+
+    /// Takes no more frames; those that wait can still be written.
+    pub(crate) fn shut(&mut self) {
+        self.waiting.close();
+    }
+
+    /// Makes the next write of what waits: one large frame, or many small ones.
+    fn gather(&mut self) {
+        let Some(first) = self.frames.pop_front() else { return };
+        self.owed = weight(&first) as usize;
+        let fits = |bytes: usize, next: Option<&Bytes>| {
+            next.is_some_and(|next| bytes + next.len() <= WRITE_BYTES)
+        };
+        if !fits(first.len(), self.frames.front()) {
+            self.chunk = first;
+            return;
+        }
+        let mut gathered = BytesMut::with_capacity(WRITE_BYTES);
+        gathered.extend_from_slice(&first);
+        while fits(gathered.len(), self.frames.front()) {
+            let Some(frame) = self.frames.pop_front() else { break };
+            self.owed += weight(&frame) as usize;
+            gathered.extend_from_slice(&frame);
+        }
+        self.chunk = gathered.freeze();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.room.close();
+    }
 }
 
 /// Frames from one peer.
 #[derive(Debug)]
 pub struct Inbox {
     stream: RecvStream,
-    connection: Connection,
-    buffer: BytesMut,
+    connection: quinn::Connection,
+    /// Set when this end closes: nothing that comes later counts.
+    goodbye: watch::Receiver<Option<Goodbye>>,
+    bytes: BytesMut,
+    /// Where the transport puts what it received, a packet's share each.
+    chunks: [Bytes; READ_CHUNKS],
+    /// By when a begun frame must have brought how many bytes in all; none between frames.
+    progress: Option<Progress>,
+    received: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    until: Instant,
+    received: usize,
 }
 
 impl Inbox {
-    pub(crate) fn new(stream: RecvStream, connection: Connection) -> Self {
-        Self { stream, connection, buffer: BytesMut::new() }
+    pub(crate) fn new(
+        stream: RecvStream,
+        connection: quinn::Connection,
+        goodbye: watch::Receiver<Option<Goodbye>>,
+    ) -> Self {
+        Self {
+            stream,
+            connection,
+            goodbye,
+            bytes: BytesMut::new(),
+            chunks: Default::default(),
+            progress: None,
+            received: 0,
+        }
     }
 
     /// Waits for the next frame and decodes it. Cancel-safe.
     ///
     /// # Errors
-    /// When the frame is malformed, too large or stands still, or the connection has ended.
+    /// When the frame is malformed or too large, or the connection has ended.
     pub async fn next<T: DeserializeOwned>(&mut self) -> Result<T, FrameError> {
         loop {
-            if let Some(body) = self.take_body()? {
-                return postcard::from_bytes(&body).map_err(|_| FrameError::Malformed);
+            if let Some(goodbye) = &*self.goodbye.borrow() {
+                return Err(FrameError::Closed(goodbye.closed()));
             }
-            let read = self.stream.read_chunk(FRAME_BYTES_MAX, true);
-            let chunk = if self.buffer.is_empty() {
-                read.await
-            } else {
-                tokio::time::timeout(FRAME_STALL_MAX, read)
-                    .await
-                    .map_err(|_| FrameError::Stalled)?
-            };
-            match chunk {
-                Ok(Some(chunk)) => self.buffer.extend_from_slice(&chunk.bytes),
-                Ok(None) | Err(_) => return Err(FrameError::Closed(self.why().await)),
+            if let Some(body) = split(&mut self.bytes)? {
+                self.progress = None;
+                return decode(&body);
+            }
+            self.read().await?;
+        }
+    }
+
+    /// Waits for more bytes of the frame.
+    async fn read(&mut self) -> Result<(), FrameError> {
+        let stalled = self.stalled();
+        let read = tokio::select! {
+            read = self.stream.read_chunks(&mut self.chunks) => read,
+            () = closing(&mut self.goodbye) => return Ok(()),
+            () = stalled => return self.judge_progress(),
+        };
+        match read {
+            Ok(Some(count)) => {
+                for chunk in self.chunks.iter_mut().take(count) {
+                    self.received = self.received.wrapping_add(chunk.len());
+                    self.bytes.extend_from_slice(&std::mem::take(chunk));
+                }
+                Ok(())
+            }
+            Ok(None) => Err(FrameError::Closed(self.last_word().await)),
+            Err(ReadError::ConnectionLost(error)) => Err(FrameError::Closed((&error).into())),
+            Err(
+                ReadError::Reset(_)
+                | ReadError::ClosedStream
+                | ReadError::IllegalOrderedRead
+                | ReadError::ZeroRttRejected,
+            ) => Err(FrameError::Closed(self.last_word().await)),
+        }
+    }
+
+    /// Waits until a begun frame is overdue; for ever between frames.
+    fn stalled(&mut self) -> impl Future<Output = ()> + use<> {
+        if self.bytes.is_empty() {
+            self.progress = None;
+        } else if self.progress.is_none() {
+            let until = Instant::now() + PROGRESS_TIMEOUT;
+            self.progress = Some(Progress { until, received: self.received });
+        }
+        let until = self.progress.map(|progress| progress.until);
+        async move {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
             }
         }
     }
 
-    /// Splits one whole body off the buffer; the length is checked before anything grows for it.
-    fn take_body(&mut self) -> Result<Option<Bytes>, FrameError> {
-        let Some(length) = self.buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
-        let bytes = u32::from_le_bytes(*length) as usize;
-        if bytes > FRAME_BYTES_MAX {
-            return Err(FrameError::TooLarge { bytes });
+    fn judge_progress(&mut self) -> Result<(), FrameError> {
+        let before = self.progress.take();
+        let brought = before.map_or(0, |progress| self.received.wrapping_sub(progress.received));
+        if brought >= PROGRESS_BYTES {
+            return Ok(());
         }
-        if self.buffer.len() < LENGTH_BYTES + bytes {
-            return Ok(None);
-        }
-        let mut frame = self.buffer.split_to(LENGTH_BYTES + bytes);
-        Ok(Some(frame.split_off(LENGTH_BYTES).freeze()))
+        let why = "a frame began and did not come to its end";
+        let closed = self.ended(why);
+        self.connection.close(CloseCode::TooSlow.wire(), why.as_bytes());
+        Err(FrameError::Closed(closed))
     }
 
-    /// Says why the stream ended: the connection's own reason, which follows a stream's end at once.
-    async fn why(&self) -> Closed {
-        let soon = std::time::Duration::from_millis(500);
-        match tokio::time::timeout(soon, self.connection.closed()).await {
-            Ok(reason) => error::closed(&reason),
-            Err(_) => Closed { code: None, sentence: "the other end ended the stream".to_owned() },
+    fn ended(&self, why: &str) -> Closed {
+        match self.connection.close_reason() {
+            Some(error) => (&error).into(),
+            None => Closed { code: None, sentence: why.to_owned() },
         }
+    }
+
+    /// A peer that closes ends its stream a moment before; the close says why.
+    async fn last_word(&self) -> Closed {
+        let close = tokio::time::timeout(crate::limits::SHUTDOWN_TIMEOUT, self.connection.closed());
+        match close.await {
+            Ok(error) => (&error).into(),
+            Err(_) => self.ended("the other end sends nothing more"),
+        }
+    }
+}
+
+/// Takes the first whole frame's body out of `bytes`.
+fn split(bytes: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
+    let Some(length) = bytes.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    if length > FRAME_BYTES_MAX {
+        return Err(FrameError::TooLarge { bytes: length });
+    }
+    if bytes.len() < LENGTH_BYTES + length {
+        return Ok(None);
+    }
+    bytes.advance(LENGTH_BYTES);
+    Ok(Some(bytes.split_to(length).freeze()))
+}
+
+/// Decodes a body; every byte must belong to the message.
+pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
+    match postcard::take_from_bytes(body) {
+        Ok((message, [])) => Ok(message),
+        Ok(_) | Err(_) => Err(FrameError::Malformed),
+    }
+}
+
+/// Collects postcard's output behind the room for the length.
+struct Body(Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Body {
+    type Output = Vec<u8>;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_split_at_their_length() {
+        let mut bytes = BytesMut::new();
+        for text in ["", "a", "two"] {
+            bytes.extend_from_slice(&encode(&text).unwrap());
+        }
+        for text in ["", "a", "two"] {
+            let body = split(&mut bytes).unwrap().unwrap();
+            assert_eq!(decode::<String>(&body).unwrap(), text);
+        }
+        assert!(split(&mut bytes).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_length_over_the_limit_is_refused_before_its_bytes_come() {
+        let mut bytes = BytesMut::from(&u32::MAX.to_le_bytes()[..]);
+        assert!(matches!(split(&mut bytes), Err(FrameError::TooLarge { .. })));
+        assert!(bytes.capacity() < 1 << 10);
+        let large = vec![0_u8; FRAME_BYTES_MAX + 1];
+        assert!(matches!(encode(&large), Err(FrameError::TooLarge { .. })));
+        assert!(encode(&vec![0_u8; FRAME_BYTES_MAX - 8]).is_ok());
+    }
+
+    #[test]
+    fn a_body_is_one_message_and_no_more() {
+        assert!(matches!(decode::<u8>(&[1, 2]), Err(FrameError::Malformed)));
+        assert!(matches!(decode::<String>(&[200, 1]), Err(FrameError::Malformed)));
+        // A vector of four thousand million strings, in five bytes.
+        let lie = [0xff, 0xff, 0xff, 0xff, 0x0f];
+        assert!(matches!(decode::<Vec<String>>(&lie), Err(FrameError::Malformed)));
+    }
+
+    #[tokio::test]
+    async fn an_outbox_is_bounded_in_frames_and_in_bytes() {
+        let (outbox, _writer) = Outbox::new();
+        for _ in 0..OUTBOX_FRAMES {
+            outbox.try_send(Bytes::from_static(b"x")).unwrap();
+        }
+        assert_eq!(outbox.try_send(Bytes::from_static(b"x")), Err(SendError::Full));
+        let (outbox, writer) = Outbox::new();
+        let megabyte = Bytes::from(vec![0; 1 << 20]);
+        for _ in 0..OUTBOX_BYTES >> 20 {
+            outbox.try_send(megabyte.clone()).unwrap();
+        }
+        assert_eq!(outbox.try_send(megabyte.clone()), Err(SendError::Full));
+        drop(writer);
+        assert_eq!(outbox.try_send(megabyte.clone()), Err(SendError::Closed));
+        assert_eq!(outbox.send(megabyte).await, Err(SendError::Closed));
     }
 }

@@ -7,7 +7,6 @@
 //! | output, unidirectional | a worker | an `OutputHeader`, then raw bytes |
 //! | joining, bidirectional, one a connection | a joiner | one request, one answer |
 
-mod caller;
 pub mod client;
 pub mod error;
 pub mod frame;
@@ -16,8 +15,12 @@ pub mod pki;
 pub mod server;
 pub mod session;
 pub mod tls;
+mod transport;
 
 pub use error::CloseCode;
 
 /// The wall clock, handed in by the process so that tests can turn it.
 pub type WallClock = std::sync::Arc<dyn Fn() -> ganger_proto::WallMs + Send + Sync>;
+
+#[cfg(test)]
+mod tests;

@@ -1,73 +1,136 @@
-//! Limits of connections, handshakes and streams, each with its unit. Limits of messages' contents
-//! are in `ganger_proto::limits`.
+//! Limits of connections, handshakes and streams, each with its unit. What both ends must agree on
+//! lives in `ganger_proto::limits`.
 
 use std::time::Duration;
 
-/// The ALPN of authenticated connections; its number is the major protocol version.
-pub const ALPN_DATA: &[u8] = b"ganger/1";
-/// The ALPN of joining connections.
-pub const ALPN_JOIN: &[u8] = b"ganger-enroll/1";
-/// The first bytes of a joining client's first connection id; 12 random bytes follow.
-pub const JOIN_TAG: &[u8; 8] = b"gngrJN1\0";
-
-/// Connection attempts that wait to be looked at.
-pub const INCOMING_MAX: usize = 1_024;
-/// Bytes buffered for one waiting attempt.
-pub const INCOMING_BYTES_MAX: u64 = 64 << 10;
-/// Bytes buffered for all waiting attempts.
-pub const INCOMING_TOTAL_BYTES_MAX: u64 = 8 << 20;
-/// How long a Retry token is good for.
-pub const RETRY_LIFETIME: Duration = Duration::from_secs(15);
-/// How long a handshake may take.
-pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
-/// Handshakes under way at once, authenticated and joining.
-pub const HANDSHAKES_MAX: usize = 1_024;
-/// Joining connections at once.
-pub const JOINS_MAX: usize = 16;
-/// Tokens refused from one address before it must wait: a bucket of this many …
-pub const JOIN_REFUSALS_MAX: u32 = 10;
-/// … that is refilled once in this time.
-pub const JOIN_REFILL: Duration = Duration::from_secs(6);
-/// Addresses remembered for the bucket.
-pub const JOIN_ADDRESSES_MAX: usize = 4_096;
-/// Authenticated connections at once.
-pub const CONNECTIONS_MAX: usize = 16_384;
-/// How long the first frame may take.
-pub const HELLO_MAX: Duration = Duration::from_secs(5);
-/// How long a started frame may stand still.
-pub const FRAME_STALL_MAX: Duration = Duration::from_secs(10);
-/// How long an authenticated connection may be silent.
-pub const DATA_IDLE: Duration = Duration::from_secs(20);
-/// How often a client's connection says something when nothing else does.
-pub const CLIENT_KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How long a data connection may be silent.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a joining connection may be silent.
-pub const JOIN_IDLE: Duration = Duration::from_secs(5);
-/// Bidirectional streams that a peer may open: only the first is used.
-pub const BIDI_MAX: u32 = 4;
-/// Unidirectional streams that a worker may open at once, for outputs.
-pub const UNI_MAX: u32 = 32;
-/// Bytes that may be on the way in one stream.
-pub const STREAM_WINDOW: u32 = 1 << 20;
-/// Bytes that may be on the way in one connection.
-pub const CONNECTION_WINDOW: u32 = 4 << 20;
-/// The same for a joining connection.
-pub const JOIN_WINDOW: u32 = 16 << 10;
-/// Bytes of a joiner's request and of its answer.
-pub const JOIN_BYTES_MAX: usize = 16 << 10;
-/// Bytes of a certificate signing request.
-pub const CSR_BYTES_MAX: usize = 4 << 10;
-/// Frames that wait in one outbox.
+pub const JOIN_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the dialling end makes itself heard when the application is silent.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How long a handshake may take at the listening end.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the first frame may take after the handshake.
+pub const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one join may take after the handshake; less than its idle timeout, so that it is told.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long one address is dialled.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the welcome may take after the handshake.
+pub const WELCOME_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a client hears nothing before its connection counts as lost; pulses come every 2 s.
+pub const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// How long reset streams get to leave room for the close itself.
+pub const CLOSE_GRACE: Duration = Duration::from_millis(20);
+/// How long a connection that ends in peace may take to bring out what its outbox holds.
+pub const LAST_WORDS: Duration = Duration::from_millis(300);
+/// How long a listener waits for its connections to end.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Within this time a frame or output that has begun must bring [`PROGRESS_BYTES`].
+pub const PROGRESS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes that count as progress.
+pub const PROGRESS_BYTES: usize = 16 << 10;
+
+/// Frames that wait for one peer.
 pub const OUTBOX_FRAMES: usize = 1_024;
-/// Bytes that wait in one outbox.
+/// Bytes that wait for one peer.
 pub const OUTBOX_BYTES: usize = 8 << 20;
 /// Bytes gathered into one write.
 pub const WRITE_BYTES: usize = 64 << 10;
-/// Receive and send buffers of the UDP socket, in bytes, as far as the system grants them.
+/// Packets' shares taken from a control stream at once.
+pub const READ_CHUNKS: usize = 32;
+/// Bytes taken from an output stream at once.
+pub const READ_BYTES: usize = 64 << 10;
+/// Characters of a peer's reason that are kept.
+pub const REASON_CHARS_MAX: usize = 512;
+
+/// Authenticated connections that wait for the master to take them.
+pub const ARRIVALS: usize = 64;
+/// Authenticated connections at once.
+pub const CONNECTIONS_MAX: usize = 16_384;
+/// Connection attempts that quinn holds before they are looked at.
+pub const INCOMING_MAX: usize = 1_024;
+/// Bytes held for one such attempt.
+pub const INCOMING_BYTES: u64 = 64 << 10;
+/// Bytes held for all such attempts.
+pub const INCOMING_BYTES_ALL: u64 = 8 << 20;
+/// Addresses whose handshakes are counted.
+pub const ADDRESSES_MAX: usize = 16_384;
+/// Addresses and reasons of refusals that are kept.
+pub const REFUSALS_MAX: usize = 256;
+/// How long a refusal is mentioned.
+pub const REFUSALS_FOR: Duration = Duration::from_secs(60);
+
+/// Streams that a peer may open before its hello: bidirectional.
+pub const BIDI_BEFORE_HELLO: u32 = 4;
+/// Bidirectional streams of a worker.
+pub const BIDI_WORKER: u32 = 8;
+/// Unidirectional streams of a worker beyond its slots.
+pub const UNI_WORKER_SPARE: u32 = 8;
+/// Unidirectional streams of a worker at most.
+pub const UNI_WORKER_MAX: u32 = 1_088;
+/// Bidirectional streams of a client.
+pub const BIDI_CLIENT: u32 = 32;
+/// Unidirectional streams of a client.
+pub const UNI_CLIENT: u32 = 4;
+/// Bytes in flight on one stream.
+pub const STREAM_WINDOW: u32 = 1 << 20;
+/// Bytes in flight on one connection.
+pub const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Bytes in flight on a joining connection.
+pub const JOIN_WINDOW: u32 = 16 << 10;
+/// Bytes of TLS messages that wait for reassembly.
+pub const CRYPTO_BYTES: usize = 16 << 10;
+/// Bytes of one output stream's header frame.
+pub const OUTPUT_HEADER_BYTES_MAX: usize = 256;
+/// Bytes asked of the system for a socket's buffers.
 pub const SOCKET_BYTES: usize = 4 << 20;
-/// How long one address is dialled.
-pub const DIAL_MAX: Duration = Duration::from_secs(3);
-/// How long a client waits for any word from its master before it takes the connection for lost.
-pub const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// Between the reset of a connection's streams and its close, so that the close is not held up by
-/// what could not be sent (quinn issue 2785).
-pub const CLOSE_GRACE: Duration = Duration::from_millis(20);
+
+/// Bytes of a certificate request.
+pub const CSR_BYTES_MAX: usize = 4 << 10;
+/// Bytes of a join request or its answer.
+pub const JOIN_BYTES_MAX: usize = 8 << 10;
+/// Characters of a token.
+pub const TOKEN_CHARS_MAX: usize = 4 << 10;
+/// Addresses in a token.
+pub const TOKEN_ADDRESSES_MAX: usize = 8;
+/// Resolved addresses dialled for one name.
+pub const RESOLVED_MAX: usize = 4;
+/// How long an invite may be valid.
+pub const INVITE_TTL_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// How many may join with one invite.
+pub const INVITE_USES_MAX: u32 = 10_000;
+
+/// Limits of one kind of handshake.
+#[derive(Clone, Copy, Debug)]
+pub struct DoorLimits {
+    /// Unfinished at once, in all.
+    pub unfinished: usize,
+    /// Unfinished at once, from one address.
+    pub unfinished_per_address: u32,
+    /// New ones a second, in all.
+    pub per_second: f64,
+    /// How many failures an address may have at once.
+    pub failures: f64,
+    /// Failures forgiven a second.
+    pub forgiven_per_second: f64,
+}
+
+/// Limits of handshakes with a certificate.
+pub const DATA_DOOR: DoorLimits = DoorLimits {
+    unfinished: 1_024,
+    unfinished_per_address: 64,
+    per_second: 2_000.0,
+    failures: 64.0,
+    forgiven_per_second: 10.0,
+};
+
+/// Limits of joining.
+pub const JOIN_DOOR: DoorLimits = DoorLimits {
+    unfinished: 16,
+    unfinished_per_address: 8,
+    per_second: 50.0,
+    failures: 10.0,
+    forgiven_per_second: 10.0 / 60.0,
+};

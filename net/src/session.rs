@@ -1,23 +1,20 @@
-//! One authenticated connection, whichever end dialled.
+//! One authenticated connection, whichever end dialled. Does not know who may send what.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ganger_proto::limits::{OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
 use ganger_proto::message::{Kept, OutputHeader};
 use ganger_proto::{Actor, WallMs};
 use quinn::{Connection, RecvStream, SendStream};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
-use crate::error::{self, CloseCode};
-use crate::frame::{Inbox, Outbox, encode};
-use crate::limits::{CLOSE_GRACE, FRAME_STALL_MAX};
-
-/// Bytes of an output's header, at most.
-const HEADER_BYTES_MAX: usize = 64;
-/// Bytes of an output read at once.
-const READ_BYTES: usize = 64 << 10;
+use crate::error::CloseCode;
+use crate::frame::{FrameError, Inbox, Outbox, Writer, decode, encode};
+use crate::limits::{
+    CLOSE_GRACE, LAST_WORDS, OUTPUT_HEADER_BYTES_MAX, PROGRESS_BYTES, PROGRESS_TIMEOUT, READ_BYTES,
+    SHUTDOWN_TIMEOUT,
+};
 
 /// Who is at the other end, as its certificate and the registry say.
 #[derive(Clone, Debug)]
@@ -28,13 +25,13 @@ pub struct Peer {
     pub certificate_ends: WallMs,
 }
 
-/// One authenticated connection; cheap to clone.
+/// One authenticated connection; cheap to clone. When all clones are gone the connection ends.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// Where frames to the peer are put.
     pub outbox: Outbox,
     connection: Connection,
-    stop: Arc<Notify>,
+    goodbye: watch::Sender<Option<Goodbye>>,
 }
 
 /// Why a connection has ended.
@@ -53,18 +50,6 @@ impl std::fmt::Display for Closed {
 }
 
 impl Session {
-    /// Takes over a connection and its control stream.
-    pub(crate) fn over(
-        connection: Connection,
-        send: SendStream,
-        receive: RecvStream,
-    ) -> (Self, Inbox) {
-        let stop = Arc::new(Notify::new());
-        let outbox = Outbox::start(send, stop.clone());
-        let inbox = Inbox::new(receive, connection.clone());
-        (Self { outbox, connection, stop }, inbox)
-    }
-
     /// Returns the present estimate of the round trip.
     pub fn rtt(&self) -> Duration {
         self.connection.rtt()
@@ -72,29 +57,18 @@ impl Session {
 
     /// Returns the peer's address; changes when the peer moves.
     pub fn remote(&self) -> SocketAddr {
-        self.connection.remote_address()
+        canonical(self.connection.remote_address())
     }
 
-    /// Ends the connection; what the outbox held may be lost. Returns at once; the peer hears of it
-    /// some 20 ms later.
+    /// Ends the connection. What the outbox held still goes out within a moment with
+    /// [`CloseCode::Done`] and [`CloseCode::Shutdown`]; with other codes it is lost.
     pub fn close(&self, code: CloseCode, reason: &str) {
-        // A stored permit makes this safe against a writer that does not wait yet.
-        self.stop.notify_one();
-        let (connection, reason) = (self.connection.clone(), reason.as_bytes().to_vec());
-        // The task ends by itself after the grace.
-        tokio::spawn(async move {
-            tokio::time::sleep(CLOSE_GRACE).await;
-            connection.close(code.wire(), &reason);
-        });
+        Goodbye::say(&self.goodbye, code, reason);
     }
 
     /// Waits until the connection has ended, and says why.
     pub async fn closed(&self) -> Closed {
-        error::closed(&self.connection.closed().await)
-    }
-
-    pub(crate) const fn connection(&self) -> &Connection {
-        &self.connection
+        (&self.connection.closed().await).into()
     }
 
     /// Sends one attempt's kept output on a stream of its own: the header, then stdout's head and
@@ -103,12 +77,30 @@ impl Session {
     /// # Errors
     /// When the connection ends before all is written.
     pub async fn send_output(&self, header: OutputHeader, bytes: Vec<u8>) -> Result<(), Closed> {
-        let lost = || Closed { code: None, sentence: "the output was not taken".to_owned() };
-        let frame = encode(&header).map_err(|_| lost())?;
-        let mut stream = self.connection.open_uni().await.map_err(|e| error::closed(&e))?;
-        stream.write_chunk(frame).await.map_err(|_| lost())?;
-        stream.write_chunk(bytes.into()).await.map_err(|_| lost())?;
-        stream.finish().map_err(|_| lost())
+        debug_assert_eq!(output_bytes(&header), Some(bytes.len()), "the header tells the lengths");
+        let mut goodbye = self.goodbye.subscribe();
+        let work = async {
+            let mut stream =
+                self.connection.open_uni().await.map_err(|error| Closed::from(&error))?;
+            // Heartbeats and reports go first.
+            let _ended = stream.set_priority(-1);
+            let frame = encode(&header).expect("an output header is far smaller than a frame");
+            let sent = async {
+                stream.write_chunk(frame).await?;
+                stream.write_chunk(bytes.into()).await
+            };
+            let closed = tokio::select! {
+                sent = sent => sent.is_err(),
+                () = closing(&mut goodbye) => true,
+            };
+            if closed {
+                let _ended = stream.reset(CloseCode::Done.wire());
+                return Err(self.ended().await);
+            }
+            let _ended = stream.finish();
+            Ok(())
+        };
+        work.await
     }
 
     /// Waits for the next output that a worker sends, read whole within the limits.
@@ -117,45 +109,165 @@ impl Session {
     /// When the connection has ended. A stream that is malformed or stalls is reset and skipped.
     pub async fn next_output(&self) -> Result<(OutputHeader, Vec<u8>), Closed> {
         loop {
-            let stream = self.connection.accept_uni().await.map_err(|e| error::closed(&e))?;
-            match read_output(stream).await {
-                Some(output) => return Ok(output),
-                None => {
-                    tracing::warn!(remote = %self.remote(), "an output was malformed or stalled");
-                }
+            let mut stream =
+                self.connection.accept_uni().await.map_err(|error| Closed::from(&error))?;
+            if let Some(output) = read_output(&mut stream).await {
+                return Ok(output);
+            }
+            let _ended = stream.stop(CloseCode::Protocol.wire());
+        }
+    }
+
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Says why the connection ended, or that only a stream did.
+    async fn ended(&self) -> Closed {
+        let close = tokio::time::timeout(SHUTDOWN_TIMEOUT, self.connection.closed());
+        match close.await {
+            Ok(error) => (&error).into(),
+            Err(_) => {
+                Closed { code: None, sentence: "the other end does not take the output".to_owned() }
             }
         }
     }
+
+    /// Makes a session of a connection and its control stream, and the driver that must run for it.
+    pub(crate) fn start(
+        connection: Connection,
+        goodbye: watch::Sender<Option<Goodbye>>,
+        (send, receive): (SendStream, RecvStream),
+    ) -> (Self, Inbox, Driver) {
+        let (outbox, writer) = Outbox::new();
+        let inbox = Inbox::new(receive, connection.clone(), goodbye.subscribe());
+        let driver = Driver {
+            writer,
+            stream: send,
+            connection: connection.clone(),
+            goodbye: goodbye.subscribe(),
+        };
+        (Self { outbox, connection, goodbye }, inbox, driver)
+    }
 }
 
-async fn read_output(mut stream: RecvStream) -> Option<(OutputHeader, Vec<u8>)> {
-    let mut length = [0; 4];
-    within(stream.read_exact(&mut length)).await?.ok()?;
-    let length = u32::from_le_bytes(length) as usize;
-    if length > HEADER_BYTES_MAX {
-        return None;
+/// Returns an address as people write it: IPv4 stays IPv4 on a socket that listens on both.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// This end's decision to end a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Goodbye {
+    code: CloseCode,
+    reason: String,
+}
+
+impl Goodbye {
+    /// Decides it; the first decision stands.
+    pub(crate) fn say(to: &watch::Sender<Option<Self>>, code: CloseCode, reason: &str) {
+        to.send_if_modified(|said| {
+            let first = said.is_none();
+            said.get_or_insert_with(|| Self { code, reason: reason.to_owned() });
+            first
+        });
     }
-    let mut header = vec![0; length];
-    within(stream.read_exact(&mut header)).await?.ok()?;
-    let header: OutputHeader = postcard::from_bytes(&header).ok()?;
-    let fits = |kept: &Kept| {
-        kept.head as usize <= OUTPUT_HEAD_BYTES && kept.tail as usize <= OUTPUT_TAIL_BYTES
-    };
-    if !fits(&header.stdout) || !fits(&header.stderr) {
-        return None;
+
+    /// What this end's readers hear of it.
+    pub(crate) fn closed(&self) -> Closed {
+        let why = if self.reason.is_empty() { "it is done" } else { &self.reason };
+        Closed { code: None, sentence: format!("this end closed it: {why}") }
     }
-    let all = |kept: &Kept| kept.head as usize + kept.tail as usize;
-    let expected = all(&header.stdout) + all(&header.stderr);
-    let mut bytes = Vec::new();
-    while let Some(chunk) = within(stream.read_chunk(READ_BYTES, true)).await?.ok()? {
-        bytes.extend_from_slice(&chunk.bytes);
-        if bytes.len() > expected {
-            return None;
+}
+
+/// Waits until this end decides to close; for ever when nobody is left who could.
+pub(crate) async fn closing(goodbye: &mut watch::Receiver<Option<Goodbye>>) {
+    if goodbye.wait_for(Option::is_some).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Writes a session's frames, and ends its connection so that the peer hears why.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    writer: Writer,
+    stream: SendStream,
+    connection: Connection,
+    goodbye: watch::Receiver<Option<Goodbye>>,
+}
+
+impl Driver {
+    /// Runs until the connection has ended.
+    pub(crate) async fn run(mut self) {
+        tokio::select! {
+            biased;
+            () = closing(&mut self.goodbye) => {}
+            // All sessions are gone, or the peer takes nothing more.
+            _ = self.writer.run(&mut self.stream) => {}
+            _ = self.connection.closed() => return,
+        }
+        let said = self.goodbye.borrow().clone();
+        let (code, reason) =
+            said.map_or((CloseCode::Done, String::new()), |said| (said.code, said.reason));
+        if matches!(code, CloseCode::Done | CloseCode::Shutdown) {
+            // A last word, such as the reply to a stop, still goes out.
+            let _late = tokio::time::timeout(LAST_WORDS, self.flush()).await;
+        }
+        // A close that waits behind a full congestion window never leaves: free the window first.
+        let _ended = self.stream.reset(code.wire());
+        drop(self.writer);
+        tokio::time::sleep(CLOSE_GRACE).await;
+        self.connection.close(code.wire(), reason.as_bytes());
+    }
+
+    /// Writes what waits and sees it arrive.
+    async fn flush(&mut self) {
+        self.writer.shut();
+        if self.writer.run(&mut self.stream).await.is_ok() {
+            let _ended = self.stream.finish();
+            let _ended = self.stream.stopped().await;
         }
     }
-    (bytes.len() == expected).then_some((header, bytes))
 }
 
-async fn within<F: Future>(read: F) -> Option<F::Output> {
-    tokio::time::timeout(FRAME_STALL_MAX, read).await.ok()
+/// Returns how many bytes follow the header, if it keeps to the limits.
+fn output_bytes(header: &OutputHeader) -> Option<usize> {
+    let kept = |kept: &Kept| -> Option<usize> {
+        let (head, tail) = (usize::try_from(kept.head).ok()?, usize::try_from(kept.tail).ok()?);
+        (head <= OUTPUT_HEAD_BYTES && tail <= OUTPUT_TAIL_BYTES).then_some(head + tail)
+    };
+    Some(kept(&header.stdout)? + kept(&header.stderr)?)
+}
+
+/// Reads a whole output; nothing when the stream is malformed, stalls, or is reset.
+async fn read_output(stream: &mut RecvStream) -> Option<(OutputHeader, Vec<u8>)> {
+    let header = tokio::time::timeout(PROGRESS_TIMEOUT, read_header(stream)).await.ok()?.ok()?;
+    let wanted = output_bytes(&header)?;
+    let mut bytes = Vec::new();
+    let mut marked = 0;
+    let mut until = tokio::time::Instant::now() + PROGRESS_TIMEOUT;
+    loop {
+        match tokio::time::timeout_at(until, stream.read_chunk(READ_BYTES, true)).await {
+            Ok(Ok(Some(chunk))) if bytes.len() + chunk.bytes.len() <= wanted => {
+                bytes.extend_from_slice(&chunk.bytes);
+            }
+            Ok(Ok(None)) if bytes.len() == wanted => return Some((header, bytes)),
+            Ok(Ok(None | Some(_)) | Err(_)) => return None,
+            Err(_) if bytes.len() - marked >= PROGRESS_BYTES => {
+                marked = bytes.len();
+                until += PROGRESS_TIMEOUT;
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+async fn read_header(stream: &mut RecvStream) -> Result<OutputHeader, FrameError> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).await.map_err(|_| FrameError::Malformed)?;
+    let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
+    let mut body = [0; OUTPUT_HEADER_BYTES_MAX];
+    let body = body.get_mut(..length).ok_or(FrameError::TooLarge { bytes: length })?;
+    stream.read_exact(body).await.map_err(|_| FrameError::Malformed)?;
+    decode(body)
 }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use ganger_proto::{Actor, Name, Refusal, Reply, Role};
 
 use super::Master;
+use crate::config;
 
 /// Returns the local worker's folder in a home.
 pub(super) fn folder(home: &Path) -> PathBuf {
@@ -21,7 +22,7 @@ impl Master {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             Refusal::State(format!("the local worker was not started: {what}: {error}"))
         };
-        std::fs::create_dir_all(&dir).map_err(|error| failed("its folder", &error))?;
+        config::make_folder(&dir).map_err(|error| failed("its folder", &error))?;
         if is_running(&dir) {
             return Err(Refusal::State("the local worker is running already".to_owned()));
         }

@@ -1,51 +1,45 @@
-//! The certificate authority of one cluster, its registry and its trust log. Only the master has one.
+//! The certificate authority of one cluster, its registry and its trust log; only the master has
+//! one. The files of its folder are opened in vault.rs, joins are decided in enroll.rs.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use ganger_proto::command::Invite;
 use ganger_proto::{Actor, Name, Role, WallMs};
-use rcgen::{Issuer, KeyPair, PublicKeyData};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
-use super::certificate::{self, ClientName, life_of, pin_of};
-use super::identity::{ClientIdentity, IdentityError};
-use super::registry::SharedRegistry;
-use super::token::{ADDRESSES_MAX, Token};
-use super::trust_log::{Entry, Record, TrustLog};
-use super::{files, random, sha256};
+use super::ca::{Ca, LEAF_EARLY_MS};
+use super::certificate::{self, Leaf, Subject};
+use super::identity::{ClientIdentity, IdentityError, Material};
+use super::registry::{Certified, Entry, InviteEntry, Record, Registry};
+use super::trust_log::TrustLog;
+use super::vault::Vault;
+use super::{enroll, hex, random, sha256};
 use crate::WallClock;
-use crate::tls::Chain;
+use crate::error::{CloseCode, clean};
+use crate::limits::{INVITE_TTL_MAX, INVITE_USES_MAX};
+use crate::pki::token::Token;
+use crate::session::Peer;
 
-/// How long a token may live.
-const TTL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How many may join with one token.
-const USES_MAX: u32 = 10_000;
-/// A local identity younger than this is not renewed, in milliseconds.
-const RENEW_AFTER_MS: u64 = 24 * 60 * 60 * 1_000;
-/// Characters of the random part of a cluster's name.
-const CLUSTER_LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+/// How old an identity of the master's own machine gets before it is renewed, in milliseconds.
+const LOCAL_AGE_MAX_MS: u64 = 86_400_000;
 
 /// A cluster's root key, registry and trust log.
 pub struct Authority {
-    cluster: Name,
-    root: CertificateDer<'static>,
-    pin: [u8; 32],
-    issuer: Issuer<'static, KeyPair>,
-    master: Chain,
-    reset_key: [u8; 64],
-    connection_id_key: u64,
-    registry: SharedRegistry,
-    // Appends are synced, so they take turns; nothing awaits while it is held.
-    log: Mutex<TrustLog>,
     clock: WallClock,
+    ca: Ca,
+    vault: Vault,
+    /// Held while an entry is decided and written: one at a time.
+    log: Mutex<TrustLog>,
+    /// Held for moments only, also by the verifier of certificates.
+    registry: RwLock<Registry>,
+    master: RwLock<Arc<CertifiedKey>>,
 }
 
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Authority").field("cluster", &self.cluster).finish_non_exhaustive()
+        write!(f, "Authority({})", self.ca.cluster)
     }
 }
 
@@ -98,80 +92,46 @@ pub struct AuditRow {
 }
 
 impl Authority {
-    /// Opens the authority in `dir` (`HOME/trust`), making CA, cluster name and master certificate at
-    /// the first start. `host` goes into the cluster's name.
+    /// Opens the authority in `dir` (`HOME/trust`), making CA, cluster name and master certificate
+    /// at the first start. `host` goes into the cluster's name.
     ///
     /// # Errors
     /// When a file has the wrong owner or mode, is damaged, or cannot be written.
     pub fn open(dir: &Path, host: &str, clock: WallClock) -> Result<Self, AuthorityError> {
-        files::make_dir(dir)?;
-        let facts = std::fs::metadata(dir)
-            .map_err(|source| IdentityError::Io { path: dir.to_path_buf(), source })?;
-        files::check(dir, &facts, 0o700)?;
         let now = clock();
-        let mut log = TrustLog::open(&dir.join("trust.log"))?;
-        let cluster = match founded(&log) {
-            Some(cluster) => cluster,
-            None => {
-                let cluster = new_cluster(host);
-                let entry = Entry::Founded { cluster: cluster.clone() };
-                log.append(Record { at: now, by: "master".to_owned(), entry })?;
-                cluster
-            }
-        };
-        let registry = SharedRegistry::default();
-        for record in log.records() {
+        let vault = Vault::open(dir)?;
+        let ca = vault.ca(host, now)?;
+        let (log, payloads) = TrustLog::open(&vault.log_path(), &ca.pin)?;
+        let mut registry = Registry::default();
+        for payload in payloads {
+            let record = Record::decode(&payload).ok_or_else(|| vault.unreadable())?;
             registry.apply(record);
         }
-        let (root, key) = open_root(dir, cluster.as_str(), now)?;
-        let pin =
-            pin_of(&root).ok_or_else(|| damaged(&dir.join("ca.der"), "it is no certificate"))?;
-        let issuer = Issuer::from_ca_cert_der(&root, key).map_err(refused)?;
-        let master = open_master(dir, cluster.as_str(), host, &issuer, now)?;
-        let mut master = master;
-        // The CA rides along, so that a joiner can find it by its pin.
-        master.certificates.push(root.clone());
-        Ok(Self {
-            cluster,
-            root,
-            pin,
-            issuer,
-            master,
-            reset_key: keep(&dir.join("reset.key"))?,
-            connection_id_key: u64::from_le_bytes(keep(&dir.join("connection-id.key"))?),
-            registry,
-            log: Mutex::new(log),
+        let began = registry.cluster.clone();
+        if began.as_ref().is_some_and(|cluster| *cluster != ca.cluster) {
+            return Err(vault.unreadable());
+        }
+        let master = Arc::new(vault.master(&ca, now)?);
+        let authority = Self {
             clock,
-        })
+            ca,
+            vault,
+            log: Mutex::new(log),
+            registry: RwLock::new(registry),
+            master: RwLock::new(master),
+        };
+        if began.is_none() {
+            let cluster = authority.ca.cluster.clone();
+            let mut log = authority.lock_log();
+            authority.record(&mut log, Entry::Began { cluster })?;
+        }
+        authority.vault.finish()?;
+        Ok(authority)
     }
 
     /// Returns the cluster's name.
     pub fn cluster(&self) -> &Name {
-        &self.cluster
-    }
-
-    pub(crate) fn root(&self) -> &CertificateDer<'static> {
-        &self.root
-    }
-
-    pub(crate) fn master_chain(&self) -> &Chain {
-        &self.master
-    }
-
-    pub(crate) fn registry(&self) -> &SharedRegistry {
-        &self.registry
-    }
-
-    pub(crate) const fn reset_key(&self) -> &[u8; 64] {
-        &self.reset_key
-    }
-
-    pub(crate) const fn connection_id_key(&self) -> u64 {
-        self.connection_id_key
-    }
-
-    pub(crate) fn now(&self) -> WallMs {
-        (self.clock)()
+        &self.ca.cluster
     }
 
     /// Makes a join token for `addresses` (`host:port`). Durable on return.
@@ -184,57 +144,63 @@ impl Authority {
         by: &Actor,
         addresses: &[String],
     ) -> Result<Invited, AuthorityError> {
-        may_invite(by, invite.role)?;
-        if invite.uses == 0 || invite.uses > USES_MAX {
-            let text = format!("a token is for 1 to {USES_MAX} uses");
-            return Err(AuthorityError::Refused(text));
+        may_admit(by, invite.role, "invite")?;
+        let mut log = self.lock_log();
+        let now = self.now();
+        self.check_invite(invite, now)?;
+        let addresses = Token::fitting(addresses);
+        if addresses.is_empty() {
+            return Err(AuthorityError::Refused(
+                "a join token needs an address of this master; start it with --advertise HOST"
+                    .to_owned(),
+            ));
         }
-        if let Some(name) = &invite.name
-            && self.registry.read(|registry| registry.is_taken(invite.role, name))
-        {
-            let text = format!(
-                "the name `{name}` is taken; revoke that {} first, or choose another",
-                invite.role
-            );
-            return Err(AuthorityError::Refused(text));
-        }
-        let ttl_ms = invite.ttl_ms.min(u64::try_from(TTL_MAX.as_millis()).unwrap_or(u64::MAX));
-        let token = Token {
-            pin: self.pin,
-            id: random(),
-            secret: Zeroizing::new(random()),
-            cluster: self.cluster.clone(),
-            addresses: addresses.iter().take(ADDRESSES_MAX).cloned().collect(),
-        };
-        let id = bs58::encode(token.id).into_string();
-        let expires = self.now().plus(ttl_ms);
-        if let Some(older) = &invite.replaces {
-            self.withdraw(older, by)?;
-        }
-        let entry = Entry::Invited {
-            id: id.clone(),
-            secret_hash: bs58::encode(sha256(&*token.secret)).into_string(),
-            role: invite.role,
-            name: invite.name.clone(),
-            uses: invite.uses,
-            expires,
-        };
-        self.append(by.to_string(), entry)?;
-        Ok(Invited { token, id, expires })
+        let (id, secret) = (random::<8>(), Zeroizing::new(random::<16>()));
+        let expires = now.plus(invite.ttl_ms);
+        let replaces = invite.replaces.as_deref().and_then(read_id);
+        self.record(
+            &mut log,
+            Entry::Invited(InviteEntry {
+                id,
+                secret_hash: sha256(&*secret),
+                role: invite.role,
+                name: invite.name.clone(),
+                uses: invite.uses,
+                expires,
+                by: by.clone(),
+                replaces,
+            }),
+        )?;
+        let cluster = self.ca.cluster.clone();
+        let token = Token { pin: self.ca.pin, id, secret, cluster, addresses };
+        Ok(Invited { token, id: hex(&id), expires })
     }
 
-    fn withdraw(&self, id: &str, by: &Actor) -> Result<(), AuthorityError> {
-        let open = self.registry.read(|registry| {
-            registry.invite(id).is_some_and(|open| !open.withdrawn && open.uses > 0)
-        });
-        if open {
-            self.append(by.to_string(), Entry::Withdrawn { id: id.to_owned() })
-        } else {
-            Ok(())
+    fn check_invite(&self, invite: &Invite, now: WallMs) -> Result<(), AuthorityError> {
+        let refused = |why: String| Err(AuthorityError::Refused(why));
+        let ttl_max = u64::try_from(INVITE_TTL_MAX.as_millis()).unwrap_or(u64::MAX);
+        if !(1..=ttl_max).contains(&invite.ttl_ms) {
+            return refused(format!(
+                "an invite is valid for at most {} days; choose --ttl within them",
+                ttl_max / 86_400_000
+            ));
         }
+        if !(1..=INVITE_USES_MAX).contains(&invite.uses) {
+            return refused(format!("an invite has 1 to {INVITE_USES_MAX} uses; choose --uses so"));
+        }
+        let Some(name) = &invite.name else { return Ok(()) };
+        if invite.uses > 1 {
+            return refused(format!(
+                "only one can be called `{name}`; leave out --name, or --uses"
+            ));
+        }
+        if self.registry().is_taken(invite.role, name, now) {
+            return refused(enroll::taken(invite.role, name));
+        }
+        Ok(())
     }
 
-    /// Revokes all certificates of an identity. Durable on return; the caller kicks its connections.
+    /// Revokes all certificates of an identity. Durable on return; the caller kicks the live ones.
     ///
     /// # Errors
     /// When there is no such identity, the actor may not, or the trust log cannot be written.
@@ -245,265 +211,190 @@ impl Authority {
         reason: &str,
         by: &Actor,
     ) -> Result<(), AuthorityError> {
-        if role == Role::Operator && !by.admin {
-            let text = "only the administrator of the master's home may revoke an operator";
-            return Err(AuthorityError::Refused(text.to_owned()));
+        may_admit(by, role, "revoke")?;
+        let mut log = self.lock_log();
+        {
+            let registry = self.registry();
+            let row = registry.identity(role, name).filter(|row| !row.revoked);
+            let Some(row) = row else {
+                return Err(AuthorityError::Refused(format!(
+                    "no {role} is called `{name}`, or it was revoked before"
+                )));
+            };
+            if row.actor.admin {
+                return Err(AuthorityError::Refused(format!(
+                    "{} is this master's own administrator; it cannot be revoked",
+                    row.actor
+                )));
+            }
         }
-        let known = self.registry.read(|registry| registry.identity(role, name).cloned());
-        let live = known.filter(|known| !known.revoked);
-        if live.as_ref().is_some_and(|known| known.admin) {
-            let text = "the administrator of the master's home cannot be revoked";
-            return Err(AuthorityError::Refused(text.to_owned()));
-        }
-        if live.is_none() {
-            let text = format!("no {role} is called `{name}`, or it was revoked before");
-            return Err(AuthorityError::Refused(text));
-        }
-        let reason = crate::error::clean(reason);
-        self.append(by.to_string(), Entry::Revoked { role, name: name.clone(), reason })
+        let reason = clean(reason.as_bytes());
+        let (name, by) = (name.clone(), by.clone());
+        self.record(&mut log, Entry::Revoked { role, name, reason, by })
     }
 
-    /// Makes or renews an identity on the master's own machine, without a connection, and keeps it in
-    /// `dir`: the home's administrator (operator, admin) or the local worker.
+    /// Makes or renews an identity on the master's own machine, without a connection, and keeps it
+    /// in `dir`: the home's administrator (operator, admin) or the local worker.
     ///
     /// # Errors
-    /// When the folder cannot be written or the trust log cannot be written.
+    /// When the folder cannot be written or the trust log cannot be written, or the identity was
+    /// revoked.
     pub fn issue_local(
         &self,
         dir: &Path,
         actor: &Actor,
         addresses: &[String],
     ) -> Result<ClientIdentity, AuthorityError> {
-        if let Ok(mut kept) = ClientIdentity::load(dir)
-            && kept.cluster == self.cluster
-            && self.is_fresh(&kept, actor)
-        {
-            kept.addresses = addresses.to_vec();
-            kept.save(dir)?;
-            return Ok(kept);
+        let mut log = self.lock_log();
+        let revoked = self.registry().identity(actor.role, &actor.name).is_some_and(|r| r.revoked);
+        if revoked {
+            return Err(AuthorityError::Refused(format!(
+                "{actor} was revoked; invite a worker under another name"
+            )));
         }
-        let key = KeyPair::generate().map_err(refused)?;
-        let leaf = self.certify(&Certify { invite: None, actor }, &key)?;
-        let identity = ClientIdentity {
-            cluster: self.cluster.clone(),
-            role: actor.role,
-            name: actor.name.clone(),
-            addresses: addresses.to_vec(),
-            certificate_ends: certificate::ends(&leaf).unwrap_or_default(),
-            chain: Chain {
-                certificates: vec![leaf],
-                key: std::sync::Arc::new(Zeroizing::new(key.serialize_der())),
-            },
-            root: self.root.clone(),
-        };
+        match ClientIdentity::load(dir) {
+            Ok(mut kept) if self.is_fresh(&kept, actor) => {
+                if kept.addresses != addresses {
+                    kept.addresses = addresses.to_vec();
+                    kept.save(dir)?;
+                }
+                return Ok(kept);
+            }
+            Ok(_) | Err(IdentityError::Missing { .. } | IdentityError::Damaged { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let (material, leaf) = self.issue(actor)?;
+        let identity = ClientIdentity::new(self.cluster(), material, addresses.to_vec())
+            .map_err(AuthorityError::Damaged)?;
+        let certificate =
+            Certified { actor: actor.clone(), serial: leaf.serial, key: leaf.key, ends: leaf.ends };
+        self.record(&mut log, Entry::Issued { certificate })?;
         identity.save(dir)?;
         Ok(identity)
     }
 
-    /// Tells whether an identity on disk is the right one, still good, and younger than a day.
+    /// Tells whether a kept identity is the actor's, known here, and less than a day old.
     fn is_fresh(&self, kept: &ClientIdentity, actor: &Actor) -> bool {
-        let life = u64::try_from(life_of(kept.role).as_millis()).unwrap_or(u64::MAX);
-        let left = kept.certificate_ends.since(self.now());
-        let serial = kept
-            .chain
-            .certificates
-            .first()
-            .and_then(|leaf| certificate::read_client(leaf, self.cluster.as_str()).ok());
-        let good = serial.is_some_and(|read| {
-            matches!(self.registry.standing(&read.serial), super::registry::Standing::Good(_))
-        });
-        good && (kept.role, &kept.name) == (actor.role, &actor.name) && left + RENEW_AFTER_MS > life
-    }
-
-    /// Makes a certificate for a public key and records it; durable on return.
-    pub(crate) fn certify(
-        &self,
-        what: &Certify<'_>,
-        key: &impl PublicKeyData,
-    ) -> Result<CertificateDer<'static>, AuthorityError> {
-        let Actor { role, name, admin } = what.actor;
-        let named = ClientName { cluster: self.cluster.as_str(), role: *role, name };
-        let leaf =
-            certificate::make_client(&named, key, &self.issuer, self.now()).map_err(refused)?;
-        let read = certificate::read_client(&leaf, self.cluster.as_str()).map_err(|why| {
-            AuthorityError::Refused(format!("a certificate was made badly: {why}"))
-        })?;
-        let entry = Entry::Issued {
-            invite: what.invite.map(str::to_owned),
-            key_hash: bs58::encode(sha256(&key.subject_public_key_info())).into_string(),
-            role: *role,
-            name: name.clone(),
-            admin: *admin,
-            serial: bs58::encode(&read.serial).into_string(),
-            not_after: read.not_after,
-            certificate: bs58::encode(&leaf).into_string(),
+        let Ok(leaf) = certificate::read(&kept.material.certificate, self.cluster()) else {
+            return false;
         };
-        self.append("master".to_owned(), entry)?;
-        Ok(leaf)
+        let known = self
+            .registry()
+            .by_serial(&leaf.serial)
+            .is_some_and(|known| !known.revoked && known.actor == *actor);
+        let age_ms = self.now().since(leaf.begins.plus(LEAF_EARLY_MS));
+        known && age_ms <= LOCAL_AGE_MAX_MS
     }
 
-    fn append(&self, by: String, entry: Entry) -> Result<(), AuthorityError> {
-        let record = Record { at: self.now(), by, entry };
-        self.log().append(record.clone())?;
-        self.registry.apply(&record);
-        Ok(())
-    }
-
-    fn log(&self) -> MutexGuard<'_, TrustLog> {
-        // An append either happened or failed before the lock was released.
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    fn issue(&self, actor: &Actor) -> Result<(Material, Leaf), AuthorityError> {
+        let failed = |error: rcgen::Error| {
+            AuthorityError::Refused(format!("no certificate can be made for {actor}: {error}"))
+        };
+        let key = rcgen::KeyPair::generate().map_err(failed)?;
+        let params = self.ca.leaf(Subject::Client(actor.role), &actor.name, self.now());
+        let certificate = self.ca.sign(params, &key).map_err(failed)?;
+        let leaf = certificate::read(&certificate, self.cluster())
+            .map_err(|why| AuthorityError::Damaged(why.to_owned()))?;
+        let key = Zeroizing::new(key.serialize_der());
+        Ok((Material { key, certificate, authority: self.ca.certificate.clone() }, leaf))
     }
 
     /// Returns the registry.
     pub fn identities(&self) -> Vec<IdentityRow> {
-        self.registry.read(|registry| {
-            let row =
-                |((role, name), known): (&(Role, Name), &super::registry::Known)| IdentityRow {
-                    actor: Actor { role: *role, name: name.clone(), admin: known.admin },
-                    certificate_ends: known.not_after,
-                    revoked: known.revoked,
-                };
-            registry.identities().map(row).collect()
-        })
+        self.registry().identities()
     }
 
     /// Returns entries of the trust log after the `after`th.
     pub fn audit(&self, after: u64, rows: usize) -> Vec<AuditRow> {
-        let skip = usize::try_from(after).unwrap_or(usize::MAX);
-        let log = self.log();
-        let some = log.records().iter().enumerate().skip(skip).take(rows);
-        some.map(|(place, record)| AuditRow {
-            number: place as u64 + 1,
-            at: record.at,
-            text: format!("{} {}", record.by, sentence(&record.entry)),
-        })
-        .collect()
+        self.registry().audit(after, rows)
     }
-}
 
-/// What a certificate is made for.
-pub(crate) struct Certify<'a> {
-    /// The invite that is used.
-    pub(crate) invite: Option<&'a str>,
-    /// Whom it names.
-    pub(crate) actor: &'a Actor,
-}
-
-fn may_invite(by: &Actor, role: Role) -> Result<(), AuthorityError> {
-    match (by.role, role) {
-        (Role::Operator, Role::Worker | Role::Submitter | Role::Viewer) => Ok(()),
-        (Role::Operator, Role::Operator) if by.admin => Ok(()),
-        (Role::Operator, Role::Operator) => Err(AuthorityError::Refused(
-            "only the administrator of the master's home may invite an operator".to_owned(),
-        )),
-        (Role::Worker | Role::Viewer | Role::Submitter, _) => {
-            Err(AuthorityError::Refused(format!("a {} may not invite anybody", by.role)))
+    /// Tells who holds a certificate, or with which code its connection ends: by default, no one.
+    pub(crate) fn peer(&self, der: &[u8]) -> Result<Peer, CloseCode> {
+        let leaf = certificate::read(der, self.cluster()).map_err(|_| CloseCode::Protocol)?;
+        let registry = self.registry();
+        let known = registry.by_serial(&leaf.serial).ok_or(CloseCode::Unknown)?;
+        if known.revoked {
+            return Err(CloseCode::Revoked);
         }
-    }
-}
-
-fn sentence(entry: &Entry) -> String {
-    match entry {
-        Entry::Founded { cluster } => format!("founded the cluster {cluster}"),
-        Entry::Invited { role, name, uses, .. } => {
-            let whom = name.as_ref().map_or_else(String::new, |name| format!(" `{name}`"));
-            format!("invited {uses} × {role}{whom}")
+        let same =
+            leaf.subject == Subject::Client(known.actor.role) && leaf.name == known.actor.name;
+        if !same {
+            return Err(CloseCode::Unknown);
         }
-        Entry::Withdrawn { id } => format!("withdrew the invite {id}"),
-        Entry::Issued { role, name, invite, .. } => {
-            let how = if invite.is_some() { "with a token" } else { "on its own machine" };
-            format!("issued a certificate to {role} `{name}` {how}")
-        }
-        Entry::Revoked { role, name, reason } if reason.is_empty() => {
-            format!("revoked {role} `{name}`")
-        }
-        Entry::Revoked { role, name, reason } => format!("revoked {role} `{name}`: {reason}"),
+        Ok(Peer { actor: known.actor.clone(), certificate_ends: leaf.ends })
+    }
+
+    /// Returns the master's present certificate with its key.
+    pub(crate) fn master(&self) -> Arc<CertifiedKey> {
+        self.master.read().expect(UNPOISONED).clone()
+    }
+
+    /// Makes the master a new certificate when the present one is past two thirds of its life.
+    pub(crate) fn renew_master(&self) -> Result<(), AuthorityError> {
+        let renewed = Arc::new(self.vault.master(&self.ca, self.now())?);
+        *self.master.write().expect(UNPOISONED) = renewed;
+        Ok(())
+    }
+
+    /// Appends an entry to the log, and only then takes it in.
+    pub(super) fn record(
+        &self,
+        log: &mut MutexGuard<'_, TrustLog>,
+        entry: Entry,
+    ) -> Result<(), AuthorityError> {
+        let record = Record { at: self.now(), entry };
+        log.append(&record.encode())?;
+        self.registry.write().expect(UNPOISONED).apply(record);
+        Ok(())
+    }
+
+    pub(super) fn lock_log(&self) -> MutexGuard<'_, TrustLog> {
+        self.log.lock().expect(UNPOISONED)
+    }
+
+    pub(super) fn registry(&self) -> RwLockReadGuard<'_, Registry> {
+        self.registry.read().expect(UNPOISONED)
+    }
+
+    pub(crate) fn now(&self) -> WallMs {
+        (self.clock)()
+    }
+
+    pub(crate) fn clock(&self) -> WallClock {
+        self.clock.clone()
+    }
+
+    pub(crate) const fn ca(&self) -> &Ca {
+        &self.ca
+    }
+
+    pub(crate) const fn vault(&self) -> &Vault {
+        &self.vault
     }
 }
 
-fn founded(log: &TrustLog) -> Option<Name> {
-    log.records().iter().find_map(|record| match &record.entry {
-        Entry::Founded { cluster } => Some(cluster.clone()),
-        Entry::Invited { .. }
-        | Entry::Withdrawn { .. }
-        | Entry::Issued { .. }
-        | Entry::Revoked { .. } => None,
-    })
-}
+const UNPOISONED: &str = "nothing panics while it holds this lock";
 
-fn new_cluster(host: &str) -> Name {
-    let short = host.split('.').next().unwrap_or_default();
-    let host: String = Name::from_lossy(short).as_str().chars().take(48).collect();
-    let letters = random::<4>().map(|byte| CLUSTER_LETTERS[usize::from(byte % 32)]);
-    Name::from_lossy(&format!("{host}-{}", String::from_utf8_lossy(&letters)))
-}
-
-fn damaged(path: &Path, reason: &str) -> AuthorityError {
-    let path: PathBuf = path.to_path_buf();
-    IdentityError::Damaged { path, reason: reason.to_owned() }.into()
-}
-
-fn refused(error: rcgen::Error) -> AuthorityError {
-    AuthorityError::Refused(format!("a certificate cannot be made: {error}"))
-}
-
-fn open_root(
-    dir: &Path,
-    cluster: &str,
-    now: WallMs,
-) -> Result<(CertificateDer<'static>, KeyPair), AuthorityError> {
-    let (cert_path, key_path) = (dir.join("ca.der"), dir.join("ca.key"));
-    let kept = (files::read(&cert_path)?, files::read(&key_path)?);
-    if let (Some(cert), Some(key)) = kept {
-        let key = read_key(&key_path, &key)?;
-        return Ok((cert.to_vec().into(), key));
+/// Operators admit workers, submitters and viewers; administrators admit operators too.
+fn may_admit(by: &Actor, role: Role, verb: &str) -> Result<(), AuthorityError> {
+    let may = match (by.role, role) {
+        (Role::Operator, Role::Worker | Role::Submitter | Role::Viewer) => true,
+        (Role::Operator, Role::Operator) => by.admin,
+        (Role::Worker | Role::Submitter | Role::Viewer, _) => false,
+    };
+    if may {
+        return Ok(());
     }
-    let key = KeyPair::generate().map_err(refused)?;
-    let cert = certificate::make_ca(cluster, &key, now).map_err(refused)?;
-    files::write(&key_path, &Zeroizing::new(key.serialize_der()))?;
-    files::write(&cert_path, &cert)?;
-    Ok((cert, key))
+    let who = match by.role {
+        Role::Operator => "only the administrator of the master's own home",
+        Role::Worker | Role::Submitter | Role::Viewer => "only an operator",
+    };
+    Err(AuthorityError::Refused(format!("a {} may not {verb} a {role}; {who} may", by.role)))
 }
 
-/// Loads the master's certificate; makes a new one when there is none or two thirds of its life are
-/// over.
-fn open_master(
-    dir: &Path,
-    cluster: &str,
-    host: &str,
-    issuer: &Issuer<'_, KeyPair>,
-    now: WallMs,
-) -> Result<Chain, AuthorityError> {
-    let (cert_path, key_path) = (dir.join("master.der"), dir.join("master.key"));
-    let third = u64::try_from(certificate::MASTER_LIFE.as_millis() / 3).unwrap_or(u64::MAX);
-    if let (Some(cert), Some(key)) = (files::read(&cert_path)?, files::read(&key_path)?)
-        && certificate::ends(&cert).is_some_and(|ends| ends.since(now) > third)
-    {
-        let certificates = vec![cert.to_vec().into()];
-        return Ok(Chain { certificates, key: std::sync::Arc::new(key) });
-    }
-    let key = KeyPair::generate().map_err(refused)?;
-    let name = Name::from_lossy(host);
-    let cert =
-        certificate::make_master(cluster, name.as_str(), &key, issuer, now).map_err(refused)?;
-    let key = Zeroizing::new(key.serialize_der());
-    files::write(&key_path, &key)?;
-    files::write(&cert_path, &cert)?;
-    Ok(Chain { certificates: vec![cert], key: std::sync::Arc::new(key) })
-}
-
-fn read_key(path: &Path, der: &[u8]) -> Result<KeyPair, AuthorityError> {
-    let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.to_vec()));
-    KeyPair::try_from(&der).map_err(|_| damaged(path, "it is no key"))
-}
-
-/// Reads random bytes that are made once.
-fn keep<const N: usize>(path: &Path) -> Result<[u8; N], AuthorityError> {
-    if let Some(bytes) = files::read(path)? {
-        let bytes: Result<[u8; N], _> = bytes.as_slice().try_into();
-        return bytes.map_err(|_| damaged(path, "it has another length"));
-    }
-    let bytes = random::<N>();
-    files::write(path, &bytes)?;
-    Ok(bytes)
+/// Reads an invite's id as people see it.
+fn read_id(text: &str) -> Option<[u8; 8]> {
+    let fits = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    fits.then(|| u64::from_str_radix(text, 16).ok())?.map(u64::to_be_bytes)
 }

@@ -1,123 +1,204 @@
-//! Joining: one request, one answer. The secret is checked first; only then is the signing request
-//! parsed, and only its public key is taken from it.
+//! Joining: what a joiner asks, what it gets, and how the authority decides. Opens no connection.
 
-use ganger_proto::{Actor, Name};
+use std::net::IpAddr;
+
+use ganger_proto::{Actor, Name, Role, WallMs};
 use rcgen::{CertificateSigningRequestParams, PublicKeyData};
 use rustls::pki_types::CertificateSigningRequestDer;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use super::authority::{Authority, AuthorityError, Certify};
-use super::sha256;
+use super::authority::{Authority, AuthorityError};
+use super::certificate::{self, Subject};
+use super::registry::{Certified, Entry, InviteState, JoinedEntry, Registry, Wish};
+use super::{hex, sha256};
 use crate::limits::CSR_BYTES_MAX;
 
-/// Names tried with a number behind before a joiner must choose one.
-const NAME_TRIES: u32 = 1_000;
-
-/// What a joiner sends.
-#[derive(Clone, Serialize, Deserialize)]
+/// What a joiner sends, once.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct JoinRequest {
-    pub(crate) id: [u8; 8],
+    pub(crate) invite: [u8; 8],
     pub(crate) secret: [u8; 16],
-    /// The name it would like.
     pub(crate) wish: Wish,
-    /// A PKCS#10 request; only its public key is used.
     #[serde(with = "serde_bytes")]
     pub(crate) csr: Vec<u8>,
 }
 
-/// What a joiner would like to be called.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Wish {
-    /// Just this.
-    Exactly(Name),
-    /// This, or this with a number.
-    Like(Name),
+impl std::fmt::Debug for JoinRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "JoinRequest({}, [secret])", hex(&self.invite))
+    }
 }
 
 /// What it gets.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum JoinAnswer {
-    /// An identity.
-    Joined {
-        #[serde(with = "serde_bytes")]
-        certificate: Vec<u8>,
-        #[serde(with = "serde_bytes")]
-        root: Vec<u8>,
-    },
-    /// The token is not good; nobody learns why.
+    /// It is in.
+    Granted(Granted),
+    /// The token is used, expired, withdrawn, unknown or wrong: one answer for all.
     Refused,
-    /// The token is good and the name is taken.
-    NameTaken(Name),
-    /// The master cannot do it now.
-    Failed,
+    /// The name cannot be had; a sentence says why.
+    Name(String),
+    /// Not at the moment.
+    Busy,
+}
+
+/// A joiner's identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Granted {
+    pub(crate) role: Role,
+    pub(crate) name: Name,
+    #[serde(with = "serde_bytes")]
+    pub(crate) certificate: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    pub(crate) authority: Vec<u8>,
 }
 
 impl Authority {
-    /// Answers a join.
-    pub(crate) fn answer_join(&self, request: &JoinRequest) -> JoinAnswer {
-        match self.redeem(request) {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::error!(%error, "a join could not be answered");
-                JoinAnswer::Failed
-            }
+    /// Decides about a join. A grant is durable on return.
+    pub(crate) fn enroll(&self, request: &JoinRequest, from: IpAddr) -> JoinAnswer {
+        match self.try_enroll(request, from) {
+            Ok(granted) => JoinAnswer::Granted(granted),
+            Err(answer) => answer,
         }
     }
 
-    fn redeem(&self, request: &JoinRequest) -> Result<JoinAnswer, AuthorityError> {
-        let id = bs58::encode(request.id).into_string();
-        let Some(open) = self.registry().read(|registry| registry.invite(&id).cloned()) else {
-            return Ok(JoinAnswer::Refused);
+    fn try_enroll(&self, request: &JoinRequest, from: IpAddr) -> Result<Granted, JoinAnswer> {
+        let mut log = self.lock_log();
+        let now = self.now();
+        // The secret first: only who holds it reaches the parser of requests.
+        let (role, given) = {
+            let registry = self.registry();
+            let invite = invite_of(&registry, request)?;
+            (invite.entry.role, invite.entry.name.clone())
         };
-        let hash = bs58::encode(sha256(&request.secret)).into_string();
-        let right = bool::from(hash.as_bytes().ct_eq(open.secret_hash.as_bytes()));
-        if !right || open.withdrawn || self.now() >= open.expires {
-            return Ok(JoinAnswer::Refused);
-        }
-        if request.csr.len() > CSR_BYTES_MAX {
-            return Ok(JoinAnswer::Refused);
-        }
-        let csr = CertificateSigningRequestDer::from(request.csr.clone());
-        let Ok(csr) = CertificateSigningRequestParams::from_der(&csr) else {
-            return Ok(JoinAnswer::Refused);
-        };
-        let key = sha256(&csr.public_key.subject_public_key_info());
-        let key_hash = bs58::encode(key).into_string();
-        if let Some((_, certificate)) = open.issued.get(&key_hash) {
-            // The answer was lost on the way: the same key gets the same certificate.
-            let certificate = bs58::decode(certificate).into_vec().unwrap_or_default();
-            return Ok(JoinAnswer::Joined { certificate, root: self.root().to_vec() });
-        }
-        if open.uses == 0 {
-            return Ok(JoinAnswer::Refused);
-        }
-        let name = match (&open.name, &request.wish) {
-            (Some(name), _) | (None, Wish::Exactly(name)) => {
-                if self.registry().read(|registry| registry.is_taken(open.role, name)) {
-                    return Ok(JoinAnswer::NameTaken(name.clone()));
+        let key = read_csr(&request.csr)?;
+        let key_hash = sha256(&key.subject_public_key_info());
+        let name = {
+            let registry = self.registry();
+            let invite = invite_of(&registry, request)?;
+            if let Some(before) = same_join(invite, request, &key_hash) {
+                let known = registry.by_serial(&before.certificate.serial);
+                if known.is_none_or(|known| known.revoked) {
+                    return Err(JoinAnswer::Refused);
                 }
-                name.clone()
+                return Ok(self.granted(before));
             }
-            (None, Wish::Like(name)) => match self.free_name(open.role, name) {
-                Some(name) => name,
-                None => return Ok(JoinAnswer::NameTaken(name.clone())),
-            },
+            if !is_open(invite, now) {
+                return Err(JoinAnswer::Refused);
+            }
+            choose_name(&registry, role, given, &request.wish, now)?
         };
-        let actor = Actor { role: open.role, name, admin: false };
-        let what = Certify { invite: Some(&id), actor: &actor };
-        let certificate = self.certify(&what, &csr.public_key)?.to_vec();
-        tracing::info!(role = %actor.role, name = %actor.name, "an identity has joined");
-        Ok(JoinAnswer::Joined { certificate, root: self.root().to_vec() })
+        let subject = Subject::Client(role);
+        let signed = self.ca().sign(self.ca().leaf(subject, &name, now), &key);
+        let der = signed.map_err(|_| JoinAnswer::Refused)?;
+        let leaf = certificate::read(&der, self.cluster()).map_err(|_| JoinAnswer::Busy)?;
+        let actor = Actor { role, name, admin: false };
+        let certificate = Certified { actor, serial: leaf.serial, key: leaf.key, ends: leaf.ends };
+        let joined = JoinedEntry {
+            invite: request.invite,
+            wish: request.wish.clone(),
+            from: from.to_string(),
+            certificate,
+            der: der.to_vec(),
+        };
+        let granted = self.granted(&joined);
+        match self.record(&mut log, Entry::Joined(joined)) {
+            Ok(()) => Ok(granted),
+            Err(AuthorityError::Refused(_)) => Err(JoinAnswer::Refused),
+            Err(error @ (AuthorityError::Identity(_) | AuthorityError::Damaged(_))) => {
+                tracing::error!(%error, "a join could not be recorded");
+                Err(JoinAnswer::Busy)
+            }
+        }
     }
 
-    fn free_name(&self, role: ganger_proto::Role, like: &Name) -> Option<Name> {
-        let stem: String = like.as_str().chars().take(58).collect();
-        let numbered = |n: u32| {
-            if n == 1 { like.clone() } else { Name::from_lossy(&format!("{stem}-{n}")) }
-        };
-        self.registry().read(|registry| {
-            (1..=NAME_TRIES).map(numbered).find(|name| !registry.is_taken(role, name))
-        })
+    fn granted(&self, joined: &JoinedEntry) -> Granted {
+        Granted {
+            role: joined.certificate.actor.role,
+            name: joined.certificate.actor.name.clone(),
+            certificate: joined.der.clone(),
+            authority: self.ca().certificate.to_vec(),
+        }
     }
 }
+
+/// Finds the invite whose secret was sent, in a time that does not tell how wrong it was.
+fn invite_of<'a>(
+    registry: &'a Registry,
+    request: &JoinRequest,
+) -> Result<&'a InviteState, JoinAnswer> {
+    let sent = sha256(&request.secret);
+    let invite = registry.invites.get(&request.invite);
+    let kept = invite.map_or([0; 32], |invite| invite.entry.secret_hash);
+    let fits = bool::from(sent.ct_eq(&kept));
+    invite.filter(|_| fits).ok_or(JoinAnswer::Refused)
+}
+
+fn is_open(invite: &InviteState, now: WallMs) -> bool {
+    !invite.withdrawn && invite.used < invite.entry.uses && now < invite.entry.expires
+}
+
+/// Finds the same join before: its answer may have been lost.
+fn same_join<'a>(
+    invite: &'a InviteState,
+    request: &JoinRequest,
+    key: &[u8; 32],
+) -> Option<&'a JoinedEntry> {
+    let same =
+        |joined: &&JoinedEntry| joined.certificate.key == *key && joined.wish == request.wish;
+    invite.joined.iter().find(same)
+}
+
+/// Takes the public key out of a request, and nothing else. Its holder signed the request.
+fn read_csr(csr: &[u8]) -> Result<rcgen::PublicKey, JoinAnswer> {
+    if csr.len() > CSR_BYTES_MAX {
+        return Err(JoinAnswer::Refused);
+    }
+    let csr = CertificateSigningRequestDer::from(csr.to_vec());
+    let parsed = CertificateSigningRequestParams::from_der(&csr);
+    parsed.map(|parsed| parsed.public_key).map_err(|_| JoinAnswer::Refused)
+}
+
+fn choose_name(
+    registry: &Registry,
+    role: Role,
+    given: Option<Name>,
+    wish: &Wish,
+    now: WallMs,
+) -> Result<Name, JoinAnswer> {
+    let exact = match (given, wish) {
+        (Some(name), _) => name,
+        (None, Wish::Named(name)) => name.clone(),
+        (None, Wish::Host(host)) => return numbered(registry, role, host, now),
+    };
+    if registry.is_taken(role, &exact, now) {
+        return Err(JoinAnswer::Name(taken(role, &exact)));
+    }
+    Ok(exact)
+}
+
+/// What to do about a name that somebody has.
+pub(crate) fn taken(role: Role, name: &Name) -> String {
+    format!(
+        "a {role} called `{name}` has joined already; choose another name with --name, or on the \
+         master run `ganger revoke {name}` first"
+    )
+}
+
+/// Returns `host`, or the first free of `host-2`, `host-3`, ….
+fn numbered(registry: &Registry, role: Role, host: &Name, now: WallMs) -> Result<Name, JoinAnswer> {
+    let numbered = |number: u32| {
+        let end = if number == 1 { String::new() } else { format!("-{number}") };
+        let kept: String = host.as_str().chars().take(63 - end.len()).collect();
+        Name::parse(&format!("{kept}{end}")).expect("a name with a number is a name")
+    };
+    let mut names = (1..=NUMBERS_MAX).map(numbered);
+    let free = names.find(|name| !registry.is_taken(role, name, now));
+    free.ok_or_else(|| {
+        JoinAnswer::Name(format!("all names from `{host}` on are taken; choose one with --name"))
+    })
+}
+
+/// Identities that may share a host's name.
+const NUMBERS_MAX: u32 = 9_999;

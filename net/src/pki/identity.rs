@@ -1,19 +1,23 @@
-//! An identity on disk: key, certificate, CA, and where its master was last seen. One file,
-//! `identity.json`, so that it is there whole or not at all.
+//! An identity on disk: key, certificate, CA, and where its master was last seen. One file, so that
+//! it is there whole or not at all. Does not know how it is used in TLS.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ganger_proto::{Name, Role, WallMs};
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
-use super::{certificate, files};
-use crate::tls::Chain;
+use super::certificate::{self, Leaf, Subject};
+use super::{ca, files};
 
-/// The file in an identity's folder.
+/// The file of an identity, in its folder.
 const FILE: &str = "identity.json";
+/// The key of a join that has not been answered, in the same folder.
+const PENDING: &str = "pending.key";
+const FILE_BYTES_MAX: u64 = 64 << 10;
+const VERSION: u32 = 1;
 
 /// A client's or worker's identity: everything that is needed to dial a master.
 #[derive(Clone, Debug)]
@@ -28,8 +32,26 @@ pub struct ClientIdentity {
     pub addresses: Vec<String>,
     /// When its certificate ends.
     pub certificate_ends: WallMs,
-    pub(crate) chain: Chain,
-    pub(crate) root: CertificateDer<'static>,
+    pub(crate) material: Arc<Material>,
+}
+
+/// What proves an identity.
+pub(crate) struct Material {
+    pub(crate) key: Zeroizing<Vec<u8>>,
+    pub(crate) certificate: CertificateDer<'static>,
+    pub(crate) authority: CertificateDer<'static>,
+}
+
+impl std::fmt::Debug for Material {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl Material {
+    pub(crate) fn private_key(&self) -> PrivateKeyDer<'static> {
+        ca::private_key(&self.key)
+    }
 }
 
 /// An identity cannot be loaded or kept.
@@ -44,8 +66,7 @@ pub enum IdentityError {
     },
     /// Others could read or write it.
     #[error(
-        "{path} has mode {mode:04o} and must be readable by its owner alone; \
-         run `chmod {wanted:o} {path}` if nobody else has read it, else join again"
+        "{path} has mode {mode:04o} and must be readable by its owner alone; run `chmod {wanted:o} {path}` if nobody else has read it, else join again"
     )]
     Mode {
         /// The file or folder.
@@ -57,8 +78,7 @@ pub enum IdentityError {
     },
     /// Another user owns it.
     #[error(
-        "{path} belongs to user {owner}, not to user {user} who runs this; \
-         use your own home folder with --home"
+        "{path} belongs to user {owner}, not to user {user} who runs this; use your own home folder with --home"
     )]
     Owner {
         /// The file or folder.
@@ -77,7 +97,7 @@ pub enum IdentityError {
         reason: String,
     },
     /// The system refuses.
-    #[error("cannot use {path}: {source}")]
+    #[error("cannot use {path}")]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -87,16 +107,24 @@ pub enum IdentityError {
     },
 }
 
-/// What the file holds; bytes are base58.
+/// The file, field by field; byte strings are base58.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+#[serde(deny_unknown_fields)]
+struct Kept {
+    version: u32,
     cluster: Name,
     role: Role,
     name: Name,
     addresses: Vec<String>,
+    authority: String,
     certificate: String,
-    root: String,
     key: String,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.key.zeroize();
+    }
 }
 
 impl ClientIdentity {
@@ -105,46 +133,89 @@ impl ClientIdentity {
     /// # Errors
     /// When it is missing, damaged, or has the wrong owner or mode.
     pub fn load(dir: &Path) -> Result<Self, IdentityError> {
+        files::check_dir(dir)?;
         let path = dir.join(FILE);
-        let bytes =
-            files::read(&path)?.ok_or(IdentityError::Missing { path: dir.to_path_buf() })?;
+        let bytes = files::read(&path, FILE_BYTES_MAX)?;
         let damaged = |reason: String| IdentityError::Damaged { path: path.clone(), reason };
-        let stored: Stored =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        let der =
-            |text: &str| bs58::decode(text).into_vec().map_err(|error| damaged(error.to_string()));
-        let leaf = der(&stored.certificate)?;
-        let read = certificate::read_client(&leaf, stored.cluster.as_str())
-            .map_err(|why| damaged(format!("its certificate is not usable: {why}")))?;
+        let kept: Kept = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+        if kept.version != VERSION {
+            return Err(damaged(format!("its version is {}, not {VERSION}", kept.version)));
+        }
+        let bytes = |text: &str| bs58::decode(text).into_vec().map_err(|e| damaged(e.to_string()));
+        let material = Material {
+            key: Zeroizing::new(bytes(&kept.key)?),
+            certificate: CertificateDer::from(bytes(&kept.certificate)?),
+            authority: CertificateDer::from(bytes(&kept.authority)?),
+        };
+        let loaded = Self::new(&kept.cluster, material, kept.addresses.clone()).map_err(damaged)?;
+        if (loaded.role, &loaded.name) != (kept.role, &kept.name) {
+            return Err(damaged("its certificate is another's".to_owned()));
+        }
+        Ok(loaded)
+    }
+
+    /// Puts together what proves an identity; says what does not fit.
+    pub(crate) fn new(
+        cluster: &Name,
+        material: Material,
+        addresses: Vec<String>,
+    ) -> Result<Self, String> {
+        let leaf = certificate::read(&material.certificate, cluster)?;
+        let Leaf { subject: Subject::Client(role), name, ends, key, .. } = leaf else {
+            return Err("its certificate is a master's".to_owned());
+        };
+        let own = ca::key_pair(&material.key).map_err(|_| "its key is none")?;
+        if key != super::sha256(&rcgen::PublicKeyData::subject_public_key_info(&own)) {
+            return Err("its certificate is for another key".to_owned());
+        }
         Ok(Self {
-            cluster: stored.cluster,
-            role: read.role,
-            name: read.name,
-            addresses: stored.addresses,
-            certificate_ends: read.not_after,
-            chain: Chain {
-                certificates: vec![leaf.into()],
-                key: Arc::new(Zeroizing::new(der(&stored.key)?)),
-            },
-            root: der(&stored.root)?.into(),
+            cluster: cluster.clone(),
+            role,
+            name,
+            addresses,
+            certificate_ends: ends,
+            material: Arc::new(material),
         })
     }
 
-    /// Keeps an identity in a folder, which is made when there is none.
+    /// Keeps it in a folder of its own, and forgets the key of the join that brought it.
     pub(crate) fn save(&self, dir: &Path) -> Result<(), IdentityError> {
         files::make_dir(dir)?;
         let text = |bytes: &[u8]| bs58::encode(bytes).into_string();
-        let leaf = self.chain.certificates.first().map_or(&[][..], |leaf| leaf.as_ref());
-        let stored = Stored {
+        let kept = Kept {
+            version: VERSION,
             cluster: self.cluster.clone(),
             role: self.role,
             name: self.name.clone(),
             addresses: self.addresses.clone(),
-            certificate: text(leaf),
-            root: text(&self.root),
-            key: text(&self.chain.key),
+            authority: text(&self.material.authority),
+            certificate: text(&self.material.certificate),
+            key: text(&self.material.key),
         };
-        let json = serde_json::to_vec_pretty(&stored).expect("an identity is always JSON");
-        files::write(&dir.join(FILE), &Zeroizing::new(json))
+        let bytes = serde_json::to_vec_pretty(&kept).expect("texts and numbers are JSON");
+        files::write(&dir.join(FILE), &Zeroizing::new(bytes))?;
+        files::remove(&dir.join(PENDING))
     }
+}
+
+/// Returns the key for a join into `dir`: that of the join before if it was not answered, else a
+/// new one that is kept first.
+pub(crate) fn pending_key(dir: &Path) -> Result<rcgen::KeyPair, IdentityError> {
+    files::make_dir(dir)?;
+    let path = dir.join(PENDING);
+    match files::read(&path, FILE_BYTES_MAX) {
+        Ok(bytes) => {
+            if let Ok(key) = ca::key_pair(&bytes) {
+                return Ok(key);
+            }
+        }
+        Err(IdentityError::Missing { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let key = rcgen::KeyPair::generate().map_err(|error| IdentityError::Damaged {
+        path: path.clone(),
+        reason: format!("no key can be made: {error}"),
+    })?;
+    files::write(&path, &Zeroizing::new(key.serialize_der()))?;
+    Ok(key)
 }

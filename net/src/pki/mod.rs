@@ -1,6 +1,7 @@
-//! Who is who: the authority, identities, tokens, joining, roles, the registry.
+//! Who is who: the authority, identities, tokens, joining, roles, registry. Knows no connection.
 
 pub mod authority;
+pub(crate) mod ca;
 pub(crate) mod certificate;
 pub(crate) mod enroll;
 pub(crate) mod files;
@@ -9,17 +10,31 @@ pub mod policy;
 pub(crate) mod registry;
 pub mod token;
 pub(crate) mod trust_log;
+pub(crate) mod vault;
 
-/// Returns random bytes from the system.
+/// Returns the SHA-256 of `bytes`.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    hash
+}
+
+/// Returns random bytes fit for keys and secrets.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
-        .expect("a system without randomness cannot run anything here");
+        .expect("the system's random source works: no key could be made without it");
     bytes
 }
 
-/// Returns the SHA-256 of some bytes.
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+/// Returns an invite's id as people see it.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns a moment as a date for people, UTC.
+pub(crate) fn date(at: ganger_proto::WallMs) -> String {
+    let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+    let text = ca::offset(at).format(&format);
+    text.unwrap_or_else(|_| format!("{} ms after 1970", at.0))
 }

@@ -1,29 +1,7 @@
-//! Who may do what: one table, default deny. What belongs to whom is checked by the engine.
+//! Who may do what: one table, default deny. What belongs to whom, and which queues a submitter may
+//! use, is the engine's to check.
 
 use ganger_proto::{Actor, Refusal, Request, Role};
-
-/// What a request does, as the role table sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
-    Submit,
-    Change,
-    Look,
-    Operate,
-    Invite,
-    Stop,
-}
-
-impl Operation {
-    /// The table: which roles may do it.
-    const fn allows(self, role: Role) -> bool {
-        match (self, role) {
-            (_, Role::Operator) => true,
-            (Self::Submit | Self::Change | Self::Look, Role::Submitter) => true,
-            (Self::Look, Role::Viewer) => true,
-            (_, Role::Worker | Role::Viewer | Role::Submitter) => false,
-        }
-    }
-}
 
 /// Tells whether the actor's role may ask for this at all. The engine then checks what belongs to
 /// whom.
@@ -31,65 +9,209 @@ impl Operation {
 /// # Errors
 /// Names the operation and the role.
 pub fn check(actor: &Actor, request: &Request) -> Result<(), Refusal> {
-    let (operation, phrase) = classify(request);
-    if operation.allows(actor.role) {
+    let (operation, who) = rule(request);
+    let may = match who {
+        Who::Readers => match actor.role {
+            Role::Viewer | Role::Submitter | Role::Operator => true,
+            Role::Worker => false,
+        },
+        Who::Watchers => match actor.role {
+            Role::Viewer | Role::Operator => true,
+            Role::Worker | Role::Submitter => false,
+        },
+        Who::Owners => match actor.role {
+            Role::Submitter | Role::Operator => true,
+            Role::Worker | Role::Viewer => false,
+        },
+        Who::Operators => match actor.role {
+            Role::Operator => true,
+            Role::Worker | Role::Viewer | Role::Submitter => false,
+        },
+        Who::Administrators => actor.role == Role::Operator && actor.admin,
+        Who::Nobody => false,
+    };
+    if may {
         return Ok(());
     }
-    Err(Refusal::Forbidden { operation: phrase.to_owned(), role: actor.role })
+    Err(Refusal::Forbidden { operation: operation.to_owned(), role: actor.role })
 }
 
-fn classify(request: &Request) -> (Operation, &'static str) {
+/// The columns of the role table that may do an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    /// Everyone who reads; a submitter only its own and totals.
+    Readers,
+    /// Those who may see all.
+    Watchers,
+    /// Those who have tasks; a submitter only for its own.
+    Owners,
+    /// Operators.
+    Operators,
+    /// Operators whom the registry marks as the home's own administrator.
+    Administrators,
+    /// Nobody.
+    Nobody,
+}
+
+/// The rows of the role table: how each operation is called, and who may ask for it.
+const fn rule(request: &Request) -> (&'static str, Who) {
     match request {
-        Request::Submit(_) => (Operation::Submit, "submit tasks"),
-        Request::Cancel { .. } => (Operation::Change, "cancel tasks"),
-        Request::Retry { .. } => (Operation::Change, "retry tasks"),
-        Request::Delete { .. } => (Operation::Change, "delete tasks"),
-        Request::SetPriority { .. } => (Operation::Change, "change priorities"),
-        Request::Pause { .. } | Request::Resume { .. } => {
-            (Operation::Operate, "pause or resume a queue")
-        }
-        Request::Drain { .. } | Request::Undrain { .. } => (Operation::Operate, "drain a worker"),
-        Request::Revoke { .. } => (Operation::Invite, "revoke an identity"),
-        Request::Invite(_) => (Operation::Invite, "invite anybody"),
-        Request::StartLocalWorker { .. } => (Operation::Operate, "start a worker"),
-        Request::Stop { .. } => (Operation::Stop, "stop the master"),
-        Request::Log { .. } => (Operation::Operate, "read the master's log"),
-        Request::Events { .. } => (Operation::Look, "read events"),
-        Request::Status
-        | Request::Queues
-        | Request::Workers
-        | Request::Batches { .. }
-        | Request::List { .. }
-        | Request::Show { .. }
-        | Request::Results { .. }
-        | Request::Output { .. }
-        | Request::Wait { .. } => (Operation::Look, "look at the queue"),
-        _ => (Operation::Stop, "ask for what this version does not know"),
+        Request::Submit(_) => ("submit tasks", Who::Owners),
+        Request::Cancel { .. } => ("cancel tasks", Who::Owners),
+        Request::Retry { .. } => ("retry tasks", Who::Owners),
+        Request::Delete { .. } => ("delete tasks", Who::Owners),
+        Request::SetPriority { .. } => ("change priorities", Who::Owners),
+        Request::Pause { .. } => ("pause queues", Who::Operators),
+        Request::Resume { .. } => ("resume queues", Who::Operators),
+        Request::Drain { .. } => ("drain workers", Who::Operators),
+        Request::Undrain { .. } => ("undrain workers", Who::Operators),
+        Request::Revoke { role: Role::Operator, .. } => ("revoke operators", Who::Administrators),
+        Request::Revoke { .. } => ("revoke identities", Who::Operators),
+        Request::Invite(invite) => match invite.role {
+            Role::Operator => ("invite operators", Who::Administrators),
+            Role::Worker | Role::Viewer | Role::Submitter => ("invite others", Who::Operators),
+        },
+        Request::Status => ("see the master's status", Who::Readers),
+        Request::Queues => ("list queues", Who::Readers),
+        Request::Workers => ("list workers", Who::Watchers),
+        Request::Batches { .. } => ("list batches", Who::Readers),
+        Request::List { .. } => ("list tasks", Who::Readers),
+        Request::Show { .. } => ("see tasks", Who::Readers),
+        Request::Results { .. } => ("read results", Who::Readers),
+        Request::Output { .. } => ("read output", Who::Readers),
+        Request::Wait { .. } => ("wait for batches", Who::Readers),
+        Request::Events { .. } => ("read events", Who::Watchers),
+        Request::Log { .. } => ("read the master's log", Who::Watchers),
+        Request::StartLocalWorker { .. } => ("start a local worker", Who::Operators),
+        Request::Stop { .. } => ("stop the master", Who::Operators),
+        // A request that this release does not know is refused.
+        _ => ("ask that of this release", Who::Nobody),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ganger_proto::{Name, Select};
+    use ganger_proto::command::{Invite, Stream, Submit};
+    use ganger_proto::{Args, BatchId, Filter, Key, Name, Select, TaskId};
 
     use super::*;
 
-    #[test]
-    fn every_cell_of_the_table() {
-        let select = Select::Tasks(vec![]);
-        let queue = Name::parse("default").unwrap();
-        let look = Request::Status;
-        let change = Request::Cancel { select, now: false };
-        let operate = Request::Pause { queue };
-        let stop = Request::Stop { now: false };
-        let check = |role, request: &Request| {
-            let actor = Actor { role, name: Name::parse("x").unwrap(), admin: false };
-            check(&actor, request).is_ok()
+    /// One request of each kind; those that depend on a role once for each.
+    fn all() -> Vec<(&'static str, Request)> {
+        let name = || Name::parse("x").unwrap();
+        let select = || Select::Batch(BatchId::new(1));
+        let invite =
+            |role| Request::Invite(Invite { role, name: None, uses: 1, ttl_ms: 1, replaces: None });
+        let revoke = |role| Request::Revoke { name: name(), role, reason: String::new() };
+        let submit = Submit {
+            key: Key::new(1),
+            part: 0,
+            last: true,
+            head: None,
+            args: Args::Repeat { count: 1 },
         };
-        let row = |role| [&look, &change, &operate, &stop].map(|request| check(role, request));
-        assert_eq!(row(Role::Worker), [false, false, false, false]);
-        assert_eq!(row(Role::Viewer), [true, false, false, false]);
-        assert_eq!(row(Role::Submitter), [true, true, false, false]);
-        assert_eq!(row(Role::Operator), [true, true, true, true]);
+        let output = Request::Output {
+            task: TaskId::new(1),
+            attempt: None,
+            stream: Stream::Stdout,
+            offset: 0,
+        };
+        let list = Request::List { filter: Filter::default(), after: TaskId::new(0), rows: 1 };
+        let results = Request::Results { batch: None, after: TaskId::new(0), rows: 1 };
+        vec![
+            ("submit", Request::Submit(submit)),
+            ("cancel", Request::Cancel { select: select(), now: false }),
+            ("retry", Request::Retry { select: select() }),
+            ("delete", Request::Delete { select: select() }),
+            ("priority", Request::SetPriority { select: select(), priority: 1 }),
+            ("pause", Request::Pause { queue: name() }),
+            ("resume", Request::Resume { queue: name() }),
+            ("drain", Request::Drain { worker: name() }),
+            ("undrain", Request::Undrain { worker: name() }),
+            ("revoke worker", revoke(Role::Worker)),
+            ("revoke submitter", revoke(Role::Submitter)),
+            ("revoke viewer", revoke(Role::Viewer)),
+            ("revoke operator", revoke(Role::Operator)),
+            ("invite worker", invite(Role::Worker)),
+            ("invite submitter", invite(Role::Submitter)),
+            ("invite viewer", invite(Role::Viewer)),
+            ("invite operator", invite(Role::Operator)),
+            ("status", Request::Status),
+            ("queues", Request::Queues),
+            ("workers", Request::Workers),
+            ("batches", Request::Batches { before: None, rows: 1 }),
+            ("list", list),
+            ("show", Request::Show { task: TaskId::new(1) }),
+            ("results", results),
+            ("output", output),
+            ("wait", Request::Wait { batches: Vec::new() }),
+            ("events", Request::Events { after: 0, rows: 1 }),
+            ("log", Request::Log { rows: 1 }),
+            ("local worker", Request::StartLocalWorker { slots: 1 }),
+            ("stop", Request::Stop { now: false }),
+        ]
+    }
+
+    /// Worker, viewer, submitter, operator, admin.
+    const TABLE: &str = "
+        submit            - - s o a
+        cancel            - - s o a
+        retry             - - s o a
+        delete            - - s o a
+        priority          - - s o a
+        pause             - - - o a
+        resume            - - - o a
+        drain             - - - o a
+        undrain           - - - o a
+        revoke worker     - - - o a
+        revoke submitter  - - - o a
+        revoke viewer     - - - o a
+        revoke operator   - - - - a
+        invite worker     - - - o a
+        invite submitter  - - - o a
+        invite viewer     - - - o a
+        invite operator   - - - - a
+        status            - v s o a
+        queues            - v s o a
+        workers           - v - o a
+        batches           - v s o a
+        list              - v s o a
+        show              - v s o a
+        results           - v s o a
+        output            - v s o a
+        wait              - v s o a
+        events            - v - o a
+        log               - v - o a
+        local worker      - - - o a
+        stop              - - - o a
+    ";
+
+    #[test]
+    fn every_cell_of_the_role_table() {
+        let columns = [
+            ("-w", Role::Worker, false),
+            ("-v", Role::Viewer, false),
+            ("-s", Role::Submitter, false),
+            ("-o", Role::Operator, false),
+            ("-a", Role::Operator, true),
+        ];
+        let mut table = String::from("\n");
+        for (word, request) in all() {
+            let mut row = format!("        {word:<18}");
+            for (sign, role, admin) in columns {
+                let actor = Actor { role, name: Name::parse("x").unwrap(), admin };
+                let answer = check(&actor, &request);
+                if let Err(refusal) = &answer {
+                    let says = refusal.to_string();
+                    assert!(says.starts_with(&format!("a {role} may not ")), "{says}");
+                }
+                row.push_str(&sign[usize::from(answer.is_ok())..][..1]);
+                row.push(' ');
+            }
+            table.push_str(row.trim_end());
+            table.push('\n');
+        }
+        table.push_str("    ");
+        assert_eq!(table, TABLE);
     }
 }

@@ -1,21 +1,18 @@
-//! Join tokens: `ganger1` + base58( pin 32 | id 8 | secret 16 | cluster | addresses | checksum 4 ),
-//! where cluster and each address are a length byte and text, and the checksum is the start of the
-//! SHA-256 of all before it. A cut or mistyped token is refused before a packet leaves.
+//! Join tokens: `ganger1` + base58( pin 32 | id 8 | secret 16 | cluster | addresses | checksum 4 ).
+//! Cluster and addresses carry their length in a byte before them, the addresses their count. Does
+//! not know what a token allows.
 
 use std::fmt;
 use std::str::FromStr;
 
 use ganger_proto::Name;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::sha256;
+use crate::limits::{TOKEN_ADDRESSES_MAX, TOKEN_CHARS_MAX};
 
-/// What a token's text begins with; the digit is its version.
+/// What every token begins with.
 const PREFIX: &str = "ganger1";
-/// Characters of a token's text.
-const TEXT_MAX: usize = 1_024;
-/// Addresses in a token.
-pub(crate) const ADDRESSES_MAX: usize = 8;
 const CHECKSUM_BYTES: usize = 4;
 
 /// A join token. `Display` shows the secret text, `Debug` does not.
@@ -31,21 +28,41 @@ pub struct Token {
 /// The text is not a whole token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct TokenError(String);
+pub struct TokenError(pub(crate) String);
 
-fn bad(why: &str) -> TokenError {
-    TokenError(format!("this is not a whole join token: {why}; copy the line again"))
+impl TokenError {
+    fn new(why: &str) -> Self {
+        Self(format!("the join token {why}; copy the whole line that `ganger invite` printed"))
+    }
 }
 
 impl Token {
-    /// Returns the cluster that it is for.
-    pub const fn cluster(&self) -> &Name {
-        &self.cluster
+    /// Returns the addresses that a token has room for.
+    pub(crate) fn fitting(addresses: &[String]) -> Vec<String> {
+        let fits = |address: &&String| !address.is_empty() && address.len() <= 255;
+        addresses.iter().filter(fits).take(TOKEN_ADDRESSES_MAX).cloned().collect()
     }
 
-    /// Returns where its master is, `host:port`.
-    pub fn addresses(&self) -> &[String] {
-        &self.addresses
+    fn bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(256));
+        bytes.extend_from_slice(&self.pin);
+        bytes.extend_from_slice(&self.id);
+        bytes.extend_from_slice(&*self.secret);
+        let mut put = |text: &str| {
+            bytes.push(u8::try_from(text.len()).expect("texts of a token fit a byte"));
+            bytes.extend_from_slice(text.as_bytes());
+        };
+        put(self.cluster.as_str());
+        let count = u8::try_from(self.addresses.len()).expect("a token has few addresses");
+        let mut rest = Zeroizing::new(vec![count]);
+        for address in &self.addresses {
+            rest.push(u8::try_from(address.len()).expect("texts of a token fit a byte"));
+            rest.extend_from_slice(address.as_bytes());
+        }
+        bytes.extend_from_slice(&rest);
+        let checksum = sha256(&bytes);
+        bytes.extend_from_slice(&checksum[..CHECKSUM_BYTES]);
+        bytes
     }
 }
 
@@ -54,74 +71,62 @@ impl FromStr for Token {
 
     fn from_str(text: &str) -> Result<Self, TokenError> {
         let text = text.trim();
-        if text.len() > TEXT_MAX {
-            return Err(bad("it is too long"));
+        if text.len() > TOKEN_CHARS_MAX {
+            return Err(TokenError::new("is too long"));
         }
-        let body =
-            text.strip_prefix(PREFIX).ok_or_else(|| bad("it does not begin with ganger1"))?;
-        let bytes = bs58::decode(body).into_vec().map_err(|_| bad("it has a foreign character"))?;
-        let bytes = Zeroizing::new(bytes);
-        let (body, sum) =
-            bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(|| bad("it is cut off"))?;
-        if !sha256(body).starts_with(sum) {
-            return Err(bad("its checksum does not fit, it is cut off or mistyped"));
+        let Some(encoded) = text.strip_prefix(PREFIX) else {
+            return Err(TokenError::new("does not begin with `ganger1`"));
+        };
+        let decoded = bs58::decode(encoded).into_vec();
+        let bytes = Zeroizing::new(
+            decoded.map_err(|_| TokenError::new("holds a character that no token has"))?,
+        );
+        let Some((body, checksum)) = bytes.split_last_chunk::<CHECKSUM_BYTES>() else {
+            return Err(TokenError::new("is cut off"));
+        };
+        if !sha256(body).starts_with(checksum) {
+            return Err(TokenError::new("is cut off or mistyped: its checksum does not fit"));
         }
-        read(body).ok_or_else(|| bad("its parts do not fit"))
+        parse(body).ok_or_else(|| TokenError::new("is of another release"))
     }
 }
 
-fn read(body: &[u8]) -> Option<Token> {
+fn parse(body: &[u8]) -> Option<Token> {
     let (pin, rest) = body.split_first_chunk::<32>()?;
     let (id, rest) = rest.split_first_chunk::<8>()?;
     let (secret, rest) = rest.split_first_chunk::<16>()?;
-    let (cluster, rest) = text(rest)?;
+    let (cluster, rest) = take(rest)?;
+    let cluster = Name::parse(cluster).ok()?;
     let (count, mut rest) = rest.split_first()?;
+    if !(1..=TOKEN_ADDRESSES_MAX).contains(&usize::from(*count)) {
+        return None;
+    }
     let mut addresses = Vec::new();
     for _ in 0..*count {
-        let (address, after) = text(rest)?;
+        let (address, after) = take(rest)?;
+        if !address.bytes().all(|b| b.is_ascii_graphic()) {
+            return None;
+        }
         addresses.push(address.to_owned());
         rest = after;
     }
-    let sound = rest.is_empty() && (1..=ADDRESSES_MAX).contains(&addresses.len());
-    sound.then_some(())?;
-    Some(Token {
-        pin: *pin,
-        id: *id,
-        secret: Zeroizing::new(*secret),
-        cluster: Name::parse(cluster).ok()?,
-        addresses,
-    })
+    let secret = Zeroizing::new(*secret);
+    rest.is_empty().then_some(Token { pin: *pin, id: *id, secret, cluster, addresses })
 }
 
-fn text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+fn take(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (length, rest) = bytes.split_first()?;
     let (text, rest) = rest.split_at_checked(usize::from(*length))?;
-    let text = std::str::from_utf8(text).ok()?;
-    text.chars().all(|c| c.is_ascii_graphic()).then_some((text, rest))
+    Some((std::str::from_utf8(text).ok()?, rest))
 }
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut body = Zeroizing::new(Vec::new());
-        body.extend_from_slice(&self.pin);
-        body.extend_from_slice(&self.id);
-        body.extend_from_slice(&*self.secret);
-        put(&mut body, self.cluster.as_str());
-        let addresses: Vec<&String> = self.addresses.iter().take(ADDRESSES_MAX).collect();
-        body.push(u8::try_from(addresses.len()).expect("a token has few addresses"));
-        for address in addresses {
-            put(&mut body, address);
-        }
-        let sum = sha256(&body);
-        body.extend_from_slice(&sum[..CHECKSUM_BYTES]);
-        write!(f, "{PREFIX}{}", bs58::encode(&*body).into_string())
+        let mut text = bs58::encode(&*self.bytes()).into_string();
+        let shown = write!(f, "{PREFIX}{text}");
+        text.zeroize();
+        shown
     }
-}
-
-fn put(body: &mut Vec<u8>, text: &str) {
-    let bytes = &text.as_bytes()[..text.len().min(255)];
-    body.push(u8::try_from(bytes.len()).expect("the text was cut to fit"));
-    body.extend_from_slice(bytes);
 }
 
 impl fmt::Debug for Token {
@@ -134,38 +139,51 @@ impl fmt::Debug for Token {
 mod tests {
     use super::*;
 
-    fn sample() -> Token {
+    fn token() -> Token {
         Token {
-            pin: [3; 32],
+            pin: [7; 32],
             id: [1; 8],
-            secret: Zeroizing::new([2; 16]),
-            cluster: Name::parse("build01-x7k2").unwrap(),
-            addresses: vec!["10.0.0.1:7433".to_owned(), "build01:7433".to_owned()],
+            secret: Zeroizing::new([9; 16]),
+            cluster: Name::parse("host-ab12").unwrap(),
+            addresses: vec!["10.0.0.1:7433".into(), "host:7433".into()],
         }
     }
 
     #[test]
-    fn a_token_reads_as_it_was_written() {
-        let text = sample().to_string();
-        let read: Token = text.parse().unwrap();
-        assert_eq!(read.addresses, sample().addresses);
-        assert_eq!((read.pin, read.id, read.cluster), ([3; 32], [1; 8], sample().cluster));
-        assert!(!format!("{read:?}").contains(&text[10..20]));
-        assert!(text.len() < 180, "{}", text.len());
+    fn a_token_is_read_as_it_was_shown() {
+        let text = token().to_string();
+        let read: Token = format!("  {text}\n").parse().unwrap();
+        assert_eq!(read.to_string(), text);
+        assert_eq!((read.pin, read.id, *read.secret), ([7; 32], [1; 8], [9; 16]));
+        assert_eq!(read.addresses, token().addresses);
+        assert!(text.bytes().all(|b| b.is_ascii_alphanumeric()), "one double-click takes it whole");
+        assert_eq!(format!("{read:?}"), "Token([secret])");
     }
 
     #[test]
-    fn cut_and_mistyped_tokens_are_refused_here() {
-        let text = sample().to_string();
+    fn a_cut_or_mistyped_token_is_refused_here() {
+        let text = token().to_string();
         for end in 0..text.len() {
             assert!(text[..end].parse::<Token>().is_err(), "cut at {end}");
         }
         for at in PREFIX.len()..text.len() {
-            let mut typed = text.clone();
-            let other = if &text[at..=at] == "A" { "B" } else { "A" };
-            typed.replace_range(at..=at, other);
-            assert!(typed.parse::<Token>().is_err(), "mistyped at {at}");
+            for other in ["2", "z", "0", "é"] {
+                let mut wrong = text.clone();
+                if &wrong[at..=at] != other {
+                    wrong.replace_range(at..=at, other);
+                    assert!(wrong.parse::<Token>().is_err(), "{other} at {at}");
+                }
+            }
         }
-        assert!("ganger1".parse::<Token>().unwrap_err().to_string().contains("copy the line"));
+        assert!(format!("{text}2").parse::<Token>().is_err());
+        assert!("x".repeat(1 << 20).parse::<Token>().is_err());
+    }
+
+    #[test]
+    fn a_whole_token_with_strange_contents_is_refused() {
+        for addresses in [vec![], vec!["a b:1".to_owned()]] {
+            let text = Token { addresses, ..token() }.to_string();
+            assert!(text.parse::<Token>().is_err(), "{text}");
+        }
     }
 }

@@ -1,238 +1,249 @@
-//! The trust log: one file, append-only, synced, hash-chained. It holds invites, certificates and
-//! revocations; the registry is its replay and it is the security audit. No restore of the store
-//! touches it. The format is in TRUST_LOG.md.
+//! The trust log's file: append-only, chained by hashes, synced. TRUST_LOG.md beside this file has
+//! the format. Does not know what entries say; see registry.rs.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use ganger_proto::{Name, Role, WallMs};
-use serde::{Deserialize, Serialize};
-
 use super::authority::AuthorityError;
-use super::identity::IdentityError;
 use super::{files, sha256};
 
-/// What the file begins with; the digit is the format's version.
-const MAGIC: &[u8; 8] = b"GNGRTL1\n";
-/// Bytes before an entry's payload: its length and its hash.
-const HEAD_BYTES: usize = 4 + 32;
+const HASH_BYTES: usize = 32;
+/// Length, its complement, and the hash of the entry before.
+const HEAD_BYTES: usize = 4 + 4 + HASH_BYTES;
 /// Bytes of one entry's payload.
 const PAYLOAD_BYTES_MAX: usize = 64 << 10;
-
-/// Something about trust that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Entry {
-    /// The cluster began.
-    Founded {
-        /// Its name.
-        cluster: Name,
-    },
-    /// A token was made.
-    Invited {
-        /// The invite's id, base58.
-        id: String,
-        /// The SHA-256 of its secret, base58.
-        secret_hash: String,
-        /// What it allows.
-        role: Role,
-        /// The name that the joiner gets.
-        name: Option<Name>,
-        /// How many may join.
-        uses: u32,
-        /// When it ends.
-        expires: WallMs,
-    },
-    /// A token was withdrawn.
-    Withdrawn {
-        /// The invite's id, base58.
-        id: String,
-    },
-    /// A certificate was made: a use of a token, or for the master's own machine.
-    Issued {
-        /// The invite that was used; none for the master's own machine.
-        invite: Option<String>,
-        /// The SHA-256 of the public key, base58.
-        key_hash: String,
-        /// The role.
-        role: Role,
-        /// The name.
-        name: Name,
-        /// Whether it administers the cluster.
-        admin: bool,
-        /// The certificate's serial, base58.
-        serial: String,
-        /// When it ends.
-        not_after: WallMs,
-        /// The certificate itself, base58, so that a lost answer can be given again.
-        certificate: String,
-    },
-    /// All certificates of an identity were revoked.
-    Revoked {
-        /// The role.
-        role: Role,
-        /// The name.
-        name: Name,
-        /// Why.
-        reason: String,
-    },
-}
-
-/// An entry with its time and actor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Record {
-    /// When.
-    pub(crate) at: WallMs,
-    /// Who, `role@name`; `master` for the master itself.
-    pub(crate) by: String,
-    /// What.
-    pub(crate) entry: Entry,
-}
+/// Bytes of the whole log that are replayed.
+const LOG_BYTES_MAX: u64 = 1 << 30;
 
 /// The open log.
 #[derive(Debug)]
 pub(crate) struct TrustLog {
     file: File,
     path: PathBuf,
-    chain: [u8; 32],
-    records: Vec<Record>,
+    /// Where the next entry goes.
+    end: u64,
+    /// The hash of the newest entry.
+    last: [u8; HASH_BYTES],
+    /// Whether a failed write may have left something behind.
+    broken: bool,
 }
 
 impl TrustLog {
-    /// Opens or makes the log and checks its whole chain. A torn last entry, which was never
-    /// acknowledged, is cut off with a warning.
-    pub(crate) fn open(path: &Path) -> Result<Self, AuthorityError> {
-        let bytes = match files::read(path)? {
-            Some(bytes) => bytes,
-            None => {
-                files::write(path, MAGIC)?;
-                zeroize::Zeroizing::new(MAGIC.to_vec())
-            }
-        };
-        let (records, chain, whole) = replay(path, &bytes)?;
+    /// Opens or makes the log of the authority whose pin is `pin`; returns all payloads.
+    pub(crate) fn open(
+        path: &Path,
+        pin: &[u8; 32],
+    ) -> Result<(Self, Vec<Vec<u8>>), AuthorityError> {
         let mut options = OpenOptions::new();
-        options.write(true).mode(0o600);
-        let file = options.open(path).map_err(|e| io(path, e))?;
-        if whole < bytes.len() {
-            let lost = bytes.len() - whole;
-            tracing::warn!(lost, "the trust log ended in a torn entry, which was cut off");
-            file.set_len(whole as u64).and_then(|()| file.sync_all()).map_err(|e| io(path, e))?;
+        let mut file = files::open(path, options.read(true).write(true).create(true))?;
+        files::sync_dir(path)?;
+        let io = |source| files::io(path, source);
+        let length = file.metadata().map_err(io)?.len();
+        if length > LOG_BYTES_MAX {
+            return Err(damaged(path, &format!("is longer than {LOG_BYTES_MAX} bytes")));
         }
-        let mut log = Self { file, path: path.to_path_buf(), chain, records };
-        use std::io::{Seek, SeekFrom};
-        log.file.seek(SeekFrom::End(0)).map_err(|e| io(path, e))?;
-        Ok(log)
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io)?;
+        let replay = replay(&bytes, genesis(pin)).map_err(|number| {
+            damaged(path, &format!("has a broken chain at entry {number}: it was changed or torn"))
+        })?;
+        let end = u64::try_from(replay.end).expect("a length in memory fits 64 bits");
+        if end < length {
+            tracing::warn!(path = %path.display(), bytes = length - end,
+                "the trust log's last entry was not written to its end; it is dropped");
+            file.set_len(end).map_err(io)?;
+            file.sync_all().map_err(io)?;
+        }
+        let log = Self { file, path: path.to_owned(), end, last: replay.last, broken: false };
+        Ok((log, replay.payloads))
     }
 
-    /// Appends a record; it is durable on return.
-    pub(crate) fn append(&mut self, record: Record) -> Result<(), AuthorityError> {
-        let payload = serde_json::to_vec(&record).expect("records are always JSON");
-        let hash = link(&self.chain, &payload);
-        let length = u32::try_from(payload.len()).expect("a record is small");
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + payload.len());
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(&hash);
-        bytes.extend_from_slice(&payload);
-        let written = self.file.write_all(&bytes).and_then(|()| self.file.sync_all());
-        written.map_err(|e| io(&self.path, e))?;
-        self.chain = hash;
-        self.records.push(record);
+    /// Appends an entry; durable on return.
+    pub(crate) fn append(&mut self, payload: &[u8]) -> Result<(), AuthorityError> {
+        if self.broken {
+            return Err(damaged(&self.path, "could not be written before; restart the master"));
+        }
+        let length = u32::try_from(payload.len()).ok();
+        let length = length.filter(|_| (1..=PAYLOAD_BYTES_MAX).contains(&payload.len()));
+        let length = length.ok_or_else(|| {
+            AuthorityError::Refused(format!(
+                "an entry of the trust log holds at most {PAYLOAD_BYTES_MAX} bytes; say less"
+            ))
+        })?;
+        let mut entry = Vec::with_capacity(HEAD_BYTES + payload.len() + HASH_BYTES);
+        entry.extend_from_slice(&length.to_le_bytes());
+        entry.extend_from_slice(&(!length).to_le_bytes());
+        entry.extend_from_slice(&self.last);
+        entry.extend_from_slice(payload);
+        let hash = sha256(&entry);
+        entry.extend_from_slice(&hash);
+        let found = self.file.metadata().map_err(|source| files::io(&self.path, source))?.len();
+        if found != self.end {
+            self.broken = true;
+            return Err(damaged(&self.path, "was written by another process; stop that one"));
+        }
+        if let Err(source) = self.write(&entry) {
+            // The entry must not be found at the next start: it was not acknowledged.
+            self.broken = self.file.set_len(self.end).and_then(|()| self.file.sync_all()).is_err();
+            return Err(files::io(&self.path, source).into());
+        }
+        self.end += u64::try_from(entry.len()).expect("an entry is small");
+        self.last = hash;
         Ok(())
     }
 
-    /// Returns all records, the oldest first.
-    pub(crate) fn records(&self) -> &[Record] {
-        &self.records
+    fn write(&mut self, entry: &[u8]) -> std::io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.end))?;
+        self.file.write_all(entry)?;
+        self.file.sync_data()
     }
 }
 
-type Replayed = (Vec<Record>, [u8; 32], usize);
+/// The hash before the first entry binds the log to its authority.
+fn genesis(pin: &[u8; 32]) -> [u8; HASH_BYTES] {
+    let mut bytes = b"ganger trust log 1".to_vec();
+    bytes.extend_from_slice(pin);
+    sha256(&bytes)
+}
 
-fn replay(path: &Path, bytes: &[u8]) -> Result<Replayed, AuthorityError> {
-    let damaged = |number: usize, why: &str| {
-        AuthorityError::Damaged(format!(
-            "entry {number} of the trust log {} {why}; restore the file from a backup of the \
-             `trust` folder, or every identity must join again",
-            path.display()
-        ))
-    };
-    let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
-        return Err(damaged(0, "is not the beginning of one of this version"));
-    };
-    let mut records = Vec::new();
-    let mut chain = [0; 32];
-    while let Some((head, after)) = rest.split_first_chunk::<HEAD_BYTES>() {
-        let number = records.len() + 1;
-        let (length, hash) = head.split_at(4);
-        let length = length.iter().rev().fold(0usize, |n, byte| n << 8 | usize::from(*byte));
-        if length > PAYLOAD_BYTES_MAX {
-            return Err(damaged(number, "has a length that cannot be"));
+#[derive(Debug)]
+struct Replay {
+    payloads: Vec<Vec<u8>>,
+    /// Where the last whole entry ends.
+    end: usize,
+    last: [u8; HASH_BYTES],
+}
+
+/// Takes whole entries, as long as the chain holds; else says which entry breaks it.
+fn replay(bytes: &[u8], genesis: [u8; HASH_BYTES]) -> Result<Replay, usize> {
+    let mut replay = Replay { payloads: Vec::new(), end: 0, last: genesis };
+    while let Some(rest) = bytes.get(replay.end..).filter(|rest| !rest.is_empty()) {
+        let number = replay.payloads.len() + 1;
+        if rest.iter().all(|byte| *byte == 0) {
+            break; // The file grew, its bytes were never written.
         }
-        let Some((payload, after)) = after.split_at_checked(length) else { break };
-        if link(&chain, payload) != hash {
-            return Err(damaged(number, "does not follow from the one before it"));
+        let Some((head, _)) = rest.split_first_chunk::<HEAD_BYTES>() else { break };
+        let length = length(head).ok_or(number)?;
+        if head.get(8..) != Some(&replay.last[..]) {
+            return Err(number);
         }
-        let record = serde_json::from_slice(payload)
-            .map_err(|_| damaged(number, "was written by another version"))?;
-        records.push(record);
-        chain.copy_from_slice(hash);
-        rest = after;
+        let whole = HEAD_BYTES + length + HASH_BYTES;
+        let Some(entry) = rest.get(..whole) else { break };
+        let (signed, hash) = entry.split_at(HEAD_BYTES + length);
+        if sha256(signed) != hash {
+            // Only the last entry can be torn, and then its end was never written.
+            if rest.len() == whole && hash.iter().all(|byte| *byte == 0) {
+                break;
+            }
+            return Err(number);
+        }
+        replay.payloads.push(signed.get(HEAD_BYTES..).unwrap_or_default().to_vec());
+        replay.end += whole;
+        replay.last = sha256(signed);
     }
-    Ok((records, chain, bytes.len() - rest.len()))
+    Ok(replay)
 }
 
-fn link(before: &[u8; 32], payload: &[u8]) -> [u8; 32] {
-    sha256(&[before.as_slice(), payload].concat())
+/// Reads the length, if both copies of it agree.
+fn length(head: &[u8; HEAD_BYTES]) -> Option<usize> {
+    let (length, rest) = head.split_first_chunk::<4>()?;
+    let complement = rest.first_chunk::<4>()?;
+    let (length, complement) = (u32::from_le_bytes(*length), u32::from_le_bytes(*complement));
+    let bytes = usize::try_from(length).ok()?;
+    (length == !complement && (1..=PAYLOAD_BYTES_MAX).contains(&bytes)).then_some(bytes)
 }
 
-fn io(path: &Path, source: std::io::Error) -> AuthorityError {
-    IdentityError::Io { path: path.to_path_buf(), source }.into()
+fn damaged(path: &Path, why: &str) -> AuthorityError {
+    AuthorityError::Damaged(format!(
+        "the trust log {} {why}; put back a copy of the whole folder, or move the folder away and \
+         let all machines join again",
+        path.display()
+    ))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
-    fn record(name: &str) -> Record {
-        let entry = Entry::Revoked {
-            role: Role::Worker,
-            name: Name::parse(name).unwrap(),
-            reason: String::new(),
-        };
-        Record { at: WallMs(1), by: "master".to_owned(), entry }
+    fn home() -> (tempfile::TempDir, PathBuf) {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let path = home.path().join("trust.log");
+        (home, path)
     }
 
-    #[test]
-    fn what_was_appended_is_there_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("trust.log");
-        for name in ["a", "b"] {
-            TrustLog::open(&path).unwrap().append(record(name)).unwrap();
+    fn write(path: &Path, payloads: &[&[u8]]) {
+        let (mut log, _) = TrustLog::open(path, &[1; 32]).unwrap();
+        for payload in payloads {
+            log.append(payload).unwrap();
         }
-        let log = TrustLog::open(&path).unwrap();
-        assert_eq!(log.records(), [record("a"), record("b")]);
     }
 
     #[test]
-    fn a_torn_end_is_cut_and_a_changed_byte_is_damage() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("trust.log");
-        let mut log = TrustLog::open(&path).unwrap();
-        log.append(record("a")).unwrap();
-        let whole = std::fs::read(&path).unwrap();
-        log.append(record("b")).unwrap();
+    fn what_was_appended_is_replayed() {
+        let (_home, path) = home();
+        write(&path, &[b"one", b"two"]);
+        write(&path, &[b"three"]);
+        let (_, payloads) = TrustLog::open(&path, &[1; 32]).unwrap();
+        assert_eq!(payloads, [&b"one"[..], b"two", b"three"]);
+        let other = TrustLog::open(&path, &[2; 32]).unwrap_err();
+        assert!(other.to_string().contains("entry 1"), "{other}");
+    }
+
+    #[test]
+    fn a_torn_last_entry_is_dropped() {
+        let (_home, path) = home();
+        write(&path, &[b"one"]);
+        let one = std::fs::read(&path).unwrap();
+        write(&path, &[b"two"]);
         let two = std::fs::read(&path).unwrap();
-        for end in whole.len() + 1..two.len() {
-            files::write(&path, &two[..end]).unwrap();
-            assert_eq!(TrustLog::open(&path).unwrap().records().len(), 1, "cut at {end}");
+        let check = |bytes: &[u8], kept: usize| {
+            std::fs::write(&path, bytes).unwrap();
+            let (_, payloads) = TrustLog::open(&path, &[1; 32]).unwrap();
+            assert_eq!(payloads.len(), kept, "{} of {} bytes", bytes.len(), two.len());
+            assert_eq!(
+                std::fs::metadata(&path).unwrap().len(),
+                [0, one.len(), two.len()][kept] as u64
+            );
+        };
+        for end in one.len()..two.len() {
+            check(&two[..end], 1);
         }
-        for at in MAGIC.len() + 4..whole.len() {
-            let mut bytes = two.clone();
-            bytes[at] ^= 1;
-            files::write(&path, &bytes).unwrap();
-            assert!(TrustLog::open(&path).is_err(), "byte {at}");
+        // The file grew before its bytes were written: all of the entry, or its end.
+        for end in [one.len(), one.len() + HEAD_BYTES, two.len() - HASH_BYTES] {
+            let mut bytes = two[..end].to_vec();
+            bytes.resize(two.len(), 0);
+            check(&bytes, 1);
         }
+        check(&two, 2);
+        check(&one, 1);
+        write(&path, &[b"again"]);
+        assert_eq!(TrustLog::open(&path, &[1; 32]).unwrap().1.len(), 2);
+    }
+
+    #[test]
+    fn every_changed_byte_breaks_the_chain() {
+        let (_home, path) = home();
+        write(&path, &[b"one", b"two", b"three"]);
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x20;
+            assert!(replay(&bytes, genesis(&[1; 32])).is_err(), "byte {at} changed");
+        }
+    }
+
+    #[test]
+    fn two_processes_do_not_write_one_log() {
+        let (_home, path) = home();
+        let (mut mine, _) = TrustLog::open(&path, &[1; 32]).unwrap();
+        let (mut other, _) = TrustLog::open(&path, &[1; 32]).unwrap();
+        mine.append(b"one").unwrap();
+        let error = other.append(b"two").unwrap_err();
+        assert!(error.to_string().contains("another process"), "{error}");
+        assert_eq!(TrustLog::open(&path, &[1; 32]).unwrap().1.len(), 1);
     }
 }

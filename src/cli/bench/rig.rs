@@ -67,7 +67,6 @@ impl Rig {
         let token: Token = token.parse()?;
         for number in 0..count {
             let dir = self.home.join(format!("bench-worker-{number}"));
-            std::fs::create_dir_all(&dir)?;
             join(&token, None, &dir).await?;
             let mut command = Command::new("/proc/self/exe");
             command.arg("__local-worker").arg("--home").arg(&self.home);

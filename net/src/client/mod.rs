@@ -1,0 +1,11 @@
+//! The dialling end: joining, dialling with an identity, backing off, asking. Knows no task.
+
+mod backoff;
+mod caller;
+mod dial;
+mod join;
+
+pub use backoff::Backoff;
+pub use caller::{CallError, Caller};
+pub use dial::{Connected, DialError, Dialer};
+pub use join::{JoinError, join};

@@ -1,0 +1,59 @@
+//! One joining connection: one request, one answer. Who may join is decided in `pki`.
+
+use std::sync::Arc;
+
+use quinn::{Connection, Incoming};
+use zeroize::Zeroizing;
+
+use super::Shared;
+use super::admission::Permit;
+use super::refusals::reason;
+use crate::error::CloseCode;
+use crate::frame::decode;
+use crate::limits::{JOIN_BYTES_MAX, JOIN_TIMEOUT};
+use crate::pki::enroll::{JoinAnswer, JoinRequest};
+
+/// Serves one join.
+pub(super) async fn serve(incoming: Incoming, permit: Permit, shared: Arc<Shared>) {
+    let from = incoming.remote_address().ip();
+    let connecting = match incoming.accept_with(shared.join_config.clone()) {
+        Ok(connecting) => connecting,
+        Err(error) => return shared.refusals.note(from, reason(&error)),
+    };
+    let connection = match tokio::time::timeout(shared.handshake_timeout, connecting).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return shared.refusals.note(from, reason(&error)),
+        Err(_) => return shared.refusals.note(from, "the handshake was not finished"),
+    };
+    let answered = tokio::time::timeout(JOIN_TIMEOUT, answer(&connection, &shared)).await;
+    match answered {
+        Ok(Some(JoinAnswer::Granted(granted))) => {
+            tracing::info!(%from, role = %granted.role, name = %granted.name, "joined");
+        }
+        Ok(Some(JoinAnswer::Refused)) => {
+            permit.failed();
+            shared.refusals.note(from, "the join token was not valid");
+        }
+        Ok(Some(JoinAnswer::Name(_) | JoinAnswer::Busy)) => {}
+        Ok(None) => shared.refusals.note(from, "the join request is malformed"),
+        Err(_) => shared.refusals.note(from, "no join request came in time"),
+    }
+    connection.close(CloseCode::Done.wire(), b"");
+}
+
+/// Reads the request and answers it; nothing when it is none.
+async fn answer(connection: &Connection, shared: &Arc<Shared>) -> Option<JoinAnswer> {
+    let (mut send, mut receive) = connection.accept_bi().await.ok()?;
+    let bytes = Zeroizing::new(receive.read_to_end(JOIN_BYTES_MAX).await.ok()?);
+    let request: JoinRequest = decode(&bytes).ok()?;
+    let from = connection.remote_address().ip().to_canonical();
+    let authority = shared.authority.clone();
+    let decided = tokio::task::spawn_blocking(move || authority.enroll(&request, from)).await;
+    let answer = decided.unwrap_or(JoinAnswer::Busy);
+    let bytes = postcard::to_stdvec(&answer).ok()?;
+    send.write_all(&bytes).await.ok()?;
+    send.finish().ok()?;
+    // Delivered, or the joiner asks again with the same key.
+    let _lost = send.stopped().await;
+    Some(answer)
+}
