@@ -31,7 +31,7 @@ pub(crate) struct Asked {
 
 impl Client {
     pub(crate) fn draw(rng: &mut Rng) -> Vec<Self> {
-        (0..rng.usize(2..7)).map(|_| Self::one(rng)).collect()
+        (0..rng.usize(4..14)).map(|_| Self::one(rng)).collect()
     }
 
     fn one(rng: &mut Rng) -> Self {
@@ -45,7 +45,7 @@ impl Client {
         let timeout_ms = if rng.u8(..4) == 0 { 900 } else { 0 };
         let spec = Spec { timeout_ms, ..Spec::of(Kind::Square) };
         let part = |rng: &mut Rng| {
-            let count = rng.u64(1..20);
+            let count = rng.u64(1..40);
             if rng.bool() {
                 return Args::Range { first: 1, step: 3, count };
             }

@@ -10,8 +10,9 @@ use ganger_proto::message::ToWorker;
 use ganger_proto::{SessionId, WallMs};
 
 use crate::gang::{Down, Up};
+use crate::links::{Link, Links, is_beat};
 use crate::rig::{Recovery, Rig, Turn};
-use crate::world::{Ev, Inbox, Link, Links, World, is_beat};
+use crate::world::{Ev, World};
 
 /// Inputs of one turn.
 const TURN_INPUTS: usize = 64;
@@ -23,7 +24,7 @@ pub(crate) struct Foreman {
     pub(crate) rig: Rig,
     pub(crate) life: u32,
     up: Runs,
-    inbox: Inbox,
+    inbox: VecDeque<Input>,
     pending: VecDeque<(u64, Turn)>,
     links: Links,
     next_tick: Option<u64>,
@@ -47,7 +48,7 @@ impl Foreman {
             rig: Rig::new(settings),
             life: 0,
             up: Runs::No,
-            inbox: Inbox::new(),
+            inbox: VecDeque::new(),
             pending: VecDeque::new(),
             links: Links::default(),
             next_tick: None,
@@ -114,7 +115,7 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn to_master(&mut self, link: Link, seat: usize, up: Up) {
+    pub(crate) fn master_hears(&mut self, link: Link, seat: usize, up: Up) {
         if !self.foreman.is_up() {
             return;
         }
@@ -183,27 +184,27 @@ impl World {
         match effect {
             Effect::Reply { tag, result, .. } => self.reply_leaves(tag, result)?,
             Effect::Welcome { session, stale, acknowledged } => {
-                self.to_session(session, Down::Welcome { stale, acknowledged });
+                self.tell(session, Down::Welcome { stale, acknowledged });
             }
             Effect::Grant { session, grant } => {
                 self.history.grant_left(&grant)?;
-                self.to_session(session, Down::To(ToWorker::Grant(grant)));
+                self.tell(session, Down::To(ToWorker::Grant(grant)));
             }
             Effect::Ack { session, report } => {
-                self.to_session(session, Down::To(ToWorker::Ack { report }));
+                self.tell(session, Down::To(ToWorker::Ack { report }));
             }
             Effect::Stale { session, leases } => {
-                self.to_session(session, Down::To(ToWorker::Stale { leases }));
+                self.tell(session, Down::To(ToWorker::Stale { leases }));
             }
             Effect::Cancel { session, leases } => {
-                self.to_session(session, Down::To(ToWorker::Cancel { leases }));
+                self.tell(session, Down::To(ToWorker::Cancel { leases }));
             }
             Effect::Drain { .. } | Effect::OutputStored { .. } | Effect::BatchEnded { .. } => {}
         }
         Ok(())
     }
 
-    fn to_session(&mut self, session: SessionId, down: Down) {
+    fn tell(&mut self, session: SessionId, down: Down) {
         if let Some((link, seat)) = self.foreman.links.of(session) {
             self.send_down(link, seat, down);
         }

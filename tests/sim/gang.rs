@@ -176,13 +176,10 @@ impl Worker {
     }
 
     fn start(&mut self) {
-        let mut running = self.jobs.values().filter(|job| job.stage != Stage::Waits).count();
+        let running = self.jobs.values().filter(|job| job.stage != Stage::Waits).count();
         let mut started = Vec::new();
-        for (lease, job) in self.jobs.iter_mut().filter(|(_, job)| job.stage == Stage::Waits) {
-            if running >= self.slots {
-                break;
-            }
-            running += 1;
+        let waiting = self.jobs.iter_mut().filter(|(_, job)| job.stage == Stage::Waits);
+        for (lease, job) in waiting.take(self.slots.saturating_sub(running)) {
             job.stage = Stage::Runs;
             started.push(LeaseRun { first: *lease, count: 1 });
             let (task, attempt) = (job.task, job.attempt);

@@ -6,6 +6,7 @@ mod crowd;
 mod foreman;
 mod gang;
 mod history;
+mod links;
 mod model;
 mod random;
 mod rig;
@@ -22,7 +23,7 @@ use world::World;
 const WALKS: u64 = 50;
 const STEPS: u64 = 20_000;
 /// Worlds, a half of them in each of two tests.
-const WORLDS: u64 = 200;
+const WORLDS: u64 = 500;
 
 /// Returns the seeds to run: the one asked for, or these.
 fn seeds(all: RangeInclusive<u64>) -> Vec<u64> {

@@ -1,17 +1,17 @@
 //! A cluster in virtual time, from one seed: events in the order of their time, links between
 //! workers and the master, and what goes wrong with them. The master's side is in foreman.rs, the
-//! clients are in crowd.rs.
+//! clients are in crowd.rs, what travels between is in links.rs.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
-use ganger::engine::input::{Input, Said};
-use ganger_proto::{LeaseId, Name, Outcome, SessionId, TaskId};
+use ganger_proto::{LeaseId, Outcome, SessionId, TaskId};
 
 use crate::crowd::{Asked, Client};
 use crate::foreman::Foreman;
 use crate::gang::{Act, Down, Up, Worker};
 use crate::history::History;
+use crate::links::{Link, Way};
 
 pub(crate) const WORKERS: usize = 4;
 /// Faults happen until then.
@@ -21,10 +21,6 @@ const CALM_MS: u64 = 60_000;
 const BEAT_MS: u64 = 300;
 /// A worker that hears nothing for so long dials again.
 const DEAF_MS: u64 = 2_000;
-
-/// One connection between a worker and the master.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Link(u64);
 
 pub(crate) enum Ev {
     Turn { life: u32 },
@@ -53,27 +49,13 @@ pub(crate) enum What {
 /// The place of a worker, through its lives.
 pub(crate) struct Seat {
     pub(crate) worker: Option<Worker>,
-    life: u32,
-    link: Option<Link>,
+    pub(crate) life: u32,
+    pub(crate) link: Option<Link>,
     heard_ms: u64,
-    up: Way,
-    down: Way,
+    pub(crate) up: Way,
+    pub(crate) down: Way,
     paused_until: u64,
     slow: u64,
-}
-
-/// One direction of a link: in order, and held up by a partition.
-#[derive(Clone, Copy, Default)]
-struct Way {
-    newest_ms: u64,
-    blocked_until: u64,
-}
-
-impl Way {
-    fn arrival(&mut self, sent_ms: u64) -> u64 {
-        self.newest_ms = self.newest_ms.max(sent_ms).max(self.blocked_until);
-        self.newest_ms
-    }
 }
 
 pub(crate) struct World {
@@ -84,9 +66,9 @@ pub(crate) struct World {
     pub(crate) foreman: Foreman,
     pub(crate) seats: Vec<Seat>,
     links: u64,
-    dead: BTreeSet<Link>,
+    pub(crate) dead: BTreeSet<Link>,
     /// Messages of a thousand that end their connection.
-    reset_permille: u32,
+    pub(crate) reset_permille: u32,
     pub(crate) clients: Vec<Client>,
     pub(crate) asked: BTreeMap<u64, Asked>,
     pub(crate) history: History,
@@ -128,7 +110,7 @@ impl World {
             world.within(500, Ev::WorkerStarts { seat });
         }
         for client in 0..world.clients.len() {
-            world.within(3_000, Ev::ClientWakes { client });
+            world.within(FAULTS_MS * 3 / 4, Ev::ClientWakes { client });
         }
         world.at(500, Ev::Fault);
         world
@@ -186,11 +168,11 @@ impl World {
             Ev::Turn { .. } | Ev::Tick { .. } | Ev::Durable { .. } => {}
             Ev::MasterStarts => self.master_starts()?,
             Ev::ToMaster { link, seat, up } if !self.dead.contains(&link) => {
-                self.to_master(link, seat, up);
+                self.master_hears(link, seat, up);
             }
             Ev::ToMaster { .. } => {}
             Ev::LinkLost { link } => self.link_lost(link),
-            Ev::ToWorker { link, seat, down } => self.to_worker(link, seat, down),
+            Ev::ToWorker { link, seat, down } => self.worker_hears(link, seat, down),
             Ev::WorkerStarts { seat } => self.worker_starts(seat),
             Ev::Worker { seat, life, what } => self.worker(seat, life, what),
             Ev::Request { tag } => self.request_arrives(tag),
@@ -207,7 +189,7 @@ impl World {
         (until > self.t).then_some(until)
     }
 
-    fn to_worker(&mut self, link: Link, seat: usize, down: Down) {
+    fn worker_hears(&mut self, link: Link, seat: usize, down: Down) {
         if self.seats[seat].link != Some(link) || self.dead.contains(&link) {
             return;
         }
@@ -264,7 +246,7 @@ impl World {
         }
         self.links += 1;
         let place = &mut self.seats[seat];
-        place.link = Some(Link(self.links));
+        place.link = Some(Link::new(self.links));
         place.heard_ms = self.t;
         (place.up.newest_ms, place.down.newest_ms) = (self.t, self.t);
         if let Some(worker) = &mut place.worker {
@@ -329,40 +311,6 @@ impl World {
         }
     }
 
-    fn send_up(&mut self, seat: usize, up: Up) {
-        let Some(link) = self.seats[seat].link else { return };
-        if self.is_lost(link, seat) {
-            return;
-        }
-        let sent_ms = self.t + self.rng.u64(..25);
-        let t = self.seats[seat].up.arrival(sent_ms);
-        self.at(t, Ev::ToMaster { link, seat, up });
-    }
-
-    pub(crate) fn send_down(&mut self, link: Link, seat: usize, down: Down) {
-        if self.is_lost(link, seat) {
-            return;
-        }
-        let sent_ms = self.t + self.rng.u64(..25);
-        let t = self.seats[seat].down.arrival(sent_ms);
-        self.at(t, Ev::ToWorker { link, seat, down });
-    }
-
-    /// Ends a link now and then: everything in flight on it is lost, in both directions.
-    fn is_lost(&mut self, link: Link, seat: usize) -> bool {
-        if self.is_stormy() && self.rng.u32(..1_000) < self.reset_permille {
-            self.reset(link, seat);
-        }
-        self.dead.contains(&link)
-    }
-
-    fn reset(&mut self, link: Link, seat: usize) {
-        self.dead.insert(link);
-        let life = self.seats[seat].life;
-        self.within(1_500, Ev::LinkLost { link });
-        self.within(500, Ev::Worker { seat, life, what: What::NoticesLoss { link } });
-    }
-
     fn fault(&mut self) -> Result<(), String> {
         if !self.is_stormy() {
             self.calm();
@@ -390,7 +338,7 @@ impl World {
             }
             _ => self.command(),
         }
-        self.within(800, Ev::Fault);
+        self.within(500, Ev::Fault);
         Ok(())
     }
 
@@ -413,60 +361,4 @@ impl World {
         }
         self.at(self.t + back_ms, Ev::WorkerStarts { seat });
     }
-
-    /// All links end with the master.
-    pub(crate) fn links_die(&mut self) {
-        for seat in 0..WORKERS {
-            if let Some(link) = self.seats[seat].link {
-                self.reset(link, seat);
-            }
-        }
-    }
 }
-
-/// What the master's side knows of its links.
-#[derive(Default)]
-pub(crate) struct Links {
-    open: BTreeMap<Link, (usize, SessionId)>,
-    of_session: BTreeMap<SessionId, Link>,
-}
-
-impl Links {
-    /// Returns the session that says something over a link; a hello opens it.
-    pub(crate) fn input(&mut self, link: Link, seat: usize, up: Up) -> Option<Input> {
-        match up {
-            Up::Hello(hello) => {
-                let session = hello.session;
-                if let Some(older) = self.of_session.insert(session, link) {
-                    self.open.remove(&older);
-                }
-                self.open.insert(link, (seat, session));
-                let name = Name::from_lossy(&format!("w{seat}"));
-                Some(Input::WorkerJoined { name, version: String::new(), hello })
-            }
-            Up::Say(said) => {
-                let (_, session) = *self.open.get(&link)?;
-                Some(Input::WorkerSaid { session, said })
-            }
-        }
-    }
-
-    pub(crate) fn lost(&mut self, link: Link) -> Option<Input> {
-        let (_, session) = self.open.remove(&link)?;
-        self.of_session.remove(&session);
-        Some(Input::WorkerLeft { session })
-    }
-
-    pub(crate) fn of(&self, session: SessionId) -> Option<(Link, usize)> {
-        let link = *self.of_session.get(&session)?;
-        self.open.get(&link).map(|(seat, _)| (link, *seat))
-    }
-}
-
-/// Tells whether what is said is a heartbeat, which the driver itself answers.
-pub(crate) const fn is_beat(up: &Up) -> bool {
-    matches!(up, Up::Say(Said::Heartbeat(_)))
-}
-
-/// Inputs that wait for the master.
-pub(crate) type Inbox = VecDeque<Input>;
