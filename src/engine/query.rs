@@ -13,6 +13,7 @@ use ganger_proto::{
 use super::Engine;
 use super::batch::{Extent, Tally};
 use super::ledger::Past;
+use super::runs::TaskRun;
 use super::task::{State, Task};
 use crate::clock::Now;
 
@@ -84,7 +85,7 @@ impl Engine {
     ) -> (Vec<TaskRow>, u64) {
         let found = self.matching(filter);
         let from = after.plus(1);
-        let ids = found.runs_from(from).flat_map(super::runs::TaskRun::ids).take(rows);
+        let ids = found.runs_from(from).flat_map(TaskRun::ids).take(rows);
         (ids.filter_map(|id| self.task_row(now, id)).collect(), found.len())
     }
 
@@ -96,16 +97,28 @@ impl Engine {
                 continue;
             }
             let Some((_, extent)) = self.ledger.batches.of_task(run.first) else { continue };
-            for id in run.ids().filter(|id| *id > after) {
-                let task = self.ledger.task(id);
-                if task.state.is_end() {
-                    found.push((id, extent.index + id.raw() - extent.first.raw(), task));
-                    if found.len() >= rows {
-                        return found;
-                    }
-                }
+            let from = run.first.max(after.plus(1));
+            let ids = self.ended_between(from, run.end(), rows - found.len());
+            found.extend(ids.into_iter().map(|id| {
+                (id, extent.index + id.raw() - extent.first.raw(), self.ledger.task(id))
+            }));
+            if found.len() >= rows {
+                break;
             }
         }
+        found
+    }
+
+    /// Returns the first `count` ended tasks from `from` to before `end`; reads indexes alone, so that
+    /// tasks that have not ended cost nothing.
+    fn ended_between(&self, from: TaskId, end: u64, count: usize) -> Vec<TaskId> {
+        let mut found: Vec<TaskId> = Vec::new();
+        for state in [State::Done, State::Failed, State::Cancelled] {
+            let ids = self.ledger.in_state(state).runs_from(from).flat_map(TaskRun::ids);
+            found.extend(ids.take_while(|id| id.raw() < end).take(count));
+        }
+        found.sort_unstable();
+        found.truncate(count);
         found
     }
 

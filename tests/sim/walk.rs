@@ -296,9 +296,20 @@ impl Walk {
             let kept = self.rig.result(row.task).map(|ended| ended.stdout);
             equal("an answer", &kept, &task.answer)?;
         }
+        self.compare_pages(&asked.filter)
+    }
+
+    fn compare_pages(&mut self, filter: &Filter) -> Result<(), String> {
         let after = TaskId::new(self.rng.u64(..self.model.next_task));
-        let (rows, total) = self.rig.engine.list(self.model.now, &asked.filter, after, 7);
-        let listed = self.matching(&asked.filter);
+        if let Some(batch) = self.rng.choice(&self.model.batches) {
+            let page = self.rig.engine.ended_of(batch.id, after, 5);
+            let page: Vec<_> = page.iter().map(|(id, place, _)| (id.raw(), *place)).collect();
+            let ended = self.model.tasks.iter().filter(|t| t.batch == batch.id);
+            let ended = ended.filter(|t| t.state.is_end() && t.id > after.raw()).take(5);
+            equal("a page of results", &page, &ended.map(|t| (t.id, t.place)).collect())?;
+        }
+        let (rows, total) = self.rig.engine.list(self.model.now, filter, after, 7);
+        let listed = self.matching(filter);
         equal("a listing's total", &total, &(listed.len() as u64))?;
         let listed = listed.iter().map(|t| t.id).filter(|id| *id > after.raw()).take(7);
         let rows: Vec<u64> = rows.iter().map(|row| row.task.raw()).collect();

@@ -6,6 +6,7 @@ mod bench;
 use ganger_proto::{BatchId, TaskId};
 
 use super::Engine;
+use super::ledger::HISTORY_MAX;
 use bench::{Bench, check, check_heard, settings};
 
 /// How a task comes into each state of the table.
@@ -257,6 +258,18 @@ fn workers_without_room_do_not_hide_the_one_that_has_some() {
         "submit 1; pause default; join a; join b; join c; rest a; rest b; resume default",
         "sent",
     );
+}
+
+#[test]
+fn old_attempts_give_their_results_back() {
+    let mut bench = Bench::new();
+    bench.run("submit 1 retries=30; join a");
+    bench.run(&"fail 1; wait 500; beat a; wait 500; beat a; ".repeat(20));
+    let task = TaskId::new(1);
+    assert_eq!(bench.engine.ledger.history[&task].len(), HISTORY_MAX);
+    assert_eq!(bench.engine.ledger.blocks.len(), HISTORY_MAX);
+    bench.run("fail 1; kill 1; delete 1");
+    assert!(bench.engine.ledger.blocks.is_empty());
 }
 
 #[test]
