@@ -88,6 +88,10 @@ fn told(error: MasterError) -> CliError {
     match error {
         MasterError::Open(error) => error.into(),
         MasterError::Config(error) => error.into(),
-        other => CliError::failed(with_causes(&other)),
+        MasterError::Home(_)
+        | MasterError::Authority(_)
+        | MasterError::Bind(_)
+        | MasterError::Store(_)
+        | MasterError::System(_) => CliError::failed(with_causes(&error)),
     }
 }

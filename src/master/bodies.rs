@@ -43,7 +43,7 @@ pub(super) enum Work {
     /// A picture, with the block of each row of results.
     Picture { picture: Box<Picture>, blocks: Vec<Option<BlockId>> },
     /// A page of results.
-    Results { page: ResultPage, seeds: Vec<ResultSeed>, more: bool },
+    Results { page: ResultPage, seeds: Vec<ResultSeed>, rest: Rest },
     /// Everything about a task, with the names of its attempts' workers.
     Detail { detail: Box<TaskDetail>, pasts: Vec<(String, Past)> },
     /// A piece of output, with the block of the newest result.
@@ -56,6 +56,15 @@ pub(super) enum Work {
     },
     /// Journal events.
     Events { after: u64, rows: usize },
+}
+
+/// Whether a batch has ended tasks beyond a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// There are more.
+    More,
+    /// The page is the last one.
+    Nothing,
 }
 
 /// A result without what the store has of it.
@@ -138,8 +147,8 @@ fn run(mut library: Library, jobs: Receiver<Job>) {
                 put(&to, &ToClient::Picture(picture));
                 continue;
             }
-            Work::Results { page, seeds, more } => {
-                Ok(Reply::Results(library.results(page, seeds, more)))
+            Work::Results { page, seeds, rest } => {
+                Ok(Reply::Results(library.results(page, seeds, rest)))
             }
             Work::Detail { detail, pasts } => Ok(Reply::Task(library.detail(detail, pasts))),
             Work::Output { task, attempt, stream, offset, block } => {
@@ -178,7 +187,7 @@ impl Library {
         }
     }
 
-    fn results(&mut self, mut page: ResultPage, seeds: Vec<ResultSeed>, more: bool) -> ResultPage {
+    fn results(&mut self, mut page: ResultPage, seeds: Vec<ResultSeed>, rest: Rest) -> ResultPage {
         let mut bytes = 0;
         let count = seeds.len();
         for (place, seed) in seeds.into_iter().enumerate() {
@@ -195,8 +204,8 @@ impl Library {
                 state: seed.state,
             });
             let last = place + 1 == count;
-            if bytes >= PAGE_BYTES_MAX || (last && more) {
-                page.next = (!last || more).then_some(seed.task);
+            if bytes >= PAGE_BYTES_MAX || (last && rest == Rest::More) {
+                page.next = (!last || rest == Rest::More).then_some(seed.task);
                 break;
             }
         }

@@ -271,7 +271,7 @@ impl Master {
                 let name = arrival.peer.actor.name.clone();
                 let session = hello.session;
                 let version = arrival.hello.version.clone();
-                self.workers.came(connection, session, arrival);
+                self.workers.came(connection, session, *arrival);
                 self.engine.handle(now, Input::WorkerJoined { name, version, hello });
             }
             Incoming::WorkerSaid { connection, message } => {
@@ -299,7 +299,7 @@ impl Master {
             Incoming::WorkerOutput { connection, header, bytes } => {
                 self.output_came(connection, header, bytes);
             }
-            Incoming::ClientCame { client, arrival } => self.client_came(client, arrival),
+            Incoming::ClientCame { client, arrival } => self.client_came(client, *arrival),
             Incoming::ClientSaid { client, message } => self.client_said(client, message),
             Incoming::ClientLeft { client } => self.clients.left(client),
             Incoming::Stop => self.phase = Phase::Stopping,
@@ -321,6 +321,7 @@ impl Master {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest changes no task")]
     fn request(
         &mut self,
         client: ClientId,

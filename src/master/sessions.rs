@@ -30,7 +30,7 @@ pub(super) struct Workers {
 
 impl Workers {
     /// Adds a connection; an older one of the same session is closed.
-    pub(super) fn came(&mut self, connection: ConnectionId, id: SessionId, new: Box<Peering>) {
+    pub(super) fn came(&mut self, connection: ConnectionId, id: SessionId, new: Peering) {
         let link = WorkerLink {
             connection,
             actor: new.peer.actor,
@@ -95,7 +95,7 @@ pub(super) struct Clients {
 
 impl Clients {
     /// Adds a client.
-    pub(super) fn came(&mut self, id: ClientId, new: Box<Peering>) {
+    pub(super) fn came(&mut self, id: ClientId, new: Peering) {
         let client = Client {
             actor: new.peer.actor,
             session: new.session,

@@ -8,7 +8,7 @@ use ganger_proto::picture::{MasterLine, WorkerRow};
 use ganger_proto::{Actor, BatchId, Refusal, Reply, Request, Role, SessionId, TaskId};
 
 use super::Master;
-use super::bodies::{Job, ResultSeed, Work};
+use super::bodies::{Job, Rest, ResultSeed, Work};
 use super::inbox::Peering;
 use super::outgoing::Outgoing;
 use crate::engine::input::ClientId;
@@ -18,12 +18,13 @@ use crate::engine::picture::blank_master;
 const STATUS_BATCHES: usize = 10;
 
 impl Master {
-    pub(super) fn client_came(&mut self, client: ClientId, arrival: Box<Peering>) {
+    pub(super) fn client_came(&mut self, client: ClientId, arrival: Peering) {
         self.clients.came(client, arrival);
         self.hold(vec![Outgoing::WelcomeClient(client)]);
     }
 
     /// Answers a request that changes no task.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is answered by the next step")]
     pub(super) fn question(&mut self, client: ClientId, tag: u64, actor: &Actor, request: Request) {
         let now = self.clock.now();
         let result = match request {
@@ -46,6 +47,7 @@ impl Master {
     }
 
     /// Answers a request for which the store must be read; the reading thread replies.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "requests of newer clients are refused")]
     fn lookup(&mut self, client: ClientId, tag: u64, actor: &Actor, request: Request) {
         let work = match request {
             Request::Show { task } => self.detail(actor, task),
@@ -114,7 +116,8 @@ impl Master {
             block: record.block_id(),
         });
         let page = ResultPage { batch, rows: Vec::new(), next: None, open: row.counts.open() };
-        Ok(Work::Results { page, seeds: seeds.collect(), more })
+        let rest = if more { Rest::More } else { Rest::Nothing };
+        Ok(Work::Results { page, seeds: seeds.collect(), rest })
     }
 
     fn status(&self, actor: &Actor) -> Status {
@@ -166,6 +169,7 @@ impl Master {
     }
 
     /// Invites, revokes, starts the local worker.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller hands in nothing else")]
     pub(super) fn trust(&mut self, actor: &Actor, request: Request) -> Result<Reply, Refusal> {
         match request {
             Request::Invite(invite) => {

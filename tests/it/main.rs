@@ -1,5 +1,7 @@
-//! End to end: the real binaries over loopback, on temp homes. One module per subject; rig.rs starts
-//! and stops the processes.
+//! End to end: the real binaries over loopback, on temp homes. One module per subject; rig.rs
+//! starts and stops the processes.
+#![expect(clippy::unwrap_used, reason = "a test's helpers may fail as the test does")]
+#![expect(unreachable_pub, reason = "the modules of one test binary share its helpers")]
 
 mod bad_input;
 mod chaos;

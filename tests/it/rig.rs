@@ -1,7 +1,7 @@
 //! Processes on a temp home: a master, workers, commands. Stops what it started, by its id.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -126,7 +126,7 @@ impl Rig {
         let mut command = Command::new(WORKER);
         command.args(["join", &token, "--name", name, "--slots", slots]);
         command.args(["--allow-shell", "--allow-root"]).env("GANGER_HOME", home.path());
-        let worker = Worker { child: quiet(command), home };
+        let worker = Worker { child: quiet(command), _home: home };
         wait_for("the worker", || {
             let rows = self.workers();
             let row = rows.iter().find(|row| row["name"] == name)?;
@@ -163,21 +163,10 @@ impl Drop for Rig {
 /// A worker process with a home of its own.
 pub struct Worker {
     child: Child,
-    home: TempDir,
+    _home: TempDir,
 }
 
 impl Worker {
-    /// Starts the same worker again with the identity it has.
-    pub fn again(self) -> Self {
-        let mut command = Command::new(WORKER);
-        command.arg("--allow-root").env("GANGER_HOME", self.home());
-        let mut old = self;
-        old.child.kill().ok();
-        old.child.wait().unwrap();
-        let home = std::mem::replace(&mut old.home, TempDir::new().unwrap());
-        Self { child: quiet(command), home }
-    }
-
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
@@ -193,11 +182,6 @@ impl Worker {
     /// Returns its exit code once it has ended by itself.
     pub fn ended(&mut self) -> Option<i32> {
         self.child.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
-    }
-
-    /// Returns its home.
-    pub fn home(&self) -> &Path {
-        self.home.path()
     }
 }
 

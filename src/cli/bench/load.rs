@@ -164,15 +164,15 @@ impl Load {
 
 /// Returns how often the master has committed so far.
 pub(super) async fn commits(caller: &Caller) -> Result<u64> {
-    match caller.call(Request::Status).await? {
-        Reply::Status(status) => Ok(status.master.commits),
-        other => bail!("a request for the status was answered with {other:?}"),
-    }
+    let Reply::Status(status) = caller.call(Request::Status).await? else {
+        bail!("a request for the status was answered with something else");
+    };
+    Ok(status.master.commits)
 }
 
 fn batch_of(reply: Result<Reply, CallError>) -> Result<BatchId> {
-    match reply? {
-        Reply::Submitted { batch, .. } => Ok(batch),
-        other => bail!("a submission was answered with {other:?}"),
-    }
+    let Reply::Submitted { batch, .. } = reply? else {
+        bail!("a submission was answered with something else");
+    };
+    Ok(batch)
 }

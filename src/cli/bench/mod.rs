@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::error::CliError;
+use super::out::Form;
 use super::place::Place;
 use crate::clock::Clock;
 use load::Load;
@@ -75,7 +76,7 @@ pub(super) enum BenchKind {
 /// Where the journal is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum BenchStore {
+pub(super) enum BenchStore {
     /// In an SQLite file.
     Sqlite,
     /// In memory.
@@ -111,21 +112,21 @@ struct Report {
 /// Runs the benchmark and prints what it found; fails when a process cannot be started, dies, or
 /// gives a wrong result.
 pub(crate) async fn run(place: &Place, args: BenchArgs) -> super::error::Result<()> {
-    let json = place.out().is_json();
-    bench(args, json).await.map_err(|error| CliError::failed(format!("{error:#}")))
+    let form = if place.out().is_json() { Form::Json } else { Form::Text };
+    bench(args, form).await.map_err(|error| CliError::failed(format!("{error:#}")))
 }
 
-async fn bench(args: BenchArgs, json: bool) -> Result<()> {
+async fn bench(args: BenchArgs, form: Form) -> Result<()> {
     ensure!(args.tasks > 0, "--tasks must be at least 1");
     ensure!(args.workers > 0, "--workers must be at least 1");
     ensure!(args.slots > 0, "--slots must be at least 1");
     let clock = Clock::start();
     let base = args.dir.clone().unwrap_or_else(std::env::temp_dir);
-    let mut rig = Rig::start(&base, args.store == BenchStore::Memory).await?;
+    let mut rig = Rig::start(&base, args.store).await?;
     let result = measure(&args, &clock, &mut rig).await;
     rig.stop().await;
     let report = result?;
-    print(&report, json)
+    print(&report, form)
 }
 
 async fn measure(args: &BenchArgs, clock: &Clock, rig: &mut Rig) -> Result<Report> {
@@ -177,8 +178,8 @@ async fn measure(args: &BenchArgs, clock: &Clock, rig: &mut Rig) -> Result<Repor
 }
 
 #[expect(clippy::print_stdout, reason = "the report is what the command is for")]
-fn print(report: &Report, json: bool) -> Result<()> {
-    if json {
+fn print(report: &Report, form: Form) -> Result<()> {
+    if form == Form::Json {
         println!("{}", serde_json::to_string_pretty(report)?);
         return Ok(());
     }

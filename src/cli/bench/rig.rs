@@ -12,6 +12,7 @@ use ganger_proto::command::Invite;
 use ganger_proto::{Reply, Request, Role};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::BenchStore;
 use crate::config::MasterFile;
 
 /// Looks for a process to be ready at most, every 10 ms.
@@ -21,19 +22,19 @@ const LOOK: Duration = Duration::from_millis(10);
 /// The processes.
 pub(super) struct Rig {
     home: PathBuf,
-    memory: bool,
+    store: BenchStore,
     master: Child,
     workers: Vec<Child>,
 }
 
 impl Rig {
     /// Makes a home below `base` and starts a master on it.
-    pub(super) async fn start(base: &Path, memory: bool) -> Result<Self> {
+    pub(super) async fn start(base: &Path, store: BenchStore) -> Result<Self> {
         let home = base.join(format!("ganger-bench-{}", std::process::id()));
         std::fs::create_dir_all(&home)
             .with_context(|| format!("cannot make {}", home.display()))?;
-        let master = spawn_master(&home, memory)?;
-        let mut rig = Self { home, memory, master, workers: Vec::new() };
+        let master = spawn_master(&home, store)?;
+        let mut rig = Self { home, store, master, workers: Vec::new() };
         if let Err(error) = rig.ready().await {
             rig.stop().await;
             return Err(error);
@@ -95,7 +96,7 @@ impl Rig {
     /// Ends the master in peace and starts it again.
     pub(super) async fn restart(&mut self) -> Result<()> {
         end(&mut self.master, Signal::TERM).await;
-        self.master = spawn_master(&self.home, self.memory)?;
+        self.master = spawn_master(&self.home, self.store)?;
         self.ready().await
     }
 
@@ -133,11 +134,11 @@ impl Rig {
     }
 }
 
-fn spawn_master(home: &Path, memory: bool) -> Result<Child> {
+fn spawn_master(home: &Path, store: BenchStore) -> Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg("master").arg("--home").arg(home);
     command.args(["--listen", "127.0.0.1:0", "--local-worker", "0"]);
-    if memory {
+    if store == BenchStore::Memory {
         command.args(["--store", "memory"]);
     }
     quiet(&mut command).spawn().context("a master does not start")
