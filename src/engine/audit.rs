@@ -1,9 +1,10 @@
 //! Every invariant as one function. Used after each step of tests and simulations; slow.
 //!
 //! I1 each task is in exactly one state · I2 at most one current lease per task, ids never reused ·
-//! I3 one end per task, under the lease that was current · I4 counts add up · I5 ready index, timers
-//! and sessions agree with the records · I6 tries and losses stay within their limits · I9 sessions
-//! hold no more than they asked for · I10 a paused queue grants nothing (checked by the model).
+//! I3 one end per task, under the lease that was current · I4 counts add up · I5 ready index,
+//! timers and sessions agree with the records · I6 tries and losses stay within their limits · I9
+//! sessions hold no more than they asked for · I10 a paused queue grants nothing (checked by the
+//! model).
 
 use std::collections::{BTreeMap, BTreeSet};
 

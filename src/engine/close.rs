@@ -1,5 +1,6 @@
 //! Leases that end become state: what is charged, what the task is next, what is remembered of the
-//! attempt. Part of `apply`: refuses nothing, looks at no clock. What follows is decided in retry.rs.
+//! attempt. Part of `apply`: refuses nothing, looks at no clock. What follows is decided in
+//! retry.rs.
 
 use ganger_proto::{BlockId, Outcome, SessionId, WallMs, WorkerId};
 

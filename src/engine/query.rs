@@ -109,8 +109,8 @@ impl Engine {
         found
     }
 
-    /// Returns the first `count` ended tasks from `from` to before `end`; reads indexes alone, so that
-    /// tasks that have not ended cost nothing.
+    /// Returns the first `count` ended tasks from `from` to before `end`; reads indexes alone, so
+    /// that tasks that have not ended cost nothing.
     fn ended_between(&self, from: TaskId, end: u64, count: usize) -> Vec<TaskId> {
         let mut found: Vec<TaskId> = Vec::new();
         for state in [State::Done, State::Failed, State::Cancelled] {

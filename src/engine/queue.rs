@@ -82,8 +82,8 @@ impl Queue {
         self.ready
     }
 
-    /// Returns up to `count` tasks of the batch whose turn it is, and gives the turn to the next one.
-    /// The tasks stay until they are removed.
+    /// Returns up to `count` tasks of the batch whose turn it is, and gives the turn to the next
+    /// one. The tasks stay until they are removed.
     pub fn pick(&mut self, count: u64) -> Option<(BatchId, Vec<TaskRun>)> {
         if self.paused {
             return None;

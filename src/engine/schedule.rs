@@ -109,8 +109,8 @@ impl Engine {
         super::runs::coalesce(ids.take(want as usize))
     }
 
-    /// Looks in all batches of the queue whose turn it is for tasks that the worker can run, so that
-    /// tasks it cannot run do not keep it from others.
+    /// Looks in all batches of the queue whose turn it is for tasks that the worker can run, so
+    /// that tasks it cannot run do not keep it from others.
     fn fitting_of_any(&self, worker: WorkerId, want: u64) -> Option<(BatchId, Vec<TaskRun>)> {
         let queue = &self.ledger.queues[self.soft.queue_turn];
         queue.ready_sets().find_map(|(_, batch, set)| {

@@ -245,8 +245,8 @@ impl Ledger {
     }
 }
 
-/// Encodes what an `Arc` points at; sharing is not kept. (serde's own `rc` feature does the same for
-/// the whole program.)
+/// Encodes what an `Arc` points at; sharing is not kept. (serde's own `rc` feature does the same
+/// for the whole program.)
 pub(super) mod shared {
     use std::sync::Arc;
 

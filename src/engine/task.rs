@@ -136,8 +136,8 @@ impl Task {
 /// Tasks of one page.
 pub const PAGE_TASKS: u64 = 1_024;
 
-/// Consecutive records. A page whose records are all alike costs nothing but its one record: that is
-/// how a range of any length is free until its tasks are leased.
+/// Consecutive records. A page whose records are all alike costs nothing but its one record: that
+/// is how a range of any length is free until its tasks are leased.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Page {
     /// All records are this one.
@@ -172,8 +172,8 @@ impl Table {
         }
     }
 
-    /// Changes the records of a run and calls `shifted` for each stretch of neighbours whose records
-    /// were alike in what `key` looks at, before and after.
+    /// Changes the records of a run and calls `shifted` for each stretch of neighbours whose
+    /// records were alike in what `key` looks at, before and after.
     pub fn change<K: PartialEq + Copy>(
         &mut self,
         run: TaskRun,
@@ -205,8 +205,8 @@ impl Table {
         }
     }
 
-    /// As [`Table::change`] where `change` does the same to every record: whole pages that are alike
-    /// stay alike.
+    /// As [`Table::change`] where `change` does the same to every record: whole pages that are
+    /// alike stay alike.
     pub fn change_alike<K: PartialEq + Copy>(
         &mut self,
         run: TaskRun,

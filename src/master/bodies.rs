@@ -1,5 +1,5 @@
-//! Results and outputs for replies and pictures: read from the store on a thread of its own, so that
-//! the loop never waits for a disk. Sends what it completes straight to the client's outbox.
+//! Results and outputs for replies and pictures: read from the store on a thread of its own, so
+//! that the loop never waits for a disk. Sends what it completes straight to the client's outbox.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::engine::picture::fill_result;
 use crate::engine::results::Block;
 use crate::store::{BlockCache, BodyReader, ReadError, Seq};
 
-/// Jobs that wait for the thread; when it is full pictures are dropped and requests are told that the
-/// master is busy.
+/// Jobs that wait for the thread; when it is full pictures are dropped and requests are told that
+/// the master is busy.
 const JOBS_MAX: usize = 256;
 /// Decoded blocks kept.
 const BLOCKS_KEPT: usize = 32;

@@ -1,5 +1,5 @@
-//! What reaches the master's loop, and the tasks that bring it: one that accepts, and one reader per
-//! connection. They only receive and pass on.
+//! What reaches the master's loop, and the tasks that bring it: one that accepts, and one reader
+//! per connection. They only receive and pass on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

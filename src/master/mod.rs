@@ -7,6 +7,7 @@ mod inbox;
 mod local;
 mod outgoing;
 mod recover;
+mod requests;
 mod sessions;
 mod start;
 mod status;
@@ -21,14 +22,14 @@ use std::time::Duration;
 use ganger_net::CloseCode;
 use ganger_net::pki::authority::Authority;
 use ganger_net::server::Server;
+use ganger_proto::WallMs;
 use ganger_proto::command::Stream;
-use ganger_proto::message::{ClientMessage, OutputHeader, WorkerMessage};
-use ganger_proto::{Refusal, Reply, Request, WallMs};
+use ganger_proto::message::{OutputHeader, WorkerMessage};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::engine::Engine;
-use crate::engine::input::{ClientId, Drain, Effect, Input, Said};
+use crate::engine::input::{Drain, Input, Said};
 use crate::logs::Ring;
 use crate::store::{Batch, BlockCache, Durable, Installing, Output, Seq, Trouble, Writer};
 use bodies::Bodies;
@@ -304,66 +305,6 @@ impl Master {
             Incoming::ClientLeft { client } => self.clients.left(client),
             Incoming::Stop => self.phase = Phase::Stopping,
         }
-    }
-
-    fn client_said(&mut self, client: ClientId, message: ClientMessage) {
-        match message {
-            ClientMessage::Watch(watch) => self.clients.watch(client, Some(watch)),
-            ClientMessage::Unwatch => self.clients.watch(client, None),
-            ClientMessage::Seen { number } => self.clients.seen(client, number),
-            ClientMessage::Request { tag, request } => {
-                let Some(actor) = self.clients.actor(client) else { return };
-                match ganger_net::pki::policy::check(&actor, &request) {
-                    Ok(()) => self.request(client, tag, actor, request),
-                    Err(refusal) => self.reply(client, tag, Err(refusal)),
-                }
-            }
-        }
-    }
-
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest changes no task")]
-    fn request(
-        &mut self,
-        client: ClientId,
-        tag: u64,
-        actor: ganger_proto::Actor,
-        request: Request,
-    ) {
-        match request {
-            Request::Submit(_) if self.phase != Phase::Serving => {
-                self.reply(client, tag, Err(Refusal::Stopping));
-            }
-            Request::Submit(_) if !self.facts.trouble.is_empty() => {
-                self.reply(client, tag, Err(Refusal::StorageFull));
-            }
-            Request::Submit(_)
-            | Request::Cancel { .. }
-            | Request::Retry { .. }
-            | Request::Delete { .. }
-            | Request::SetPriority { .. }
-            | Request::Pause { .. }
-            | Request::Resume { .. }
-            | Request::Drain { .. }
-            | Request::Undrain { .. } => {
-                let now = self.clock.now();
-                self.engine.handle(now, Input::Asked { client, tag, actor, request });
-            }
-            Request::Stop { now } => {
-                self.phase = if now { Phase::Stopping } else { Phase::Draining };
-                self.engine.set_granting(self.grants());
-                self.stop_local_worker();
-                self.reply(client, tag, Ok(Reply::Ok));
-            }
-            Request::Invite(_) | Request::Revoke { .. } | Request::StartLocalWorker { .. } => {
-                let result = self.trust(&actor, request);
-                self.reply(client, tag, result);
-            }
-            other => self.question(client, tag, &actor, other),
-        }
-    }
-
-    fn reply(&mut self, client: ClientId, tag: u64, result: Result<Reply, Refusal>) {
-        self.hold(vec![Outgoing::Effect(Effect::Reply { client, tag, result })]);
     }
 
     /// Keeps an attempt's output, to be stored with the next events.

@@ -188,8 +188,8 @@ impl Clients {
 }
 
 impl Client {
-    /// A picture goes when something changed and the one before was taken in: a slow link gets fewer
-    /// pictures, never a backlog.
+    /// A picture goes when something changed and the one before was taken in: a slow link gets
+    /// fewer pictures, never a backlog.
     const fn wants(&self) -> bool {
         self.watch.is_some() && self.stale && self.seen >= self.sent
     }

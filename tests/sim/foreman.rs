@@ -1,5 +1,5 @@
-//! The master's side of the world: turns, a log that takes its time, crashes that lose its tail, and
-//! effects that leave only when their events are durable.
+//! The master's side of the world: turns, a log that takes its time, crashes that lose its tail,
+//! and effects that leave only when their events are durable.
 
 use std::collections::VecDeque;
 

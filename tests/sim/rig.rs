@@ -1,5 +1,5 @@
-//! An engine with what stands around it in a master, all in memory: a journal that is replayed as it
-//! is written, result blocks, crashes. Knows no workers.
+//! An engine with what stands around it in a master, all in memory: a journal that is replayed as
+//! it is written, result blocks, crashes. Knows no workers.
 
 use std::collections::{BTreeMap, BTreeSet};
 

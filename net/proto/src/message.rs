@@ -194,7 +194,8 @@ pub enum ToWorker {
         /// The number of the newest durable report.
         report: u64,
     },
-    /// These leases are not the worker's any more: it drops what has not started and kills the rest.
+    /// These leases are not the worker's any more: it drops what has not started and kills the
+    /// rest.
     Stale {
         /// The leases.
         leases: Vec<LeaseRun>,

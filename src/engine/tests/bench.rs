@@ -1,4 +1,5 @@
-//! A bench for scripts of a line: an engine, its journal and two workers. The scripts are in mod.rs.
+//! A bench for scripts of a line: an engine, its journal and two workers. The scripts are in
+//! mod.rs.
 
 use ganger_proto::command::{Submit, SubmitHead};
 use ganger_proto::message::{DoneRun, Held, LeaseRun, Load, Report, WorkerHello};

@@ -168,8 +168,8 @@ fn plain_and_colourless() {
     insta::assert_snapshot!("overview_mono", text(&buffer));
 }
 
-/// `NO_COLOR` makes crossterm write `ESC[;m`, which resets reverse too: the selected row would not be
-/// seen. The mono theme writes no colours at all.
+/// `NO_COLOR` makes crossterm write `ESC[;m`, which resets reverse too: the selected row would not
+/// be seen. The mono theme writes no colours at all.
 #[test]
 fn the_selected_row_is_seen_without_colour() {
     use ratatui::backend::{Backend as _, CrosstermBackend};

@@ -1,0 +1,64 @@
+//! What clients send: who may ask, and which room answers. Answers nothing itself.
+
+use ganger_proto::message::ClientMessage;
+use ganger_proto::{Actor, Refusal, Reply, Request};
+
+use super::outgoing::Outgoing;
+use super::{Master, Phase};
+use crate::engine::input::{ClientId, Effect, Input};
+
+impl Master {
+    pub(super) fn client_said(&mut self, client: ClientId, message: ClientMessage) {
+        match message {
+            ClientMessage::Watch(watch) => self.clients.watch(client, Some(watch)),
+            ClientMessage::Unwatch => self.clients.watch(client, None),
+            ClientMessage::Seen { number } => self.clients.seen(client, number),
+            ClientMessage::Request { tag, request } => {
+                let Some(actor) = self.clients.actor(client) else { return };
+                match ganger_net::pki::policy::check(&actor, &request) {
+                    Ok(()) => self.request(client, tag, actor, request),
+                    Err(refusal) => self.reply(client, tag, Err(refusal)),
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest changes no task")]
+    fn request(&mut self, client: ClientId, tag: u64, actor: Actor, request: Request) {
+        match request {
+            Request::Submit(_) if self.phase != Phase::Serving => {
+                self.reply(client, tag, Err(Refusal::Stopping));
+            }
+            Request::Submit(_) if !self.facts.trouble.is_empty() => {
+                self.reply(client, tag, Err(Refusal::StorageFull));
+            }
+            Request::Submit(_)
+            | Request::Cancel { .. }
+            | Request::Retry { .. }
+            | Request::Delete { .. }
+            | Request::SetPriority { .. }
+            | Request::Pause { .. }
+            | Request::Resume { .. }
+            | Request::Drain { .. }
+            | Request::Undrain { .. } => {
+                let now = self.clock.now();
+                self.engine.handle(now, Input::Asked { client, tag, actor, request });
+            }
+            Request::Stop { now } => {
+                self.phase = if now { Phase::Stopping } else { Phase::Draining };
+                self.engine.set_granting(self.grants());
+                self.stop_local_worker();
+                self.reply(client, tag, Ok(Reply::Ok));
+            }
+            Request::Invite(_) | Request::Revoke { .. } | Request::StartLocalWorker { .. } => {
+                let result = self.trust(&actor, request);
+                self.reply(client, tag, result);
+            }
+            other => self.question(client, tag, &actor, other),
+        }
+    }
+
+    pub(super) fn reply(&mut self, client: ClientId, tag: u64, result: Result<Reply, Refusal>) {
+        self.hold(vec![Outgoing::Effect(Effect::Reply { client, tag, result })]);
+    }
+}
