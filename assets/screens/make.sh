@@ -26,9 +26,9 @@ typed() { t send-keys -t screen -l "$1"; }
 
 stop_all() {
     t kill-server 2>/dev/null || true
-    # The local worker is the master's child, not ours: its lock says who it is.
-    local lock="$GANGER_HOME/local-worker/worker.lock"
-    [ -r "$lock" ] && started+=("$(cut -d ' ' -f 1 "$lock")")
+    # The local worker is the master's child, not ours: its folder says who it is.
+    local pid_file="$GANGER_HOME/local-worker/pid"
+    [ -r "$pid_file" ] && started+=("$(cat "$pid_file")")
     timeout 20 "$bin/ganger" --no-start stop --now >/dev/null 2>&1 || true
     # A first TERM lets a worker finish what it runs, a second one does not.
     for _ in 1 2; do
@@ -98,14 +98,14 @@ keys I
 find /usr/share/doc -type f >"$scratch/files"
 sed 300q "$scratch/files" |
     "$bin/ganger" submit --name checksums -a - -- sha256sum {} >/dev/null
-"$bin/ganger" submit --name render --range 100..600 --shell 'sleep 0.{}; echo frame {}' >/dev/null
+"$bin/ganger" submit --name render --range 100..600 --shell 'sleep 1.{}; echo frame {}' >/dev/null
 "$bin/ganger" submit --name probes --priority 5 --range 1..40 --retries 2 --backoff 2s..10s \
     --shell 'sleep 0.2; case {} in *7) echo "no answer from host {}" >&2; exit 2 ;; esac' >/dev/null
 "$bin/ganger" submit --name nightly --not-before 10m --range 1..20 --kind sleep >/dev/null
 # The chart has seconds on its axis: it needs some to have something to show.
 sleep 8
 keys 1
-wait_for 'render'
+wait_for 'Throughput'
 draw overview
 
 keys 2
@@ -113,12 +113,12 @@ wait_for 'Tasks'
 sleep 1
 draw tasks
 
-# The form: kind shell, a range, a template with a width. The first field is the kind.
+# The form: kind shell, a range, a template with a width. It opens at the command.
 keys i
 wait_for 'Inject'
-keys Tab Right Right Tab
 typed 'convert in/{n:04}.png -resize 50% out/{n:04}.png'
-keys Tab
-typed '1..500'
+keys BTab Right Right Tab Tab
+keys BSpace BSpace BSpace
+typed '500'
 wait_for 'out/0500.png'
 draw inject

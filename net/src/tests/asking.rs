@@ -62,6 +62,7 @@ fn picture(number: u64) -> Picture {
         eta_ms: None,
         oldest_wait_ms: 0,
         cpu_permille: 0,
+        commits: 0,
         trouble: String::new(),
         refused: String::new(),
         newest_batch: None,
