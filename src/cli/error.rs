@@ -119,7 +119,11 @@ impl From<DialError> for CliError {
 
 impl From<JoinError> for CliError {
     fn from(error: JoinError) -> Self {
-        let exit = if matches!(error, JoinError::Refused | JoinError::Name(_)) {
+        let refused = matches!(
+            error,
+            JoinError::Refused | JoinError::Name(_) | JoinError::NotTheMaster { .. }
+        );
+        let exit = if refused {
             Exit::Refused
         } else if matches!(error, JoinError::Unreachable { .. }) {
             Exit::Unreachable
