@@ -165,10 +165,6 @@ impl Ledger {
             }
             Change::Priority(priority) => task.priority = priority,
             Change::Cancelling => task.cancelling = true,
-            Change::Stranded => {
-                task.state = State::Failed;
-                task.at = at;
-            }
         };
         if to == Change::Retried && !self.unfit.is_empty() {
             for id in run.ids() {

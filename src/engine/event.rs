@@ -176,8 +176,6 @@ pub enum Change {
     Priority(i16),
     /// A cancel was asked for while they run.
     Cancelling,
-    /// They cannot run: no worker that is connected can take them.
-    Stranded,
 }
 
 impl Event {

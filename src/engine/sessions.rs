@@ -25,6 +25,13 @@ impl Engine {
         }
     }
 
+    /// Tells whether a session is another worker's: its id is drawn at random from 64 bits, so a
+    /// repeat is somebody's lie, and the driver must not take its connection for the session's.
+    pub fn is_anothers(&self, session: SessionId, name: &WorkerName) -> bool {
+        let known = self.ledger.sessions.get(&session);
+        known.is_some_and(|known| self.ledger.worker_names.get(name) != Some(&known.worker))
+    }
+
     pub(super) fn worker_joined(
         &mut self,
         now: Now,
@@ -39,10 +46,7 @@ impl Engine {
         }
         self.soft.gone.remove(&worker);
         let session = hello.session;
-        let foreign =
-            self.ledger.sessions.get(&session).is_some_and(|known| known.worker != worker);
-        if foreign {
-            // A session id is drawn at random from 64 bits; a repeat is somebody's lie.
+        if self.is_anothers(session, name) {
             let leases = hello.holding.iter().map(|held| held.leases).collect();
             self.out.effects.push(Effect::Stale { session, leases });
             return;
@@ -195,5 +199,40 @@ impl Live {
             version,
             ..Self::away(now, now.mono_ms + term_ms)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Settings;
+    use crate::engine::input::Input;
+
+    #[test]
+    fn a_session_cannot_be_taken_over_by_another_worker() {
+        let mut engine = Engine::new(Settings::default());
+        let now = Now::default();
+        let join = |engine: &mut Engine, name: &WorkerName| {
+            let hello = WorkerHello {
+                session: SessionId::new(7),
+                slots: 1,
+                hold: 2,
+                holding: Vec::new(),
+                reported: 0,
+                policy: String::new(),
+                draining: false,
+            };
+            let (name, version) = (name.clone(), String::new());
+            engine.handle(now, Input::WorkerJoined { name, version, hello });
+            engine.drain(now).effects
+        };
+        let [alpha, mallory] = ["alpha", "mallory"].map(WorkerName::from_lossy);
+        let welcomed =
+            |effects: &[Effect]| effects.iter().any(|e| matches!(e, Effect::Welcome { .. }));
+        assert!(!engine.is_anothers(SessionId::new(7), &alpha));
+        assert!(welcomed(&join(&mut engine, &alpha)));
+        assert!(engine.is_anothers(SessionId::new(7), &mallory));
+        assert!(!welcomed(&join(&mut engine, &mallory)));
+        assert!(welcomed(&join(&mut engine, &alpha)));
     }
 }

@@ -2,6 +2,7 @@
 //! the current lease; whatever else comes is answered as stale and changes nothing.
 
 use ganger_proto::limits::HOLD_TASKS_MAX;
+use ganger_proto::limits::{INLINE_BYTES_MAX, TEXT_BYTES_MAX};
 use ganger_proto::message::{LeaseRun, Report};
 use ganger_proto::{BlockId, Ended, LeaseId, Outcome, SessionId, WorkerId};
 
@@ -102,7 +103,13 @@ impl Engine {
     }
 
     /// Decides what follows one reported end.
-    fn judge(&mut self, now: Now, session: SessionId, ended: Ended, turn: &mut ReportTurn) {
+    fn judge(&mut self, now: Now, session: SessionId, mut ended: Ended, turn: &mut ReportTurn) {
+        // A worker that keeps to the limits is not touched by this; one that lies is cut.
+        ended.stdout.truncate(INLINE_BYTES_MAX);
+        ended.stderr.truncate(INLINE_BYTES_MAX);
+        if ended.message.len() > TEXT_BYTES_MAX {
+            ended.message = ended.message.chars().take(TEXT_BYTES_MAX / 4).collect();
+        }
         let Some(known) = self.ledger.sessions.get(&session) else { return };
         let leases = LeaseRun { first: ended.lease, count: 1 };
         let found = known.find(leases);

@@ -271,6 +271,12 @@ impl Master {
             Incoming::WorkerCame { connection, arrival, hello } => {
                 let name = arrival.peer.actor.name.clone();
                 let session = hello.session;
+                if self.engine.is_anothers(session, &name) {
+                    tracing::warn!(%name, %session, "a worker presented another's session");
+                    let reason = "this session is another worker's; start the worker again";
+                    arrival.session.close(CloseCode::Protocol, reason);
+                    return;
+                }
                 let version = arrival.hello.version.clone();
                 self.workers.came(connection, session, *arrival);
                 self.engine.handle(now, Input::WorkerJoined { name, version, hello });

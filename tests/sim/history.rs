@@ -148,7 +148,7 @@ impl History {
                 (known.failures, known.lost) = (0, 0);
                 self.cancelled.remove(&id);
             }
-            Change::Due | Change::Priority(_) | Change::Cancelling | Change::Stranded => {}
+            Change::Due | Change::Priority(_) | Change::Cancelling => {}
         }
         Ok(())
     }
