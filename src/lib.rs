@@ -8,6 +8,7 @@
 //! - [`worker`]: runs tasks; `worker::core` is PURE.
 //! - [`cli`]: one subcommand per file.
 //! - [`config`]: the home folder, `ganger.toml`, `master.json`.
+//! - [`lock`]: taking a file's lock with a moment's patience.
 //! - [`logs`]: the program's own log, a file and a ring.
 //!
 //! Beside this crate: `ganger-proto` (the words), `ganger-net` (certificates and connections),
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod lock;
 pub mod logs;
 pub mod master;
 pub mod store;

@@ -65,7 +65,7 @@ impl Home {
         let mut options = OpenOptions::new();
         let lock = options.create(true).truncate(false).write(true).mode(0o600).open(&lock_path);
         let lock = lock.map_err(io_at(&lock_path))?;
-        match lock.try_lock() {
+        match crate::lock::take(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(HomeError::Locked { path: path.to_owned() });
