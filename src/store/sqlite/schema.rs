@@ -191,7 +191,8 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 
 const BEFORE_TABLES: &str = "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;";
 /// A checkpoint every 16 MiB of WAL. At 8 MiB one stalled a commit for 35 ms on a plain disk, at
-/// 32 MiB for 65 to 73 ms; this is between them and was not measured by itself.
+/// 32 MiB for 65 to 73 ms; this is between them and was not measured by itself. No memory map: a
+/// read error there kills the process.
 const SETTINGS: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
