@@ -7,9 +7,9 @@ use std::time::Duration;
 const TRIES: u32 = 25;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Takes a file's lock; a lock that is held only for a moment is waited for. The lock belongs to the
-/// open file, and so for that moment also to a child between its fork and its exec: a process that
-/// has just let go can still look as if it held on.
+/// Takes a file's lock; a lock that is held only for a moment is waited for. The lock belongs to
+/// the open file, and so for that moment also to a child between its fork and its exec: a process
+/// that has just let go can still look as if it held on.
 ///
 /// # Errors
 /// `WouldBlock` when somebody really holds it, else what the system says.
