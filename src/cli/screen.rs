@@ -185,7 +185,7 @@ impl Bridge {
             };
             match message {
                 None => break End::ScreenGone,
-                Some(Outbound::RetryNow) => {}
+                Some(Outbound::RetryNow | Outbound::Follow { .. } | Outbound::Unfollow { .. }) => {}
                 Some(Outbound::Watch(watch)) => {
                     self.watch = Some(watch.clone());
                     if let Err(error) = caller.watch(watch).await {
@@ -252,6 +252,7 @@ impl Bridge {
                 message = self.from_screen.recv() => match message {
                     None => return Err(End::ScreenGone),
                     Some(Outbound::RetryNow) => return Ok(()),
+                    Some(Outbound::Follow { .. } | Outbound::Unfollow { .. }) => {}
                     Some(Outbound::Watch(watch)) => self.watch = Some(watch),
                     Some(Outbound::Request { tag, .. }) => {
                         let reply = Inbound::Reply { tag, result: Err(not_sent()) };

@@ -2,7 +2,7 @@
 
 use ganger_proto::limits::WINDOW_ROWS_MAX;
 use ganger_proto::picture::{
-    MasterLine, Order, Picture, ResultRow, TaskWindow, Watch, Window, WorkerRow,
+    MasterLine, Order, Picture, ResultRow, Search, TaskWindow, Watch, Window, WorkerRow,
 };
 use ganger_proto::{BlockId, Ended, Name, Outcome, SessionId, TaskId, Usage};
 
@@ -49,6 +49,7 @@ impl Engine {
         };
         let picture = Picture {
             number: 0,
+            watch: watch.number,
             seq: 0,
             at: now.wall,
             master: self.master_line(now, master),
@@ -90,14 +91,14 @@ impl Engine {
         let (total, start, ids) = match asked.order {
             Order::Next => self.next_up(rows),
             Order::Latest => (self.ledger.latest.len() as u64, 0, self.newest(rows)),
-            Order::Id => {
+            Order::By(_) => {
                 let set = self.matching(&asked.filter);
                 let (start, ids) = window(&set, asked.start, rows);
                 (set.len(), start, ids)
             }
         };
         let rows = ids.into_iter().filter_map(|id| self.task_row(now, id)).collect();
-        Window { total, start, rows }
+        Window { total, start, rows, search: Search::Complete }
     }
 
     /// Returns what runs, what was sent, what backs off, then what is next in each queue.
@@ -123,7 +124,7 @@ impl Engine {
         let rows = asked.rows.min(WINDOW_ROWS_MAX);
         let (total, start, ids) = match asked.order {
             Order::Latest | Order::Next => (self.ledger.tally.ended(), 0, self.newest(rows)),
-            Order::Id => {
+            Order::By(_) => {
                 let set = self.ended(&asked.filter);
                 let (start, ids) = window(&set, asked.start, rows);
                 (set.len(), start, ids)
@@ -131,7 +132,7 @@ impl Engine {
         };
         let found = ids.into_iter().filter_map(|id| self.result_row(id));
         let (rows, blocks) = found.unzip();
-        (Window { total, start, rows }, blocks)
+        (Window { total, start, rows, search: Search::Complete }, blocks)
     }
 
     fn ended(&self, filter: &ganger_proto::Filter) -> IdSet {
@@ -172,7 +173,7 @@ impl Engine {
         let start = (start as usize).min(all.len());
         let rows = rows.min(WINDOW_ROWS_MAX) as usize;
         let (sessions, rows) = all.into_iter().skip(start).take(rows).unzip();
-        (Window { total, start: start as u64, rows }, sessions)
+        (Window { total, start: start as u64, rows, search: Search::Complete }, sessions)
     }
 }
 

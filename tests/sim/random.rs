@@ -5,7 +5,7 @@ use ganger::engine::input::{ClientId, Drain, Input, Said};
 use ganger_proto::command::{Submit, SubmitHead};
 use ganger_proto::filter::{Term, Test};
 use ganger_proto::message::{DoneRun, Held, LeaseRun, Load, Report, WorkerHello};
-use ganger_proto::picture::{Order, Start, TaskWindow};
+use ganger_proto::picture::{Order, Sort, Start, TaskWindow};
 use ganger_proto::{
     Actor, Args, Backoff, BatchId, BatchOptions, Ended, Epoch, Filter, Key, Kind, LeaseId, Name,
     Outcome, Request, Role, Select, SessionId, Spec, TaskId, TaskState, Template,
@@ -159,7 +159,12 @@ pub(crate) fn window(rng: &mut Rng, model: &Model) -> TaskWindow {
             offset: rng.i64(-20..20),
         },
     };
-    TaskWindow { filter: filter(rng, model), order: Order::Id, start, rows: rng.u32(..30) }
+    TaskWindow {
+        filter: filter(rng, model),
+        order: Order::By(Sort::default()),
+        start,
+        rows: rng.u32(..30),
+    }
 }
 
 fn joined(rng: &mut Rng, model: &Model) -> Input {

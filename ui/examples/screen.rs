@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ganger_proto::command::Changed;
 use ganger_proto::picture::{
-    Counts, Gang, History, MasterLine, QueueRow, ResultRow, Window, WorkerRow, WorkerState,
+    Counts, Gang, History, MasterLine, QueueRow, ResultRow, Search, Window, WorkerRow, WorkerState,
 };
 use ganger_proto::{
     Actor, BatchId, Name, Outcome, Picture, Refusal, Reply, Request, Role, TaskId, TaskState,
@@ -71,7 +71,12 @@ async fn pretend(to: mpsc::Sender<Inbound>, mut from: mpsc::Receiver<Outbound>) 
                 Some(Outbound::Request { tag, request }) => {
                     Inbound::Reply { tag, result: world.answer(request) }
                 }
-                Some(Outbound::Watch(_) | Outbound::RetryNow) => continue,
+                Some(
+                    Outbound::Watch(_)
+                    | Outbound::RetryNow
+                    | Outbound::Follow { .. }
+                    | Outbound::Unfollow { .. },
+                ) => continue,
                 None => return,
             },
         };
@@ -140,15 +145,26 @@ impl World {
         let rows: Vec<ResultRow> = self.results.iter().take(100).cloned().collect();
         Picture {
             number: 1,
+            watch: 0,
             seq: 1,
             at: wall(),
             master: master(counts, done as f32 * 10.0),
             queues: vec![QueueRow { name: Name::from_lossy("default"), paused: false, counts }],
             gang: Gang { up: 1, slots: 2, busy: u32::from(done > 0), ..Gang::default() },
             history: Some(self.history.clone()),
-            tasks: Some(Window { total: 0, start: 0, rows: Vec::new() }),
-            results: Some(Window { total: rows.len() as u64, start: 0, rows }),
-            workers: Some(Window { total: 1, start: 0, rows: vec![worker(counts.done)] }),
+            tasks: Some(Window { total: 0, start: 0, rows: Vec::new(), search: Search::Complete }),
+            results: Some(Window {
+                total: rows.len() as u64,
+                start: 0,
+                rows,
+                search: Search::Complete,
+            }),
+            workers: Some(Window {
+                total: 1,
+                start: 0,
+                rows: vec![worker(counts.done)],
+                search: Search::Complete,
+            }),
             log: vec!["INFO the pretended master has nothing to say".to_owned()],
         }
     }

@@ -5,6 +5,7 @@
 //! the model into cells, and `run` does what `update` asks for.
 
 mod clipboard;
+mod keep;
 mod keymap;
 mod layout;
 pub mod link;
@@ -20,6 +21,7 @@ mod update;
 mod view;
 
 pub use clipboard::Clipboard;
+pub use keep::{Kept, KeptForm, KeptList};
 pub use keymap::key_table;
 pub use run::{Clock, Exit, Glyphs, Options, ScreenError, ThemeChoice, run};
 pub use theme::{Theme, ThemeError};

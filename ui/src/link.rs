@@ -1,7 +1,8 @@
 //! The screen's only way to a master: messages in, messages out. The program that embeds the screen
 //! carries them over a connection, and keeps dialling when it is lost.
 
-use ganger_proto::{Actor, Name, Picture, Refusal, Reply, Request, Watch};
+use ganger_proto::follow::Followed;
+use ganger_proto::{Actor, Name, Picture, Refusal, Reply, Request, TaskId, Watch};
 use tokio::sync::mpsc;
 
 /// Both ends' queues. Inbound is bounded: when it is full the sender waits, except that a picture
@@ -27,6 +28,13 @@ pub enum Inbound {
         tag: u64,
         /// The answer, or why not.
         result: Result<Reply, Refusal>,
+    },
+    /// Output of an attempt that is followed, or why there is none: then nothing more comes.
+    Followed {
+        /// The tag it was asked with.
+        tag: u64,
+        /// What came.
+        result: Result<Followed, Refusal>,
     },
     /// The connection is lost; it will be dialled again by itself.
     Lost {
@@ -70,6 +78,20 @@ pub enum Outbound {
         tag: u64,
         /// What to do.
         request: Request,
+    },
+    /// Follow a task's output until all has come, the connection is lost, or [`Self::Unfollow`].
+    Follow {
+        /// Unique among the screen's open requests and followed outputs.
+        tag: u64,
+        /// The task.
+        task: TaskId,
+        /// One attempt, from 1; the newest one and those after it when not said.
+        attempt: Option<u32>,
+    },
+    /// Follow that output no more.
+    Unfollow {
+        /// The tag it was asked with.
+        tag: u64,
     },
     /// Dial again now.
     RetryNow,

@@ -3,6 +3,7 @@
 use crossterm::event::KeyEvent;
 use ganger_proto::WallMs;
 
+use crate::keep::Kept;
 use crate::link::{Inbound, Outbound};
 
 /// What happened.
@@ -39,6 +40,8 @@ pub(crate) struct Moment {
 pub(crate) enum Effect {
     /// Say this to the master.
     Send(Outbound),
+    /// Remember this for the next run.
+    Keep(Box<Kept>),
     /// Put this on the clipboard.
     Copy(String),
     /// Give the terminal back to the shell until it says otherwise.

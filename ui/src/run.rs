@@ -228,6 +228,7 @@ impl Driver {
                 Inbound::Picture(picture) => !same_look(self.model.picture.as_deref(), picture),
                 Inbound::Connected(_)
                 | Inbound::Reply { .. }
+                | Inbound::Followed { .. }
                 | Inbound::Lost { .. }
                 | Inbound::Refused { .. } => true,
             };
@@ -263,6 +264,7 @@ impl Driver {
             match effect {
                 Effect::Send(message) => self.post(message),
                 Effect::Copy(text) => self.copy(text),
+                Effect::Keep(_) => {}
                 Effect::Redraw => self.screen.clear()?,
                 Effect::Leave => return Ok(Turn::Leave(Exit::Left)),
                 Effect::Suspend => {

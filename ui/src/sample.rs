@@ -2,7 +2,8 @@
 //! people.
 
 use ganger_proto::picture::{
-    Counts, Gang, History, MasterLine, QueueRow, ResultRow, TaskRow, Window, WorkerRow, WorkerState,
+    Counts, Gang, History, MasterLine, QueueRow, ResultRow, Search, TaskRow, Window, WorkerRow,
+    WorkerState,
 };
 use ganger_proto::{
     Actor, BatchId, Name, Outcome, Picture, Role, TaskId, TaskState, Usage, WallMs,
@@ -87,18 +88,20 @@ pub(crate) fn empty() -> Picture {
     master.refused = "192.168.1.20 tried to connect without a certificate 3s ago".to_owned();
     Picture {
         number: 1,
+        watch: 0,
         seq: 1,
         at: NOW,
         master,
         queues: vec![QueueRow { name: name("default"), paused: false, counts: Counts::default() }],
         gang: Gang { up: 1, draining: 0, lost: 0, slots: 2, busy: 0 },
         history: Some(History::default()),
-        tasks: Some(Window { total: 0, start: 0, rows: Vec::new() }),
-        results: Some(Window { total: 0, start: 0, rows: Vec::new() }),
+        tasks: Some(Window { total: 0, start: 0, rows: Vec::new(), search: Search::Complete }),
+        results: Some(Window { total: 0, start: 0, rows: Vec::new(), search: Search::Complete }),
         workers: Some(Window {
             total: 1,
             start: 0,
             rows: vec![WorkerRow { running: 0, slots: 2, done: 0, ..worker("build01", 0) }],
+            search: Search::Complete,
         }),
         log: Vec::new(),
     }
@@ -122,11 +125,12 @@ pub(crate) fn busy() -> Picture {
         ..empty()
     };
     let rows = tasks();
-    picture.tasks = Some(Window { total: 12_493, start: 0, rows });
+    picture.tasks = Some(Window { total: 12_493, start: 0, rows, search: Search::Complete });
     let rows = results();
-    picture.results = Some(Window { total: 300, start: 0, rows });
+    picture.results = Some(Window { total: 300, start: 0, rows, search: Search::Complete });
     let rows = workers();
-    picture.workers = Some(Window { total: rows.len() as u64, start: 0, rows });
+    picture.workers =
+        Some(Window { total: rows.len() as u64, start: 0, rows, search: Search::Complete });
     picture.log = (0..60)
         .map(|i| {
             let level = ["INFO", "INFO", "DEBUG", "WARN"][i % 4];

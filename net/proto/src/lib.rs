@@ -23,6 +23,7 @@
 pub mod args;
 pub mod command;
 pub mod filter;
+pub mod follow;
 pub mod id;
 pub mod limits;
 pub mod message;

@@ -111,6 +111,8 @@ impl Counts {
 /// What a screen wants to see; replaces the previous one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
+    /// Drawn by the client; each picture says which watch it answers.
+    pub number: u64,
     /// A window of tasks.
     pub tasks: Option<TaskWindow>,
     /// A window of ended tasks with their results.
@@ -148,12 +150,57 @@ pub struct RowWindow {
 /// In which order a window shows tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// By id, rising.
-    Id,
+    /// Sorted.
+    By(Sort),
     /// What runs, then what will run next; the filter is not used.
     Next,
     /// What ended last, first; only the newest few hundred; the filter is not used.
     Latest,
+}
+
+/// A key to sort by, and which end comes first. Ties are in rising id order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sort {
+    /// What is compared.
+    pub key: SortKey,
+    /// Which end comes first.
+    pub direction: Direction,
+}
+
+/// What a sorted window compares.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum SortKey {
+    /// The id, which is also the order of submission.
+    #[default]
+    Id,
+    /// The state, in the order of a task's life.
+    State,
+    /// The priority.
+    Priority,
+    /// The kind's word.
+    Kind,
+    /// The worker's name; tasks that none ran come last when rising.
+    Worker,
+    /// The attempt that runs or ran last.
+    Tries,
+    /// The exit code of the newest attempt; tasks without one come last when rising.
+    Exit,
+    /// How long the newest attempt took; tasks that have not ended come last when rising.
+    Took,
+    /// When it came into its state: for ended tasks, when they ended.
+    Since,
+}
+
+/// Which end of a sorted list comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Direction {
+    /// The smallest first.
+    #[default]
+    Rising,
+    /// The largest first.
+    Falling,
 }
 
 /// Where a window begins.
@@ -177,6 +224,8 @@ pub enum Start {
 pub struct Picture {
     /// Counts the pictures of a connection from 1.
     pub number: u64,
+    /// The [`Watch::number`] that it answers.
+    pub watch: u64,
     /// The journal's sequence number that it rests on.
     pub seq: u64,
     /// When it was made.
@@ -208,6 +257,24 @@ pub struct Window<T> {
     pub start: u64,
     /// The rows.
     pub rows: Vec<T>,
+    /// How far the search for them has come.
+    pub search: Search,
+}
+
+/// How far a search without an index has come. Searches go on in small slices beside the master's
+/// other work; each picture shows what was found so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Search {
+    /// All that match are counted.
+    #[default]
+    Complete,
+    /// More may match.
+    Running {
+        /// How much was looked at, in thousandths.
+        permille: u16,
+    },
+    /// It cannot be done; the rows are in id order. Says why and what to do.
+    Refused(String),
 }
 
 /// The master on one line.

@@ -69,6 +69,7 @@ fn picture(number: u64) -> Picture {
     };
     Picture {
         number,
+        watch: 0,
         seq: 0,
         at: WallMs(0),
         master,

@@ -56,9 +56,19 @@ fn has_no_target(model: &Model, action: Action) -> bool {
 
 fn needs(action: Action) -> Needs {
     use Action as A;
-    const SUBMITTER: [A; 7] =
-        [A::Inject, A::Again, A::Quick, A::Undo, A::Retry, A::Cancel, A::Submit];
-    const OPERATOR: [A; 7] = [
+    const SUBMITTER: [A; 10] = [
+        A::Inject,
+        A::Again,
+        A::Quick,
+        A::Undo,
+        A::Retry,
+        A::RetryAll,
+        A::Cancel,
+        A::Delete,
+        A::EditCopy,
+        A::Submit,
+    ];
+    const OPERATOR: [A; 9] = [
         A::PriorityUp,
         A::PriorityDown,
         A::PauseQueue,
@@ -66,6 +76,8 @@ fn needs(action: Action) -> Needs {
         A::StartWorker,
         A::Drain,
         A::Revoke,
+        A::MoreSlots,
+        A::FewerSlots,
     ];
     if SUBMITTER.contains(&action) {
         Needs::Submitter

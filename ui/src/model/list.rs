@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 
 use ganger_proto::limits::WINDOW_ROWS_MAX;
-use ganger_proto::picture::{Order, Start, TaskWindow};
+use ganger_proto::picture::{Direction, Order, Sort, SortKey, Start, TaskWindow};
 use ganger_proto::{Filter, TaskId, TaskState};
+
+/// The order of a list that is sorted by nothing else.
+pub(crate) const BY_ID: Order = Order::By(Sort { key: SortKey::Id, direction: Direction::Rising });
 
 /// A list's cursor, window and marks.
 #[derive(Clone, Debug)]
@@ -63,7 +66,7 @@ impl List {
 
     /// Returns the window to watch.
     pub(crate) fn window(&self) -> TaskWindow {
-        let order = if self.filter.is_everything() { self.natural } else { Order::Id };
+        let order = if self.filter.is_everything() { self.natural } else { BY_ID };
         TaskWindow {
             filter: self.filter.clone(),
             order,
@@ -78,7 +81,7 @@ impl List {
 
     /// Tells whether rows move by themselves, so that no row is selected until a key selects one.
     pub(crate) fn is_live(&self) -> bool {
-        self.filter.is_everything() && self.natural != Order::Id
+        self.filter.is_everything() && !matches!(self.natural, Order::By(_))
     }
 
     /// Returns the task that a key is about.
@@ -259,7 +262,7 @@ mod tests {
     }
 
     fn list(total: u64) -> List {
-        let mut list = List::new(Order::Id);
+        let mut list = List::new(BY_ID);
         list.height = 20;
         answer(&mut list, total);
         list

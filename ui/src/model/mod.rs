@@ -17,6 +17,7 @@ use crokey::KeyCombination;
 use ganger_proto::picture::{Order, ResultRow, RowWindow, TaskRow, WorkerRow};
 use ganger_proto::{Name, Picture, QueueName, Role, TaskId, WallMs, Watch};
 
+use crate::keep::Kept;
 use crate::keymap::Context;
 use crate::layout;
 use crate::link::Connection;
@@ -65,6 +66,12 @@ pub(crate) struct Model {
     /// The newest picture, while the screen is frozen.
     pub(crate) held: Option<Box<Picture>>,
     pub(crate) watch_sent: Option<Watch>,
+    /// Counts the watches sent.
+    pub(crate) watch_number: u64,
+    /// What is remembered between runs.
+    pub(crate) kept: Kept,
+    /// What of it has been given to be written.
+    pub(crate) kept_sent: Kept,
     pub(crate) prefix: Option<KeyCombination>,
 }
 
@@ -185,7 +192,7 @@ impl Model {
             pane: Pane::Workers,
             next: List::new(Order::Next),
             latest: List::new(Order::Latest),
-            tasks: List::new(Order::Id),
+            tasks: List::new(list::BY_ID),
             results: List::new(Order::Latest),
             worker: None,
             log_from_end: 0,
@@ -200,6 +207,9 @@ impl Model {
             welcome: WelcomeToken::Unasked,
             held: None,
             watch_sent: None,
+            watch_number: 0,
+            kept: Kept::default(),
+            kept_sent: Kept::default(),
             prefix: None,
         }
     }
@@ -294,6 +304,7 @@ impl Model {
     /// Returns what the screen must be shown.
     pub(crate) fn watch(&self) -> Watch {
         let mut watch = Watch {
+            number: self.watch_number,
             workers: Some(RowWindow { start: 0, rows: 200 }),
             history: self.screen == Screen::Overview,
             ..Watch::default()

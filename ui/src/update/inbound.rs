@@ -5,7 +5,7 @@ use ganger_proto::command::Changed;
 use ganger_proto::picture::{ResultRow, TaskRow, WorkerRow};
 use ganger_proto::{Picture, Refusal, Reply};
 
-use super::{details, inject, join};
+use super::{details, inject, join, reader};
 use crate::link::{Connection, Inbound};
 use crate::model::{Asked, LinkState, Model, Tone, WelcomeToken};
 use crate::text::{clean, clean_in_place, counted};
@@ -30,6 +30,7 @@ pub(super) fn inbound(model: &mut Model, inbound: Inbound) {
                 }
             }
         }
+        Inbound::Followed { tag, result } => reader::followed(model, tag, result),
         Inbound::Lost { reason, tries, retry_in_ms } => {
             let retry_at_ms = model.now.mono_ms + retry_in_ms;
             disconnected(model);

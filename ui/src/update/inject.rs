@@ -269,3 +269,5 @@ pub(super) fn undone(model: &mut Model, tasks: u64, changed: &Changed) {
     };
     model.say(Tone::Good, text);
 }
+
+pub(super) fn act(_model: &mut Model, _action: crate::keymap::Action, _out: &mut Vec<Effect>) {}

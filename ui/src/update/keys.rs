@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyEvent;
 
-use super::{confirm, details, filter, inject, join, tasks, workers};
+use super::{confirm, details, filter, inject, join, lists, reader, shell, tasks, workers};
 use crate::keymap::{Action, Meaning, meaning};
 use crate::link::Outbound;
 use crate::model::overlay::{Overlay, Scroll};
@@ -123,6 +123,37 @@ fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
             out.push(Effect::Send(Outbound::RetryNow));
             model.say(Tone::Note, "trying again");
         }
+        A::MarkRange
+        | A::MarkAll
+        | A::MarkInvert
+        | A::SortBy
+        | A::SortReverse
+        | A::StateChip
+        | A::RetryAll
+        | A::Delete
+        | A::EditCopy
+        | A::GoWorker
+        | A::GoBatch
+        | A::GoTask
+        | A::CopyJson
+        | A::SaveView
+        | A::Columns => lists::act(model, action, out),
+        A::DetailsPane
+        | A::NextTab
+        | A::PreviousTab
+        | A::Wrap
+        | A::Times
+        | A::Streams
+        | A::NextMatch
+        | A::PreviousMatch
+        | A::PreviousTask
+        | A::NextTask
+        | A::Search
+        | A::Follow
+        | A::SaveOutput => reader::act(model, action, out),
+        A::OpenWorker | A::MoreSlots | A::FewerSlots | A::Why => workers::act(model, action, out),
+        A::Editor | A::SaveTemplate | A::LoadTemplate => inject::act(model, action, out),
+        A::Palette | A::Mouse => shell::act(model, action, out),
     }
 }
 

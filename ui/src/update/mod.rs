@@ -8,6 +8,9 @@ mod inbound;
 mod inject;
 mod join;
 mod keys;
+mod lists;
+mod reader;
+mod shell;
 mod tasks;
 mod workers;
 
@@ -43,8 +46,14 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     inject::pump(model, out);
     let watch = model.watch();
     if model.is_up() && model.watch_sent.as_ref() != Some(&watch) {
+        model.watch_number += 1;
+        let watch = model.watch();
         model.watch_sent = Some(watch.clone());
         out.push(Effect::Send(Outbound::Watch(watch)));
+    }
+    if model.kept != model.kept_sent {
+        model.kept_sent.clone_from(&model.kept);
+        out.push(Effect::Keep(Box::new(model.kept.clone())));
     }
 }
 

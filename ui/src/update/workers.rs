@@ -78,3 +78,5 @@ pub(super) fn start_local(model: &mut Model, out: &mut Vec<Effect>) {
     }
     ask(model, Request::StartLocalWorker { slots: 0 }, Asked::StartWorker, out);
 }
+
+pub(super) fn act(_model: &mut Model, _action: crate::keymap::Action, _out: &mut Vec<Effect>) {}

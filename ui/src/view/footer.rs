@@ -1,7 +1,7 @@
 //! The last two lines: the sentence that goes away by itself, and the keys of this place.
 
 use super::pen::Pen;
-use crate::keymap::{Action, Context, KEYS, shown};
+use crate::keymap::{Action, Context, keys, shown};
 use crate::layout::{Frame, Width};
 use crate::model::{LinkState, Model, Tone, allowed};
 use crate::theme::Role;
@@ -83,8 +83,7 @@ pub(super) fn footer(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
 
 /// Returns what the footer says, the most important first.
 fn entries(model: &Model, contexts: &[Context], width: Width) -> Vec<(String, Action, String)> {
-    let mut found: Vec<_> = KEYS
-        .iter()
+    let mut found: Vec<_> = keys()
         .filter(|binding| binding.footer > 0)
         .filter(|binding| binding.contexts.iter().any(|context| contexts.contains(context)))
         .filter(|binding| is_of_use(model, binding.action))

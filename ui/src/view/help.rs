@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use super::centred;
 use super::pen::{Pen, piece};
-use crate::keymap::{Context, KEYS, shown};
+use crate::keymap::{Context, keys, shown};
 use crate::layout::Frame;
 use crate::model::overlay::Scroll;
 use crate::text::cut;
@@ -13,7 +13,7 @@ use crate::theme::Role;
 /// Columns of one key with its label.
 const ENTRY: u16 = 36;
 
-const ORDER: [Context; 13] = [
+const ORDER: [Context; 20] = [
     Context::Screen,
     Context::List,
     Context::Gang,
@@ -25,6 +25,13 @@ const ORDER: [Context; 13] = [
     Context::Typed,
     Context::Join,
     Context::Details,
+    Context::Reader,
+    Context::Search,
+    Context::Worker,
+    Context::Note,
+    Context::Menu,
+    Context::Save,
+    Context::Palette,
     Context::Help,
     Context::Lost,
 ];
@@ -37,8 +44,7 @@ enum Entry {
 fn entries(per_line: usize) -> Vec<Entry> {
     let mut entries = Vec::new();
     for context in ORDER {
-        let keys: Vec<(String, &'static str)> = KEYS
-            .iter()
+        let keys: Vec<(String, &'static str)> = keys()
             .filter(|binding| binding.contexts.contains(&context))
             .map(|binding| {
                 let chords: Vec<_> = binding.chords.iter().map(|chord| shown(chord)).collect();

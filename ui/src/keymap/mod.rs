@@ -1,5 +1,12 @@
-//! The one table of keys: it feeds dispatch, the footer, the help and the conflict test. What an
-//! action does is in update/.
+//! The one table of keys, in a file for each room: it feeds dispatch, the footer, the help and the
+//! conflict test. What an action does is in update/.
+
+mod dialog;
+mod form;
+mod gang;
+mod list;
+mod output;
+mod screen;
 
 use std::sync::LazyLock;
 
@@ -31,8 +38,22 @@ pub(crate) enum Context {
     Typed,
     /// The join dialog.
     Join,
-    /// A task's details.
+    /// A task's details: its tabs.
     Details,
+    /// Text that is read: the output of a task, or the log.
+    Reader,
+    /// The line that searches the text that is read.
+    Search,
+    /// A worker's details.
+    Worker,
+    /// A box that is only read, such as why a task waits.
+    Note,
+    /// A choice among a few.
+    Menu,
+    /// The line that names what is saved.
+    Save,
+    /// The palette of all commands.
+    Palette,
     /// The help.
     Help,
 }
@@ -53,13 +74,30 @@ impl Context {
             Self::Typed => "Questions that want a word",
             Self::Join => "Join dialog",
             Self::Details => "Task details",
+            Self::Reader => "Output and log",
+            Self::Search => "Search line",
+            Self::Worker => "Worker details",
+            Self::Note => "Boxes to read",
+            Self::Menu => "Menus",
+            Self::Save => "Name of what is saved",
+            Self::Palette => "Palette",
             Self::Help => "Help",
         }
     }
 
     /// Tells whether letters are typed here.
     pub(crate) const fn takes_text(self) -> bool {
-        matches!(self, Self::Filter | Self::Quick | Self::Form | Self::Join | Self::Typed)
+        matches!(
+            self,
+            Self::Filter
+                | Self::Quick
+                | Self::Form
+                | Self::Join
+                | Self::Typed
+                | Self::Search
+                | Self::Save
+                | Self::Palette
+        )
     }
 }
 
@@ -113,6 +151,53 @@ pub(crate) enum Action {
     NextField,
     PreviousField,
     RetryNow,
+
+    // Lists: update/lists.rs.
+    MarkRange,
+    MarkAll,
+    MarkInvert,
+    SortBy,
+    SortReverse,
+    StateChip,
+    RetryAll,
+    Delete,
+    EditCopy,
+    GoWorker,
+    GoBatch,
+    GoTask,
+    CopyJson,
+    SaveView,
+    Columns,
+
+    // Details, output and log: update/reader.rs.
+    DetailsPane,
+    NextTab,
+    PreviousTab,
+    Wrap,
+    Times,
+    Streams,
+    NextMatch,
+    PreviousMatch,
+    PreviousTask,
+    NextTask,
+    Search,
+    Follow,
+    SaveOutput,
+
+    // The gang: update/workers.rs.
+    OpenWorker,
+    MoreSlots,
+    FewerSlots,
+    Why,
+
+    // The form: update/inject/.
+    Editor,
+    SaveTemplate,
+    LoadTemplate,
+
+    // The program around the lists: update/shell.rs.
+    Palette,
+    Mouse,
 }
 
 /// One row of the table.
@@ -129,7 +214,7 @@ pub(crate) struct Binding {
     pub(crate) footer: u8,
 }
 
-const fn key(
+pub(super) const fn key(
     action: Action,
     id: &'static str,
     chords: &'static [&'static str],
@@ -148,97 +233,17 @@ impl Binding {
     }
 }
 
-use Action as A;
-use Context as C;
-
-/// Every key there is.
-pub(crate) static KEYS: &[Binding] = &[
-    key(A::Inject, "inject", &["i"], "inject").foot(2),
-    key(A::Again, "again", &["I"], "again").foot(3),
-    key(A::Quick, "quick-add", &["a"], "add a line").foot(25),
-    key(A::Filter, "filter", &["/"], "filter").at(&[C::List]).foot(4),
-    key(A::NextPane, "next-pane", &["tab", "l", "right"], "pane").foot(10),
-    key(A::PreviousPane, "previous-pane", &["backtab", "h", "left"], "previous pane"),
-    key(A::Open, "open", &["enter", "o"], "open").at(&[C::List]).foot(5),
-    key(A::Mark, "mark", &["space"], "mark").at(&[C::List]).foot(6),
-    key(A::Retry, "retry", &["r"], "retry").at(&[C::List]).foot(7),
-    key(A::Cancel, "cancel", &["c"], "cancel").at(&[C::List]).foot(8),
-    key(A::PriorityUp, "priority-up", &["+", "="], "priority up").at(&[C::List]),
-    key(A::PriorityDown, "priority-down", &["-"], "priority down").at(&[C::List]),
-    key(A::Drain, "drain", &["D"], "drain").at(&[C::Gang]).foot(11),
-    key(A::Revoke, "revoke", &["X"], "revoke").at(&[C::Gang]).foot(12),
-    key(A::StartWorker, "start-worker", &["W"], "local worker").at(&[C::Gang]).foot(24),
-    key(A::JoinDialog, "join", &["J"], "join line").foot(13),
-    key(A::PauseQueue, "pause-queue", &["P"], "pause queue").foot(21),
-    key(A::Freeze, "freeze", &["f"], "freeze").foot(22),
-    key(A::Zoom, "zoom", &["z"], "zoom").foot(23),
-    key(A::Undo, "undo", &["u"], "take back").foot(9),
-    key(A::Copy, "copy", &["y"], "copy").at(&[C::List, C::Gang]).foot(27),
-    key(A::Copy, "copy-join", &["y"], "copy join line").at(&[C::Welcome]).foot(1),
-    key(A::StartWorker, "start-first-worker", &["W"], "local worker").at(&[C::Welcome]).foot(4),
-    key(A::ShowOverview, "show-overview", &["1"], "overview").at(&[C::Screen, C::Lost]),
-    key(A::ShowTasks, "show-tasks", &["2"], "tasks").at(&[C::Screen, C::Lost]),
-    key(A::ShowResults, "show-results", &["3"], "results").at(&[C::Screen, C::Lost]),
-    key(A::ShowWorkers, "show-workers", &["4"], "workers").at(&[C::Screen, C::Lost]),
-    key(A::ShowLog, "show-log", &["5"], "log").at(&[C::Screen, C::Lost]).foot(40),
-    key(A::ShowPrevious, "show-previous", &["`"], "previous screen"),
-    key(A::Up, "up", &["k", "up"], "up").at(&[C::Screen, C::Help, C::Details]),
-    key(A::Down, "down", &["j", "down"], "down").at(&[C::Screen, C::Help, C::Details]).foot(41),
-    key(A::PageUp, "page-up", &["pageup", "ctrl-b"], "page up").at(SCROLLED),
-    key(A::PageDown, "page-down", &["pagedown", "ctrl-f"], "page down").at(SCROLLED),
-    key(A::HalfUp, "half-up", &["ctrl-u"], "half a page up").at(SCROLLED),
-    key(A::HalfDown, "half-down", &["ctrl-d"], "half a page down").at(SCROLLED),
-    key(A::First, "first", &["g g", "home"], "first").at(SCROLLED),
-    key(A::Last, "last", &["G", "end"], "last").at(SCROLLED),
-    key(A::RetryNow, "retry-now", &["r"], "try now").at(&[C::Lost]).foot(1),
-    key(A::Submit, "submit", &["f5", "alt-enter"], "inject").at(&[C::Form]).foot(1),
-    key(A::NextField, "next-field", &["tab"], "next field").at(&[C::Form, C::Join]).foot(2),
-    key(A::PreviousField, "previous-field", &["backtab"], "previous field").at(&[C::Form, C::Join]),
-    key(A::Accept, "accept", &["enter"], "accept")
-        .at(&[C::Filter, C::Quick, C::Confirm, C::Typed, C::Join])
-        .foot(1),
-    key(A::Yes, "yes", &["y"], "yes").at(&[C::Confirm]).foot(2),
-    key(A::No, "no", &["n"], "no").at(&[C::Confirm]).foot(3),
-    key(A::NextField, "other-button", &["tab", "left", "right", "backtab"], "other button")
-        .at(&[C::Confirm]),
-    key(A::Copy, "copy-line", &["f2"], "copy the line").at(&[C::Join, C::Form]).foot(5),
-    key(A::Copy, "copy-output", &["y"], "copy").at(&[C::Details]).foot(3),
-    key(A::Retry, "retry-shown", &["r"], "retry").at(&[C::Details]).foot(4),
-    key(A::Cancel, "cancel-shown", &["c"], "cancel").at(&[C::Details]).foot(5),
-    key(A::Back, "back", &["esc"], "back").at(EVERYWHERE).foot(50),
-    key(A::Quit, "quit", &["q", "ctrl-c"], "quit").at(&[C::Screen, C::Lost]).foot(60),
-    key(A::Back, "close", &["q", "ctrl-c"], "close").at(&[C::Help, C::Details]),
-    key(A::Back, "leave", &["ctrl-c"], "close").at(&[
-        C::Filter,
-        C::Quick,
-        C::Form,
-        C::Join,
-        C::Confirm,
-        C::Typed,
-    ]),
-    key(A::Redraw, "redraw", &["ctrl-l"], "draw again").at(EVERYWHERE),
-    key(A::Suspend, "suspend", &["ctrl-z"], "suspend").at(EVERYWHERE),
-    key(A::Help, "help", &["?", "f1"], "help").at(&[C::Screen, C::Lost, C::Details]),
-];
-
-const SCROLLED: &[Context] = &[C::Screen, C::Help, C::Details];
-const EVERYWHERE: &[Context] = &[
-    C::Screen,
-    C::Lost,
-    C::Filter,
-    C::Quick,
-    C::Form,
-    C::Confirm,
-    C::Typed,
-    C::Join,
-    C::Details,
-    C::Help,
-];
+/// Every key there is, a table for each room.
+pub(crate) fn keys() -> impl Iterator<Item = &'static Binding> + Clone {
+    const TABLES: [&[Binding]; 6] =
+        [screen::KEYS, list::KEYS, gang::KEYS, output::KEYS, form::KEYS, dialog::KEYS];
+    TABLES.into_iter().flatten()
+}
 
 /// Returns the table of keys as Markdown, for the README.
 pub fn key_table() -> String {
     let mut text = String::from("| where | keys | does | name |\n| --- | --- | --- | --- |\n");
-    for binding in KEYS {
+    for binding in keys() {
         let places: Vec<_> = binding.contexts.iter().map(|context| context.title()).collect();
         let chords: Vec<_> = binding
             .chords
@@ -259,7 +264,7 @@ struct Parsed {
 
 static PARSED: LazyLock<Vec<Parsed>> = LazyLock::new(|| {
     let mut all = Vec::new();
-    for binding in KEYS {
+    for binding in keys() {
         for (context, chord) in
             binding.contexts.iter().flat_map(|c| binding.chords.iter().map(move |k| (*c, *k)))
         {
@@ -355,7 +360,7 @@ pub(crate) fn shown(chord: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Action as A, Context as C, *};
     use std::collections::BTreeMap;
 
     fn of(code: KeyCode, modifiers: KeyModifiers) -> KeyEvent {
@@ -365,7 +370,7 @@ mod tests {
     #[test]
     fn no_key_means_two_things() {
         let mut seen: BTreeMap<String, Vec<(Context, Action)>> = BTreeMap::new();
-        for binding in KEYS {
+        for binding in keys() {
             for chord in binding.chords {
                 let parsed = parse(chord).unwrap_or_else(|| panic!("{chord} is unreadable"));
                 for context in binding.contexts {
@@ -393,7 +398,7 @@ mod tests {
 
     #[test]
     fn ids_are_unique() {
-        let mut ids: Vec<_> = KEYS.iter().map(|binding| binding.id).collect();
+        let mut ids: Vec<_> = keys().map(|binding| binding.id).collect();
         ids.sort_unstable();
         let all = ids.len();
         ids.dedup();
@@ -403,7 +408,7 @@ mod tests {
     #[test]
     fn nothing_destructive_hangs_on_an_editing_key() {
         let destructive = [A::Cancel, A::Revoke, A::Drain, A::Retry];
-        for binding in KEYS.iter().filter(|binding| destructive.contains(&binding.action)) {
+        for binding in keys().filter(|binding| destructive.contains(&binding.action)) {
             for chord in binding.chords {
                 assert!(!chord.contains('-') && *chord != "backspace", "{}", binding.id);
             }

@@ -1,0 +1,22 @@
+//! Keys of questions, lines and boxes.
+
+use super::{Action as A, Binding, Context as C, key};
+
+pub(super) const KEYS: &[Binding] = &[
+    key(A::Accept, "accept", &["enter"], "accept")
+        .at(&[C::Filter, C::Quick, C::Confirm, C::Typed, C::Join])
+        .foot(1),
+    key(A::Yes, "yes", &["y"], "yes").at(&[C::Confirm]).foot(2),
+    key(A::No, "no", &["n"], "no").at(&[C::Confirm]).foot(3),
+    key(A::NextField, "other-button", &["tab", "left", "right", "backtab"], "other button")
+        .at(&[C::Confirm]),
+    key(A::Back, "close", &["q", "ctrl-c"], "close").at(&[C::Help, C::Details, C::Worker, C::Note]),
+    key(A::Back, "leave", &["ctrl-c"], "close").at(&[
+        C::Filter,
+        C::Quick,
+        C::Form,
+        C::Join,
+        C::Confirm,
+        C::Typed,
+    ]),
+];

@@ -1,0 +1,22 @@
+//! Keys of a task's details, its output and the log.
+
+use super::{Action as A, Binding, Context as C, key};
+
+pub(super) const KEYS: &[Binding] = &[
+    key(A::Copy, "copy-output", &["y"], "copy").at(&[C::Details]).foot(3),
+    key(A::Retry, "retry-shown", &["r"], "retry").at(&[C::Details]).foot(4),
+    key(A::Cancel, "cancel-shown", &["c"], "cancel").at(&[C::Details]).foot(5),
+    key(A::NextTab, "next-tab", &["]", "tab"], "next tab").at(&[C::Details]).foot(2),
+    key(A::PreviousTab, "previous-tab", &["[", "backtab"], "previous tab").at(&[C::Details]),
+    key(A::PreviousTask, "previous-task", &["{"], "previous task").at(&[C::Details]),
+    key(A::NextTask, "next-task", &["}"], "next task").at(&[C::Details]),
+    key(A::Why, "why-shown", &["W"], "why").at(&[C::Details]),
+    key(A::Wrap, "wrap", &["w"], "wrap").at(&[C::Reader]).foot(11),
+    key(A::Times, "times", &["t"], "times").at(&[C::Reader]).foot(12),
+    key(A::Streams, "streams", &["x"], "streams").at(&[C::Reader]).foot(13),
+    key(A::Search, "search", &["/"], "search").at(&[C::Reader]).foot(14),
+    key(A::NextMatch, "next-match", &["n"], "next match").at(&[C::Reader]),
+    key(A::PreviousMatch, "previous-match", &["N"], "previous match").at(&[C::Reader]),
+    key(A::Follow, "follow", &["f"], "follow").at(&[C::Reader]).foot(15),
+    key(A::SaveOutput, "save-output", &["ctrl-s"], "save").at(&[C::Reader]).foot(16),
+];
