@@ -2,6 +2,7 @@
 //! subcommand does is in the file of its name.
 
 mod ask;
+#[cfg(feature = "screen")]
 mod bench;
 mod cancel;
 mod change;
@@ -172,6 +173,7 @@ enum Command {
     /// Check a store without changing it
     Fsck(fsck::Args),
     /// Measure how many tasks a second this machine dispatches
+    #[cfg(feature = "screen")]
     Bench(bench::BenchArgs),
     /// Print a completion script for a shell
     Completions(completions::Args),
@@ -266,6 +268,7 @@ async fn dispatch(place: Place, command: Command) -> Result<()> {
         Command::Undrain(args) => drain::undrain(place, args).await,
         Command::Revoke(args) => revoke::run(place, args).await,
         Command::Events(args) => events::run(place, &args).await,
+        #[cfg(feature = "screen")]
         Command::Bench(args) => bench::run(place, args).await,
         Command::LocalWorker(args) => local_worker::run(place, args).await,
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),

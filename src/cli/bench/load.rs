@@ -5,8 +5,8 @@ use ganger_net::client::{CallError, Caller};
 use ganger_proto::command::{Submit, SubmitHead};
 use ganger_proto::limits::{PAGE_ROWS_MAX, SUBMIT_TASKS_MAX};
 use ganger_proto::{
-    ArgList, Args, BatchId, BatchOptions, Key, Kind, Reply, Request, Spec, TaskId, TaskState,
-    Template,
+    ArgList, Args, BatchId, BatchOptions, Key, Kind, Name, QueueName, Reply, Request, Spec, TaskId,
+    TaskState, Template,
 };
 
 use super::super::flight::Flight;
@@ -36,7 +36,7 @@ impl Load {
     /// Submits everything and waits until all has ended.
     pub(super) async fn run(self, caller: &Caller, clock: &Clock) -> Result<Run> {
         let began = clock.micros();
-        let batch = self.submit(caller).await?;
+        let batch = self.submit(caller, &Name::from_lossy("default")).await?;
         let submit_us = clock.micros() - began;
         let reply = caller.call(Request::Wait { batches: vec![batch] }).await?;
         let total_us = clock.micros() - began;
@@ -46,7 +46,8 @@ impl Load {
         Ok(Run { batch, submit_us, total_us })
     }
 
-    async fn submit(self, caller: &Caller) -> Result<BatchId> {
+    /// Submits everything to a queue.
+    pub(super) async fn submit(self, caller: &Caller, queue: &QueueName) -> Result<BatchId> {
         let key = Key::new(u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..)));
         let mut under_way = Flight::default();
         let mut batch = None;
@@ -54,7 +55,11 @@ impl Load {
             let first = part == 0;
             let head = first.then(|| SubmitHead {
                 spec: self.spec(),
-                options: BatchOptions { name: "bench".to_owned(), ..BatchOptions::default() },
+                options: BatchOptions {
+                    name: "bench".to_owned(),
+                    queue: queue.clone(),
+                    ..BatchOptions::default()
+                },
             });
             let last = self.is_last(part as u64);
             let submit = Submit { key, part: part as u32, last, head, args };

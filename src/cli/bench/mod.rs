@@ -1,9 +1,11 @@
 //! `ganger bench`: how fast this machine's ganger is, end to end. Starts its own master and workers
 //! on a temp home, submits, waits, restarts the master, and checks every value; or it fails.
 
+mod eye;
 mod load;
 mod probe;
 mod rig;
+mod screen;
 
 use std::path::PathBuf;
 
@@ -26,6 +28,7 @@ Examples:
   ganger bench --range --tasks 1000000           the same as one range
   ganger bench --kind exec --tasks 5000          a process per task (`true`)
   ganger bench --store memory --json             without a disk, as JSON
+  ganger bench --screen                          key to frame over 10 million tasks
 
 The figure counts from the first submission to the answer that all have ended. Afterwards the master
 is restarted and every value is read back and checked; a missing or wrong one fails the run.")]
@@ -34,7 +37,12 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_enum, default_value_t = BenchKind::Square)]
     kind: BenchKind,
     /// How many tasks.
-    #[arg(long, default_value_t = 200_000, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = 200_000,
+        default_value_if("screen", "true", "10000000"),
+        value_name = "N"
+    )]
     tasks: u64,
     /// How many workers, each a process.
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -54,6 +62,10 @@ pub(crate) struct BenchArgs {
     /// Single tasks sent one after the other to an idle master, for the latency.
     #[arg(long, default_value_t = 200, value_name = "N")]
     singles: u32,
+    /// Measure the screen instead: from a key to the frame that shows what it did, with that many
+    /// tasks held and 50,000 results a second flowing; draws; memory; the master's throughput.
+    #[arg(long, conflicts_with_all = ["kind", "range", "listed", "singles"])]
+    screen: bool,
     /// Where the temp home is made; the filesystem matters.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -123,10 +135,16 @@ async fn bench(args: BenchArgs, form: Form) -> Result<()> {
     let clock = Clock::start();
     let base = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     let mut rig = Rig::start(&base, args.store).await?;
+    if args.screen {
+        let result = screen::measure(&args, &clock, &mut rig).await;
+        rig.stop().await;
+        let report = result?;
+        return print(&report, &screen::rows(&report), form);
+    }
     let result = measure(&args, &clock, &mut rig).await;
     rig.stop().await;
     let report = result?;
-    print(&report, form)
+    print(&report, &rows(&report), form)
 }
 
 async fn measure(args: &BenchArgs, clock: &Clock, rig: &mut Rig) -> Result<Report> {
@@ -178,15 +196,22 @@ async fn measure(args: &BenchArgs, clock: &Clock, rig: &mut Rig) -> Result<Repor
 }
 
 #[expect(clippy::print_stdout, reason = "the report is what the command is for")]
-fn print(report: &Report, form: Form) -> Result<()> {
+fn print(report: &impl Serialize, rows: &[(&str, String)], form: Form) -> Result<()> {
     if form == Form::Json {
         println!("{}", serde_json::to_string_pretty(report)?);
         return Ok(());
     }
+    for (name, value) in rows {
+        println!("{name:<22} {value}");
+    }
+    Ok(())
+}
+
+fn rows(report: &Report) -> Vec<(&'static str, String)> {
     let listed = if report.listed { "listed one by one" } else { "one range" };
     let durable = if report.durable { "durable" } else { "not durable" };
     let peaks = report.worker_peak_kib.iter().map(|kib| mib(*kib)).collect::<Vec<_>>().join(", ");
-    let rows = [
+    vec![
         ("tasks", format!("{} × {:?}, {listed}", report.tasks, report.kind).to_lowercase()),
         ("tasks per second", format!("{:.0}", report.tasks_per_second)),
         ("submit, all", format!("{:.3} s, {:.3} s", report.submit_seconds, report.seconds)),
@@ -212,11 +237,7 @@ fn print(report: &Report, form: Form) -> Result<()> {
             ),
         ),
         ("checked", format!("{} values, all right", report.checked)),
-    ];
-    for (name, value) in rows {
-        println!("{name:<22} {value}");
-    }
-    Ok(())
+    ]
 }
 
 fn seconds(us: u64) -> f64 {
