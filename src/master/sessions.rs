@@ -73,6 +73,8 @@ pub(super) struct Client {
     pub(super) seen: u64,
     /// Whether something changed since the last picture.
     pub(super) stale: bool,
+    /// Pictures that may be on their way when the next goes: one for a new watch, else none.
+    pub(super) ahead: u64,
     /// When the next picture may go, on the monotonic clock.
     pub(super) draw_ms: u64,
 }
@@ -103,6 +105,7 @@ impl Clients {
             sent: 0,
             seen: 0,
             stale: false,
+            ahead: 0,
             draw_ms: 0,
         };
         self.all.insert(id, client);
@@ -130,7 +133,7 @@ impl Clients {
             client.watch = watch;
             client.stale = true;
             client.draw_ms = 0;
-            client.seen = client.sent;
+            client.ahead = 1;
         }
     }
 
@@ -166,6 +169,7 @@ impl Clients {
         let Some(client) = self.all.get_mut(&id) else { return 0 };
         client.sent += 1;
         client.stale = false;
+        client.ahead = 0;
         client.draw_ms = next_ms;
         client.sent
     }
@@ -188,9 +192,9 @@ impl Clients {
 }
 
 impl Client {
-    /// A picture goes when something changed and the one before was taken in: a slow link gets
-    /// fewer pictures, never a backlog.
+    /// A picture goes when something changed and the one before was taken in; for a new watch one
+    /// may be on its way. So a slow link gets fewer pictures, never a backlog.
     const fn wants(&self) -> bool {
-        self.watch.is_some() && self.stale && self.seen >= self.sent
+        self.watch.is_some() && self.stale && self.sent <= self.seen + self.ahead
     }
 }

@@ -137,6 +137,9 @@ struct Driver {
 struct Paint {
     last: Option<Instant>,
     due: Option<Instant>,
+    /// The newest watch that a picture has answered: the first answer to a key is a part of what
+    /// the key does, and is drawn at once.
+    answered: u64,
     /// Seconds that the terminal has been the shell's.
     suspended_s: Option<u8>,
 }
@@ -224,8 +227,13 @@ impl Driver {
         let mut next = Some(first);
         for _ in 0..DRAIN_MAX {
             let Some(inbound) = next.take() else { break };
+            let mut answers = false;
             let shows = match &inbound {
-                Inbound::Picture(picture) => !same_look(self.model.picture.as_deref(), picture),
+                Inbound::Picture(picture) => {
+                    answers = self.paint.answered < picture.watch;
+                    self.paint.answered = picture.watch;
+                    !same_look(self.model.picture.as_deref(), picture)
+                }
                 Inbound::Connected(_)
                 | Inbound::Reply { .. }
                 | Inbound::Followed { .. }
@@ -233,7 +241,9 @@ impl Driver {
                 | Inbound::Refused { .. } => true,
             };
             self.advance(Msg::Link(inbound));
-            if shows {
+            if answers {
+                self.paint_now()?;
+            } else if shows {
                 self.paint_soon();
             }
             next = more.try_recv().ok();

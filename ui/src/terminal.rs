@@ -13,7 +13,8 @@ use crossterm::terminal::{
 use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use ratatui::layout::Position;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
 
 use crate::model::Model;
 use crate::run::Glyphs;
@@ -26,6 +27,16 @@ static HOOK: Once = Once::new();
 /// Holds the terminal; dropping it gives the terminal back.
 pub(crate) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// What the terminal shows; none when that is not known.
+    shown: Option<Shown>,
+    /// The cells of the next draw, kept for their memory.
+    next: Buffer,
+}
+
+#[derive(PartialEq, Eq)]
+struct Shown {
+    cells: Buffer,
+    cursor: Option<Position>,
 }
 
 impl Screen {
@@ -40,19 +51,34 @@ impl Screen {
         });
         enter()?;
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout()));
-        terminal.map(|terminal| Self { terminal }).inspect_err(|_| give_back())
+        let with = |terminal| Self { terminal, shown: None, next: Buffer::default() };
+        terminal.map(with).inspect_err(|_| give_back())
     }
 
-    /// Draws the model; nothing is written for cells that did not change.
+    /// Draws the model; nothing is written for cells that did not change, and nothing at all when
+    /// none did.
     pub(crate) fn draw(&mut self, model: &Model, theme: &Theme, glyphs: Glyphs) -> io::Result<()> {
+        let area = Rect::from((Position::ORIGIN, self.terminal.size()?));
+        let mut cells = std::mem::take(&mut self.next);
+        cells.resize(area);
+        cells.reset();
+        let cursor = crate::view::view(model, theme, glyphs, &mut cells);
+        let next = Shown { cells, cursor };
+        if self.shown.as_ref() == Some(&next) {
+            self.next = next.cells;
+            return Ok(());
+        }
         queue!(io::stdout(), BeginSynchronizedUpdate)?;
-        let mut cursor: Option<Position> = None;
         self.terminal.draw(|frame| {
-            cursor = crate::view::view(model, theme, glyphs, frame.buffer_mut());
+            // The terminal may have changed its size since; then the next event draws it right.
+            if frame.area() == area {
+                frame.buffer_mut().content.clone_from(&next.cells.content);
+            }
             if let Some(position) = cursor {
                 frame.set_cursor_position(position);
             }
         })?;
+        self.next = self.shown.replace(next).map_or_else(Buffer::default, |shown| shown.cells);
         execute!(io::stdout(), EndSynchronizedUpdate)
     }
 
@@ -63,6 +89,7 @@ impl Screen {
     pub(crate) fn clear(&mut self) -> io::Result<()> {
         execute!(io::stdout(), Clear(ClearType::All))?;
         self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        self.shown = None;
         Ok(())
     }
 

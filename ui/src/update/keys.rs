@@ -67,6 +67,7 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rooms' actions are done by the next step")]
 fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
     if let Some(reason) = allowed::reason(model, action) {
         return model.say(Tone::Note, reason);
@@ -106,6 +107,15 @@ fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         A::Redraw => out.push(Effect::Redraw),
         A::Suspend => out.push(Effect::Suspend),
         A::Quit => quit(model, out),
+        other => act_in_room(model, other, out),
+    }
+}
+
+/// What the rooms do.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the screens' actions are done before")]
+fn act_in_room(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
+    use Action as A;
+    match action {
         A::Mark => tasks::mark(model),
         A::Retry => tasks::retry(model, out),
         A::Cancel => tasks::cancel(model, out),
@@ -154,6 +164,7 @@ fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         A::OpenWorker | A::MoreSlots | A::FewerSlots | A::Why => workers::act(model, action, out),
         A::Editor | A::SaveTemplate | A::LoadTemplate => inject::act(model, action, out),
         A::Palette | A::Mouse => shell::act(model, action, out),
+        _ => {}
     }
 }
 

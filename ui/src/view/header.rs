@@ -1,7 +1,7 @@
 //! The first two lines: who, where, how the connection is; and the screens or the counters.
 
+use super::is_refused;
 use super::pen::{Pen, Piece, piece, pieces_width};
-use super::{clock, is_refused};
 use crate::layout::{Frame, Width};
 use crate::model::{LinkState, Model, Screen};
 use crate::text::{rate, seconds, short};
@@ -90,16 +90,41 @@ fn state(frame: &Frame, model: &Model) -> String {
 }
 
 fn right(frame: &Frame, model: &Model) -> String {
-    let clock = clock(model.now.wall, model.utc_offset_min);
+    let clock = clock(model);
     let Some(picture) = &model.picture else { return clock };
     let started = picture.master.started;
-    let up = seconds(model.master_now().since(started));
+    let up = minutes(model.master_now().since(started));
     let cpu = picture.master.cpu_permille / 10;
     match (frame.width, model.is_up()) {
         (Width::Full, true) => format!("up {up}   cpu {cpu:>2}%   {clock}"),
         (Width::Compact, true) => format!("up {up}  {clock}"),
         (Width::Full | Width::Compact, false) => clock,
         (Width::Small | Width::Tiny, _) => small_tab(model),
+    }
+}
+
+/// Returns the time of day; with its seconds only while work goes on, so that a screen on which
+/// nothing happens draws nothing.
+fn clock(model: &Model) -> String {
+    let time = super::clock(model.now.wall, model.utc_offset_min);
+    let is_at_work = model.picture.as_ref().is_some_and(|picture| {
+        let master = &picture.master;
+        master.counts.sent + master.counts.running > 0 || master.done_per_s > 0.0
+    });
+    if is_at_work {
+        return time;
+    }
+    let zone = if time.ends_with('Z') { "Z" } else { "" };
+    format!("{}{zone}", &time[..5])
+}
+
+/// Returns a length of time to the minute, `2h14m`.
+fn minutes(ms: u64) -> String {
+    match ms / 60_000 {
+        0 => "<1m".to_owned(),
+        minutes @ 1..60 => format!("{minutes}m"),
+        minutes @ 60..2_880 => format!("{}h{:02}m", minutes / 60, minutes % 60),
+        minutes => format!("{}d{:02}h", minutes / 1_440, minutes / 60 % 24),
     }
 }
 
