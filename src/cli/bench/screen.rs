@@ -26,7 +26,7 @@ const KEYS: usize = 300;
 /// How long frames are counted.
 const COUNTED: Duration = Duration::from_secs(5);
 /// Tasks of each run that compares the throughput with and without a screen.
-const RUN_TASKS: u64 = 1_000_000;
+const RUN_TASKS: u64 = 2_000_000;
 /// Runs of each.
 const RUNS: usize = 5;
 
@@ -46,6 +46,7 @@ pub(super) struct ScreenReport {
     filter_key_p99_us: u64,
     draws_per_second_busy: f64,
     draws_in_5_s_idle: usize,
+    draws_in_5_s_with_ages: usize,
     screen_peak_kib: u64,
     tasks_per_second_alone: f64,
     tasks_per_second_watched: f64,
@@ -59,17 +60,11 @@ pub(super) async fn measure(
     rig: &mut Rig,
 ) -> Result<ScreenReport> {
     let caller = rig.caller().await?;
-    let hold = queue("hold");
-    let listed = args.tasks / LISTED_ONE_IN;
-    for load in [
-        Load { kind: BenchKind::Square, tasks: listed, listed: true },
-        Load { kind: BenchKind::Square, tasks: args.tasks - listed, listed: false },
-    ] {
-        load.submit(&caller, &hold).await?;
-    }
-    caller.call(Request::Pause { queue: hold }).await?;
     rig.add_workers(args.workers, args.slots).await?;
-
+    let mut eye = Eye::open(rig.home(), clock)?;
+    let idle = count_frames(&mut eye, "3").await;
+    eye.close();
+    let listed = hold(args.tasks, &caller).await?;
     let mut eye = Eye::open(rig.home(), clock)?;
     let looked = look(args.tasks, clock, rig, &mut eye).await;
     let screen_peak_kib = probe::peak_kib(eye.pid());
@@ -91,7 +86,8 @@ pub(super) async fn measure(
         filter_key_p50_us: percentile(&filter, 50),
         filter_key_p99_us: percentile(&filter, 99),
         draws_per_second_busy: looked.busy as f64 / COUNTED.as_secs_f64(),
-        draws_in_5_s_idle: looked.idle,
+        draws_in_5_s_idle: idle?,
+        draws_in_5_s_with_ages: looked.ages,
         screen_peak_kib,
         tasks_per_second_alone: alone,
         tasks_per_second_watched: watched,
@@ -99,12 +95,28 @@ pub(super) async fn measure(
     })
 }
 
+/// Submits tasks that stay queued; returns how many of them were listed.
+async fn hold(tasks: u64, caller: &Caller) -> Result<u64> {
+    let hold = queue("hold");
+    let listed = tasks / LISTED_ONE_IN;
+    let submit = async |tasks, listed| {
+        Load { kind: BenchKind::Square, tasks, listed }.submit(caller, &hold).await
+    };
+    // A queue is there, and can be paused, from its first task on.
+    let scout = submit(1, true).await?;
+    caller.call(Request::Wait { batches: vec![scout] }).await?;
+    caller.call(Request::Pause { queue: hold.clone() }).await?;
+    submit(listed, true).await?;
+    submit(tasks - listed, false).await?;
+    Ok(listed)
+}
+
 /// What was seen on the screen.
 struct Looked {
     keys: Keys,
     results_per_second: f64,
     busy: usize,
-    idle: usize,
+    ages: usize,
 }
 
 /// How long keys took to the frame that shows what they did, sorted.
@@ -131,40 +143,41 @@ async fn look(tasks: u64, clock: &Clock, rig: &Rig, eye: &mut Eye) -> Result<Loo
     let results_per_second = (done(&caller).await? - before) as f64 / spent;
     let (keys, busy) = (keys?, busy?);
     quiet(&caller).await?;
-    let idle = count_frames(eye, "2").await?;
-    Ok(Looked { keys, results_per_second, busy, idle })
+    let ages = count_frames(eye, "2").await?;
+    Ok(Looked { keys, results_per_second, busy, ages })
 }
 
 /// Times keys on the list of tasks under a filter that all held tasks match.
 async fn time_keys(tasks: u64, eye: &mut Eye) -> Result<Keys> {
     let mut keys = Keys::default();
-    eye.press("2/queue:hold\r")?;
+    // The first task made the queue and has ended.
+    let (first, last) = (2, tasks + 1);
+    eye.press("2/queue:hold state:queued\r")?;
     eye.wait("all held tasks", |text| total(text) == Some(tasks)).await?;
-    for round in 0..KEYS {
+    for round in 0..KEYS as u64 {
         pause().await;
         eye.take();
-        let (key, to) =
-            if round % 20 < 10 { ("j", round % 20 + 2) } else { ("k", 20 - round % 20) };
+        let step = round % 20;
+        let (key, to) = if step < 10 { ("j", step + 1) } else { ("k", 19 - step) };
         let pressed = eye.press(key)?;
-        let seen = eye.wait("the next row", |text| marked(text) == Some(to as u64)).await?;
+        let seen = eye.wait("the next row", |text| marked(text) == Some(first + to)).await?;
         keys.local.push(seen.saturating_sub(pressed));
     }
     for round in 0..KEYS {
         pause().await;
         eye.take();
-        let (key, to) = if round % 2 == 0 { ("G", tasks) } else { ("gg", 1) };
+        let (key, to) = if round % 2 == 0 { ("G", last) } else { ("gg", first) };
         let pressed = eye.press(key)?;
         let seen = eye.wait("the other end", |text| marked(text) == Some(to)).await?;
         keys.jump.push(seen.saturating_sub(pressed));
     }
-    let last = tasks - 5;
-    eye.press(&format!("/ id:{last}..{}", last + 1))?;
+    eye.press(&format!("/ id:{}..{last}", last - 1))?;
     eye.wait("a few tasks", |text| total(text) == Some(2)).await?;
     for round in 0..KEYS {
         pause().await;
         eye.take();
         // The last digit is taken away, so that nothing matches, and typed again.
-        let digit = ((last + 1) % 10).to_string();
+        let digit = (last % 10).to_string();
         let (key, to) = if round % 2 == 0 { ("\x7f", 0) } else { (digit.as_str(), 2) };
         let pressed = eye.press(key)?;
         let seen = eye.wait("what the filter finds", |text| found(text) == Some(to)).await?;
@@ -304,7 +317,13 @@ pub(super) fn rows(report: &ScreenReport) -> Vec<(&'static str, String)> {
         ("G, g g", times(report.jump_key_p50_us, report.jump_key_p99_us)),
         ("a filter's letter", times(report.filter_key_p50_us, report.filter_key_p99_us)),
         ("draws, busy", format!("{:.1}/s", report.draws_per_second_busy)),
-        ("draws, idle", format!("{} in 5 s", report.draws_in_5_s_idle)),
+        (
+            "draws, idle",
+            format!(
+                "{} in 5 s, {} where ages of waiting tasks are shown",
+                report.draws_in_5_s_idle, report.draws_in_5_s_with_ages
+            ),
+        ),
         ("screen's peak memory", mib(report.screen_peak_kib)),
         (
             "tasks per second",
