@@ -7,6 +7,8 @@ mod bench;
 mod cancel;
 mod change;
 mod completions;
+mod disk;
+mod doctor;
 mod drain;
 pub(crate) mod error;
 mod events;
@@ -18,6 +20,7 @@ mod join;
 mod local_worker;
 mod logs;
 mod ls;
+mod man;
 mod master;
 mod out;
 mod pause;
@@ -170,11 +173,15 @@ enum Command {
     Revoke(revoke::Args),
     /// Print what happened, as the journal has it
     Events(events::Args),
+    /// Look at everything that ganger needs here and say what to do about what is wrong
+    Doctor,
     /// Check a store without changing it
     Fsck(fsck::Args),
     /// Measure how many tasks a second this machine dispatches
     #[cfg(feature = "screen")]
     Bench(bench::BenchArgs),
+    /// Print a manual page, or write all of them
+    Man(man::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Run the worker that a master starts on its own machine
@@ -227,6 +234,7 @@ fn run(cli: Cli) -> Result<()> {
         // These two need no runtime and no master.
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command()),
         Some(Command::Fsck(args)) => fsck::run(&place, &args),
+        Some(Command::Man(args)) => man::run(&args, Cli::command()),
         Some(command) => block_on(Box::pin(dispatch(place, command))),
         None if cli.plain => block_on(plain::run(&place)),
         None => block_on(Box::pin(no_command(place))),
@@ -273,6 +281,8 @@ async fn dispatch(place: Place, command: Command) -> Result<()> {
         Command::LocalWorker(args) => local_worker::run(place, args).await,
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         Command::Fsck(args) => fsck::run(place, &args),
+        Command::Man(args) => man::run(&args, Cli::command()),
+        Command::Doctor => doctor::run(place).await,
     }
 }
 

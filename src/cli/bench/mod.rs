@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::disk;
 use super::error::CliError;
 use super::out::Form;
 use super::place::Place;
@@ -148,8 +149,8 @@ async fn bench(args: BenchArgs, form: Form) -> Result<()> {
 }
 
 async fn measure(args: &BenchArgs, clock: &Clock, rig: &mut Rig) -> Result<Report> {
-    let filesystem = probe::filesystem(rig.home())?;
-    let sync_p50_us = probe::sync_p50_us(rig.home(), clock)?;
+    let filesystem = disk::filesystem(rig.home())?;
+    let sync_p50_us = disk::sync_p50_us(rig.home(), clock)?;
     rig.add_workers(args.workers, args.slots).await?;
     let caller = rig.caller().await?;
     let load = Load { kind: args.kind, tasks: args.tasks, listed: !args.range };
