@@ -22,6 +22,7 @@ mod logs;
 mod ls;
 mod man;
 mod master;
+mod metrics;
 mod out;
 mod pause;
 mod place;
@@ -175,6 +176,8 @@ enum Command {
     Events(events::Args),
     /// Look at everything that ganger needs here and say what to do about what is wrong
     Doctor,
+    /// Print the master's figures for Prometheus, or serve them on a loopback port
+    Metrics(metrics::Args),
     /// Check a store without changing it
     Fsck(fsck::Args),
     /// Measure how many tasks a second this machine dispatches
@@ -283,6 +286,7 @@ async fn dispatch(place: Place, command: Command) -> Result<()> {
         Command::Fsck(args) => fsck::run(place, &args),
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::Doctor => doctor::run(place).await,
+        Command::Metrics(args) => metrics::run(place, &args).await,
     }
 }
 
