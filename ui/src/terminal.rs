@@ -16,7 +16,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Position;
 
 use crate::model::Model;
-use crate::run::Glyphs;
+use crate::options::Glyphs;
 use crate::theme::Theme;
 
 /// Whether the terminal is ours, for the panic hook.

@@ -4,11 +4,14 @@
 mod confirm;
 mod details;
 mod filter;
+mod found;
+mod help;
 mod inbound;
 mod inject;
 mod join;
 mod keys;
 mod lists;
+mod palette;
 mod reader;
 mod shell;
 mod tasks;
@@ -33,7 +36,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Second => second(model, &mut out),
         Msg::Link(inbound) => inbound::inbound(model, inbound),
         Msg::Copied(Ok(how)) => model.say(Tone::Good, how),
-        Msg::Copied(Err(why)) => model.say(Tone::Bad, why),
+        Msg::Copied(Err(why)) | Msg::NotKept(why) => model.say(Tone::Bad, why),
     }
     settle(model, &mut out);
     out
