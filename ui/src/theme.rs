@@ -1,6 +1,7 @@
 //! Themes: which style each role has, read from TOML. Views name roles, never colours.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
@@ -93,6 +94,17 @@ const BUILT_IN: [(&str, &str); 7] = [
     ("solarized-light", include_str!("../../assets/themes/solarized-light.toml")),
 ];
 
+/// The theme of roles that another does not name; the first of the built-in ones.
+const PLAIN: &str = "ansi16";
+
+/// The built-in themes, read once.
+static PARSED: LazyLock<Vec<(&str, Result<Theme, ThemeError>)>> = LazyLock::new(|| {
+    let bare = Theme { styles: vec![Style::reset(); Role::ALL.len()] };
+    let plain = Theme::over(BUILT_IN[0].1, bare.clone()).unwrap_or(bare);
+    let read = |(name, text)| (name, Theme::over(text, plain.clone()));
+    BUILT_IN.into_iter().map(read).collect()
+});
+
 impl Theme {
     /// Returns the names of the themes that need no file.
     pub fn names() -> Vec<&'static str> {
@@ -104,8 +116,8 @@ impl Theme {
     /// # Errors
     /// Names the themes there are when this is none of them.
     pub fn named(name: &str) -> Result<Self, ThemeError> {
-        match BUILT_IN.iter().find(|(known, _)| *known == name) {
-            Some((_, text)) => Self::parse(text),
+        match PARSED.iter().find(|(known, _)| *known == name) {
+            Some((_, theme)) => theme.clone(),
             None => Err(ThemeError::Unknown { name: crate::text::clean(name) }),
         }
     }
@@ -115,14 +127,16 @@ impl Theme {
     /// # Errors
     /// Names the line with an unknown key or a style that cannot be read.
     pub fn parse(text: &str) -> Result<Self, ThemeError> {
+        Self::over(text, Self::named(PLAIN)?)
+    }
+
+    /// Reads a theme over the look that roles have which it does not name.
+    fn over(text: &str, under: Self) -> Result<Self, ThemeError> {
         let file: File = toml::from_str(text).map_err(|error| ThemeError::Line {
             line: line_at(text, error.span().map_or(0, |span| span.start)),
             why: crate::text::clean(error.message()),
         })?;
-        let mut styles = match text == BUILT_IN[0].1 {
-            true => vec![Style::reset(); Role::ALL.len()],
-            false => Self::named("ansi16")?.styles,
-        };
+        let mut styles = under.styles;
         for (key, value) in &file.roles {
             let at = |position| line_at(text, position);
             let Some((role, _)) = Role::ALL.iter().find(|(_, word)| word == key.get_ref()) else {
@@ -142,7 +156,7 @@ impl Theme {
     /// of `ansi16` where there are sixteen only, since the nearest of those is whatever a person
     /// chose it to be.
     pub(crate) fn reduce(&mut self, depth: Depth) {
-        let Ok(plain) = Self::named("ansi16") else { return };
+        let Ok(plain) = Self::named(PLAIN) else { return };
         for (style, plain) in self.styles.iter_mut().zip(plain.styles) {
             let colours = [style.fg, style.bg];
             let has = |found: fn(&Color) -> bool| colours.iter().flatten().any(found);

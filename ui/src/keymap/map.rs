@@ -1,6 +1,8 @@
 //! The keys in force: the table with what a person changed in it. Does not read the file that says
 //! so.
 
+use std::sync::LazyLock;
+
 use crokey::KeyCombination;
 use crossterm::event::KeyEvent;
 
@@ -74,8 +76,17 @@ pub struct KeyFault {
     pub why: String,
 }
 
+/// The table as it is, read once.
+static TABLE: LazyLock<Keymap> = LazyLock::new(Keymap::of_table);
+
 impl Default for Keymap {
     fn default() -> Self {
+        TABLE.clone()
+    }
+}
+
+impl Keymap {
+    fn of_table() -> Self {
         let mut rows = Vec::new();
         for binding in keys() {
             for context in binding.contexts {
@@ -89,9 +100,7 @@ impl Default for Keymap {
         }
         Self { rows }
     }
-}
 
-impl Keymap {
     /// Returns the table with these changes in it.
     ///
     /// # Errors
