@@ -225,26 +225,21 @@ fn ranked(rows: Vec<Found>, text: &str) -> Vec<Found> {
     let mut chars = Vec::new();
     let mut best = 0;
     for (place, mut row) in rows.into_iter().enumerate() {
-        let id = match &row.what {
-            What::Action(_, id) => *id,
-            What::Command(command) => command.name,
-            What::Word(_) => "",
-        };
-        let name = match &row.what {
-            What::Command(command) => command.name.to_owned(),
-            What::Action(_, id) if row.label.contains(*id) => row.label.clone(),
-            What::Action(_, id) => format!("{} {id}", row.label),
-            What::Word(_) => row.label.clone(),
+        let (label, id) = match &row.what {
+            What::Action(_, id) => (row.label.as_str(), *id),
+            What::Command(command) => (command.name, command.name),
+            What::Word(_) => (row.label.as_str(), ""),
         };
         let mut hits = Vec::new();
-        let in_name = by_letters.indices(Utf32Str::new(&name, &mut chars), &mut matcher, &mut hits);
+        let mut in_name = |name: &str, hits: &mut Vec<u32>| {
+            by_letters.indices(Utf32Str::new(name, &mut chars), &mut matcher, hits)
+        };
+        let in_name = in_name(label, &mut hits).or_else(|| in_name(id, &mut Vec::new()));
         let in_about = || by_words.score(Utf32Str::new(&row.about, &mut chars), &mut matcher);
         let Some(score) = in_name.map(|score| 2 * score).or_else(in_about) else { continue };
         best = best.max(score);
         let exact = u32::from(id == text || row.label == text) * 10_000;
         let off = if row.off.is_empty() { 5 } else { 4 };
-        let letters = row.label.chars().count() as u32;
-        hits.retain(|hit| *hit < letters);
         hits.sort_unstable();
         hits.dedup();
         row.hits = hits;

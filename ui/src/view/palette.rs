@@ -151,6 +151,11 @@ fn last_line(pen: &mut Pen<'_>, area: Rect, model: &Model, palette: &Palette) {
         pen.put_cut((x, area.y), &palette.error, room, Role::Text);
         return;
     }
+    if let Some(command) = palette.command {
+        let room = area.width.saturating_sub(2);
+        pen.put_cut((area.x + 1, area.y), command.about, room, Role::Dim);
+        return;
+    }
     if model.kept.commands.is_empty() {
         let x = pen.put(area.x + 1, area.y, "try", Role::Dim) + 2;
         let hint = ":filter state:failed  :theme nord  :goto 1  :join viewer";
