@@ -294,17 +294,26 @@ pub(crate) fn keys() -> impl Iterator<Item = &'static Binding> + Clone {
     TABLES.into_iter().flatten()
 }
 
-/// Returns the table of keys as Markdown, for the README.
+/// Places above which an action counts as one of all places.
+const PLACES_MAX: usize = 6;
+
+/// Returns the table of keys as Markdown, for the README, with the words that `ganger.toml` has for
+/// places and actions.
 pub fn key_table() -> String {
+    let code = |text: &str| match text.contains('`') {
+        true => format!("`` {text} ``"),
+        false => format!("`{text}`"),
+    };
     let mut text = String::from("| where | keys | does | name |\n| --- | --- | --- | --- |\n");
     for binding in keys() {
-        let places: Vec<_> = binding.contexts.iter().map(|context| context.title()).collect();
-        let chords: Vec<_> = binding
-            .chords
-            .iter()
-            .map(|chord| format!("`{}`", shown(chord).replace('`', "\\`")))
-            .collect();
-        let row = [&places.join(", "), &chords.join(" "), binding.label, binding.id].join(" | ");
+        let places: Vec<_> = binding.contexts.iter().map(|context| code(context.word())).collect();
+        let places = match places.len() {
+            0..=PLACES_MAX => places.join(" "),
+            _ => "every place".to_owned(),
+        };
+        let chords: Vec<_> = binding.chords.iter().map(|chord| code(&shown(chord))).collect();
+        let name = code(binding.id);
+        let row = [&places, &chords.join(" "), about(binding.action), &name].join(" | ");
         text.push_str(&format!("| {row} |\n"));
     }
     text

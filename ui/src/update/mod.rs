@@ -18,6 +18,7 @@ mod tasks;
 mod workers;
 
 pub(crate) use inject::again_label;
+pub(crate) use shell::COMMANDS;
 
 use ganger_proto::Request;
 

@@ -1,5 +1,5 @@
-//! The help: the keys of this place first, then of all others, the filter language, the signs. What
-//! an action does is said in keymap/about.rs.
+//! The help: the keys of this place first, the filter language, the commands, the signs, then the
+//! keys of all other places. What an action does is said in keymap/about.rs.
 
 use ganger_proto::TaskState;
 use ratatui::layout::{Position, Rect};
@@ -11,14 +11,24 @@ use crate::keymap::{Context, Row, about};
 use crate::layout::{Frame, Width, frame};
 use crate::model::Model;
 use crate::model::overlay::{Help, HelpSearch, Overlay};
+use crate::model::palette::Command;
 use crate::text::{cut, width};
 use crate::theme::Role;
+use crate::update::COMMANDS;
 
 /// One line of the help.
 enum Line {
     Title(String),
-    Entries(Vec<Entry>),
+    Entries(Vec<Entry>, Shape),
     Blank,
+}
+
+/// How the entries of a group stand.
+#[derive(Clone, Copy)]
+enum Shape {
+    Keys,
+    Terms,
+    Signs,
 }
 
 /// A key, or a sign, with what it is.
@@ -31,21 +41,21 @@ struct Entry {
 }
 
 const FILTER: [(&str, &str); 7] = [
-    ("state:failed", "by state; also open, ended, leased"),
+    ("state:failed", "also open, ended, leased"),
     ("state:failed|queued", "one of these"),
-    ("batch:b12 queue:mail", "all terms must hold"),
+    ("batch:b12 queue:q", "all terms must hold"),
     ("kind:exec", "square, sleep, exec or shell"),
     ("worker:alpha", "held or last run by it"),
-    ("id:100..200", "from and to, both included; id:100.. too"),
+    ("id:100..200", "from and to, both included"),
     ("-state:done", "a minus turns a term round"),
 ];
 
 const SIGNS: [(&str, Role, &str); 5] = [
     ("◷", Role::Failed, "timed out"),
-    ("⇄", Role::Delayed, "its worker was lost; it goes elsewhere"),
+    ("⇄", Role::Delayed, "moved: worker lost"),
     ("◆", Role::Mark, "marked"),
-    ("▌", Role::Mark, "the row that keys are about"),
-    ("━", Role::MeterLow, "a meter: how full or how far"),
+    ("▌", Role::Mark, "the row keys act on"),
+    ("━", Role::MeterLow, "how full, how far"),
 ];
 
 /// Returns how many lines the help has, and how many of them are seen.
@@ -124,19 +134,17 @@ fn draw(pen: &mut Pen<'_>, area: Rect, line: &Line, width: Width) {
             let rest = usize::from(area.right().saturating_sub(x + 2));
             pen.put(x + 1, area.y, &"─".repeat(rest), Role::Border);
         }
-        Line::Entries(entries) => {
-            let each = area.width / columns(width) as u16;
-            let keys_columns = keys_columns(width);
+        Line::Entries(entries, shape) => {
+            let (columns, keys_columns) = shape.columns(width);
+            let each = area.width / columns as u16;
             for (i, entry) in entries.iter().enumerate() {
                 let x = area.x + 2 + i as u16 * each;
-                // Terms of the filter are longer than keys.
-                let wide = width >= Width::Compact && entry.label.is_empty();
-                let keys_columns = keys_columns + if wide { 8 } else { 0 };
                 let keys = cut(&entry.keys, usize::from(keys_columns - 1));
                 pen.put(x, area.y, &keys, entry.role);
                 let x = x + keys_columns;
                 let room = each.saturating_sub(2 + keys_columns);
-                if width == Width::Compact && !entry.label.is_empty() {
+                let is_bare = entry.label.is_empty();
+                if width == Width::Compact && !is_bare {
                     pen.put_cut((x, area.y), &entry.label, 19, Role::Strong);
                     pen.put_cut(
                         (x + 20, area.y),
@@ -144,27 +152,29 @@ fn draw(pen: &mut Pen<'_>, area: Rect, line: &Line, width: Width) {
                         room.saturating_sub(20),
                         Role::Text,
                     );
-                } else if width == Width::Full || entry.label.is_empty() {
-                    pen.put_cut((x, area.y), &entry.about, room, Role::Text);
                 } else {
-                    pen.put_cut((x, area.y), &entry.label, room, Role::Text);
+                    let about = width == Width::Full || is_bare;
+                    let text = if about { &entry.about } else { &entry.label };
+                    pen.put_cut((x, area.y), text, room, Role::Text);
                 }
             }
         }
     }
 }
 
-const fn columns(width: Width) -> usize {
-    match width {
-        Width::Full => 2,
-        Width::Compact | Width::Small | Width::Tiny => 1,
-    }
-}
-
-const fn keys_columns(width: Width) -> u16 {
-    match width {
-        Width::Full | Width::Compact => 13,
-        Width::Small | Width::Tiny => 11,
+impl Shape {
+    /// Returns how many entries a line has, and the columns of what stands before their text.
+    const fn columns(self, width: Width) -> (usize, u16) {
+        match (self, width) {
+            (Self::Keys, Width::Full) => (2, 13),
+            (Self::Keys, Width::Compact) => (1, 13),
+            (Self::Keys, Width::Small | Width::Tiny) => (1, 11),
+            (Self::Terms, Width::Full) => (2, 20),
+            (Self::Terms, Width::Compact | Width::Small | Width::Tiny) => (1, 20),
+            (Self::Signs, Width::Full) => (4, 3),
+            (Self::Signs, Width::Compact) => (3, 3),
+            (Self::Signs, Width::Small | Width::Tiny) => (1, 3),
+        }
     }
 }
 
@@ -174,7 +184,7 @@ fn lines(model: &Model, help: &Help, width: Width) -> Vec<Line> {
         HelpSearch::Typed | HelpSearch::Kept => help.words.text().trim().to_lowercase(),
     };
     let mut lines = Vec::new();
-    for (title, entries) in groups(model) {
+    for (title, shape, entries) in groups(model) {
         let fits = |entry: &Entry| {
             let text = format!("{title} {} {} {}", entry.keys, entry.label, entry.about);
             let text = text.to_lowercase();
@@ -189,17 +199,17 @@ fn lines(model: &Model, help: &Help, width: Width) -> Vec<Line> {
         }
         lines.push(Line::Title(title));
         // Down the columns, as a list is read.
-        let rows = entries.len().div_ceil(columns(width));
+        let rows = entries.len().div_ceil(shape.columns(width).0);
         for row in 0..rows {
             let line = entries.iter().skip(row).step_by(rows).cloned().collect();
-            lines.push(Line::Entries(line));
+            lines.push(Line::Entries(line, shape));
         }
     }
     lines
 }
 
 /// Returns the groups of the help with their titles, the ones of this place first.
-fn groups(model: &Model) -> Vec<(String, Vec<Entry>)> {
+fn groups(model: &Model) -> Vec<(String, Shape, Vec<Entry>)> {
     let help = model.overlays.iter().rposition(|overlay| matches!(overlay, Overlay::Help(_)));
     let here = model.contexts_below(help.unwrap_or(model.overlays.len()));
     let others = Context::ALL.into_iter().filter(|context| !here.contains(context));
@@ -207,10 +217,11 @@ fn groups(model: &Model) -> Vec<(String, Vec<Entry>)> {
     for context in here.iter().copied().chain(others.clone()) {
         let mark = if here.contains(&context) { "here: " } else { "" };
         let title = format!("{mark}{}", context.title());
-        groups.push((title, keys_of(model, &here, context)));
+        groups.push((title, Shape::Keys, keys_of(model, &here, context)));
         if Some(&context) == here.last() {
-            groups.push(("The filter line".to_owned(), filter_terms()));
-            groups.push(("Signs".to_owned(), signs()));
+            groups.push(("The filter line".to_owned(), Shape::Terms, filter_terms()));
+            groups.push(("Commands".to_owned(), Shape::Terms, commands()));
+            groups.push(("Signs".to_owned(), Shape::Signs, signs()));
         }
     }
     groups
@@ -244,6 +255,16 @@ fn filter_terms() -> Vec<Entry> {
         about: (*about).to_owned(),
     };
     FILTER.iter().map(entry).collect()
+}
+
+fn commands() -> Vec<Entry> {
+    let entry = |command: &Command| Entry {
+        keys: format!(":{}", command.usage()),
+        role: Role::Key,
+        label: String::new(),
+        about: command.about.to_owned(),
+    };
+    COMMANDS.iter().map(entry).collect()
 }
 
 fn signs() -> Vec<Entry> {

@@ -91,11 +91,7 @@ impl<'a> Pen<'a> {
         let style = self.theme.style(role);
         for position in self.area.intersection(area).positions() {
             let cell = &mut self.buffer[position];
-            // A state keeps its colour on the selected row; plain text takes the row's, since on a
-            // light terminal its own would be dark on dark.
-            let is_state = role == Role::Selected && cell.fg != Color::Reset;
-            let plain = matches!(style.fg, None | Some(Color::Reset));
-            let keep = (plain || is_state) && Some(cell.fg) != style.bg;
+            let keep = matches!(style.fg, None | Some(Color::Reset)) && Some(cell.fg) != style.bg;
             let (fg, modifier) = (cell.fg, cell.modifier);
             cell.set_style(style);
             cell.modifier |= modifier;

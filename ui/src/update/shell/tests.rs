@@ -165,6 +165,14 @@ fn tab_fills_in_and_up_brings_back() {
 }
 
 #[test]
+fn commands_fit_the_help() {
+    for command in COMMANDS {
+        assert!(command.about.len() <= 35 && command.usage().len() <= 18, "{}", command.usage());
+        assert!(command.least <= command.arguments.len());
+    }
+}
+
+#[test]
 fn remembered_commands_are_few() {
     let mut model = ready();
     for i in 0..70 {
