@@ -1,6 +1,8 @@
 //! Where ganger keeps its things, what `ganger.toml` may say, and `master.json`, which tells where
 //! the home's master runs. Does not know the worker's policy; see the worker.
 
+mod screen;
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
@@ -11,6 +13,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::master::StoreChoice;
+use screen::{KeysToml, ScreenToml};
+
+pub use screen::{KeyLine, ScreenConfig};
 
 /// Looks up one environment variable; tests hand in their own.
 pub type Env = dyn Fn(&str) -> Option<OsString>;
@@ -131,13 +136,16 @@ pub struct MasterConfig {
     pub local_worker_slots: Option<u32>,
 }
 
+/// All that `ganger.toml` may say.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct MasterToml {
+struct GangerToml {
     listen: Option<String>,
     advertise: Option<Vec<String>>,
     store: Option<String>,
     local_worker: Option<u32>,
+    screen: ScreenToml,
+    keys: KeysToml,
 }
 
 impl MasterConfig {
@@ -147,7 +155,7 @@ impl MasterConfig {
     /// Names the flag, the variable, or the line of the file that cannot be used.
     pub fn resolve(home: &Path, flags: MasterFlags, env: &Env) -> Result<Self, ConfigError> {
         let path = home.join("ganger.toml");
-        let file: MasterToml = read_toml(&path)?.unwrap_or_default();
+        let file: GangerToml = read_toml(&path)?.unwrap_or_default();
         let in_file = path.display().to_string();
         let listen = first(
             (flags.listen, "--listen"),
@@ -233,17 +241,28 @@ fn parse_store(text: &str, origin: &str, home: &Path) -> Result<StoreChoice, Con
 /// # Errors
 /// Names the line that cannot be read.
 pub fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, ConfigError> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(ConfigError::Io { path: path.to_path_buf(), source }),
-    };
-    toml::from_str(&text).map(Some).map_err(|error| {
-        let at = error.span().map_or(0, |span| span.start.min(text.len()));
-        let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+    read_text(path)?.map(|text| parse_toml(path, &text)).transpose()
+}
+
+fn read_text(path: &Path) -> Result<Option<String>, ConfigError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ConfigError::Io { path: path.to_path_buf(), source }),
+    }
+}
+
+fn parse_toml<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
+    toml::from_str(text).map_err(|error| {
+        let line = line_at(text, error.span().map_or(0, |span| span.start));
         let reason = error.message().replace('\n', " ");
         ConfigError::File { path: path.to_path_buf(), line, reason }
     })
+}
+
+/// Returns the line of a byte, from 1.
+fn line_at(text: &str, byte: usize) -> usize {
+    text.bytes().take(byte).filter(|byte| *byte == b'\n').count() + 1
 }
 
 /// `master.json`: which process is this home's master, and where it listens.
@@ -434,10 +453,10 @@ mod tests {
         let shown: String = sample
             .lines()
             .filter_map(|line| line.strip_prefix("# "))
-            .filter(|line| line.contains(" = "))
+            .filter(|line| line.contains(" = ") || line.starts_with('['))
             .flat_map(|line| [line, "\n"])
             .collect();
-        assert_eq!(shown.lines().count(), 4);
+        assert_eq!(shown.lines().count(), 8);
         fs::write(home.path().join("ganger.toml"), shown).unwrap();
         MasterConfig::resolve(home.path(), MasterFlags::default(), &env(&[])).unwrap();
     }

@@ -19,6 +19,8 @@ mod invite;
 mod join;
 mod local_worker;
 mod logs;
+#[cfg(feature = "screen")]
+mod looks;
 mod ls;
 mod man;
 mod master;
@@ -124,8 +126,23 @@ struct Cli {
     #[arg(long)]
     plain: bool,
 
+    #[command(flatten)]
+    screen: ScreenFlags,
+
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+/// The flags of the screen.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct ScreenFlags {
+    /// The screen's theme [default: GANGER_THEME, else the one chosen last, else ansi16]
+    #[arg(long, value_name = "NAME")]
+    theme: Option<String>,
+
+    /// Show the screen and change nothing from it
+    #[arg(long)]
+    read_only: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -233,6 +250,12 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 fn run(cli: Cli) -> Result<()> {
     let place = Place::of(&cli.globals)?;
+    let for_screen = cli.screen.theme.is_some() || cli.screen.read_only;
+    if for_screen && (cli.command.is_some() || cli.plain) {
+        return Err(error::CliError::usage(
+            "--theme and --read-only are for the screen; give them to `ganger` alone",
+        ));
+    }
     match cli.command {
         // These two need no runtime and no master.
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command()),
@@ -240,17 +263,17 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Man(args)) => man::run(&args, Cli::command()),
         Some(command) => block_on(Box::pin(dispatch(place, command))),
         None if cli.plain => block_on(plain::run(&place)),
-        None => block_on(Box::pin(no_command(place))),
+        None => block_on(Box::pin(no_command(place, cli.screen))),
     }
 }
 
 #[cfg(feature = "screen")]
-async fn no_command(place: Place) -> Result<()> {
-    if screen::is_possible() { screen::run(place).await } else { plain::run(&place).await }
+async fn no_command(place: Place, flags: ScreenFlags) -> Result<()> {
+    if screen::is_possible() { screen::run(place, flags).await } else { plain::run(&place).await }
 }
 
 #[cfg(not(feature = "screen"))]
-async fn no_command(place: Place) -> Result<()> {
+async fn no_command(place: Place, _flags: ScreenFlags) -> Result<()> {
     plain::run(&place).await
 }
 

@@ -18,9 +18,10 @@ use crate::config;
 use ganger_ui as ui;
 
 use super::error::{CliError, Result, is_final, with_causes};
+use super::looks::Looks;
 use super::place::Place;
 use super::reach::{self, Found, Route};
-use super::{out, text};
+use super::{ScreenFlags, out, text};
 
 /// Messages that wait for the screen. When it is full the bridge waits; pictures are replaced at
 /// their source meanwhile.
@@ -37,13 +38,15 @@ pub(crate) fn is_possible() -> bool {
 }
 
 /// Opens the screen; starts a master first when none runs.
-pub(crate) async fn run(place: Place) -> Result<()> {
+pub(crate) async fn run(place: Place, flags: ScreenFlags) -> Result<()> {
+    // A mistake in a setting is told before a master is started for it.
+    let chosen = Looks::choose(&place, flags)?;
     // Refusals and missing masters are told on the plain terminal, before anything is drawn.
     let caller = reach::connect_or_start(&place).await?;
     // Bounds as said above.
     let (to_screen, inbound) = mpsc::channel(INBOUND_MAX);
     let (outbound, from_screen) = mpsc::channel(OUTBOUND_MAX);
-    let options = looks(&place, local_offset_min().await);
+    let options = options(&place, chosen, local_offset_min().await);
     let bridge = Bridge { place, to_screen, from_screen, watch: None };
     let bridge = tokio::spawn(bridge.run(caller));
     let shown = ui::run(Link { inbound, outbound }, options).await;
@@ -58,20 +61,19 @@ pub(crate) async fn run(place: Place) -> Result<()> {
     Ok(())
 }
 
-/// Chooses colours, signs and the way to copy by what the environment says of the terminal.
-fn looks(place: &Place, utc_offset_min: Option<i32>) -> ui::Options {
+/// Adds signs and the way to copy, by what the environment says of the terminal.
+fn options(place: &Place, chosen: Looks, utc_offset_min: Option<i32>) -> ui::Options {
     let is_set = |name: &str| config::process_env(name).is_some();
-    let theme = if is_set("NO_COLOR") {
-        "mono".to_owned()
-    } else {
-        let wish = config::process_env("GANGER_THEME").and_then(|name| name.into_string().ok());
-        wish.unwrap_or_else(|| "ansi16".to_owned())
-    };
     // The first of these that is set decides, as setlocale(3) has it.
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(config::process_env);
     let clock = Clock::start();
     ui::Options {
-        theme: ui::ThemeChoice::Named(theme),
+        theme: chosen.theme,
+        themes: chosen.themes,
+        depth: chosen.depth,
+        keymap: chosen.keymap,
+        access: chosen.access,
+        kept: Some(place.home.join("screen.toml")),
         glyphs: if speaks_utf8(locale.as_deref()) {
             ui::Glyphs::Unicode
         } else {

@@ -18,7 +18,7 @@ worker:alpha id:100.. and -TERM for its opposite; all terms must hold.";
 /// Subcommands whose words may be filter terms.
 const TAKE_TERMS: [&str; 4] = ["ls", "cancel", "retry", "priority"];
 /// Flags before the subcommand that take a value.
-const WITH_VALUE: [&str; 2] = ["--home", "--master"];
+const WITH_VALUE: [&str; 3] = ["--home", "--master", "--theme"];
 /// How a negated term begins.
 const NEGATED: [&str; 6] = ["-state:", "-batch:", "-queue:", "-kind:", "-worker:", "-id:"];
 

@@ -13,7 +13,7 @@ use ganger_proto::{
     Usage, WallMs,
 };
 use ganger_ui::link::{Connection, Inbound, Link, Outbound};
-use ganger_ui::{Clipboard, Glyphs, Options, ThemeChoice};
+use ganger_ui::{Access, Clipboard, Depth, Glyphs, Keymap, Options, ThemeChoice};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval};
 
@@ -27,7 +27,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let began = Instant::now();
     let mut draws = fastrand::Rng::new();
     let options = Options {
-        theme: ThemeChoice::Named(theme),
+        theme: ThemeChoice::Wanted(theme),
+        themes: Vec::new(),
+        depth: Depth::Full,
+        keymap: Keymap::default(),
+        access: Access::Full,
+        kept: None,
         glyphs: Glyphs::Unicode,
         home: "~/.local/share/ganger".to_owned(),
         utc_offset_min: None,

@@ -6,11 +6,13 @@
 
 mod clipboard;
 mod keep;
+mod keeper;
 mod keymap;
 mod layout;
 pub mod link;
 mod model;
 mod msg;
+mod options;
 mod run;
 #[cfg(test)]
 mod sample;
@@ -22,6 +24,8 @@ mod view;
 
 pub use clipboard::Clipboard;
 pub use keep::{Kept, KeptForm, KeptList};
-pub use keymap::key_table;
-pub use run::{Clock, Exit, Glyphs, Options, ScreenError, ThemeChoice, run};
-pub use theme::{Theme, ThemeError};
+pub use keymap::{CustomKey, KeyFault, Keymap, key_table};
+pub use model::Access;
+pub use options::{Clock, Glyphs, Options, ThemeChoice};
+pub use run::{Exit, ScreenError, run};
+pub use theme::{Depth, Theme, ThemeError};

@@ -21,6 +21,8 @@ pub(crate) enum Msg {
     Link(Inbound),
     /// A copy to the clipboard ended: the sentence to show.
     Copied(Result<String, String>),
+    /// What is remembered could not be written: the sentence to show.
+    NotKept(String),
 }
 
 /// When it happened, with a random draw for ids that it may need.

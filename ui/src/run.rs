@@ -6,63 +6,24 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
-use ganger_proto::WallMs;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::clipboard::{Clipboard, to_terminal, to_tmux};
+use crate::keep::Kept;
+use crate::keeper::{Keeper, load};
 use crate::link::{Inbound, Link, Outbound};
-use crate::model::Model;
+use crate::model::looks::Looks;
+use crate::model::{Model, Tone};
 use crate::msg::{Effect, Moment, Msg};
+use crate::options::Options;
 use crate::terminal::Screen;
-use crate::theme::{Theme, ThemeError};
 use crate::update::update;
-
-/// Tells the milliseconds of a clock that never runs backwards, and the time of day.
-pub type Clock = Arc<dyn Fn() -> (u64, WallMs) + Send + Sync>;
-
-/// How the screen looks and what it is given.
-pub struct Options {
-    /// The colours.
-    pub theme: ThemeChoice,
-    /// The signs.
-    pub glyphs: Glyphs,
-    /// The home folder, for people.
-    pub home: String,
-    /// Minutes that the local time is ahead of UTC; times end with a Z when it is unknown.
-    pub utc_offset_min: Option<i32>,
-    /// How `y` copies.
-    pub clipboard: Clipboard,
-    /// The time.
-    pub clock: Clock,
-    /// Draws random numbers for submission keys and for random arguments.
-    pub key_source: Box<dyn FnMut() -> u128 + Send>,
-}
-
-/// A theme by name or as text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ThemeChoice {
-    /// One of [`Theme::names`]; `NO_COLOR` asks for `mono`.
-    Named(String),
-    /// A theme file's text.
-    Text(String),
-}
-
-/// Which signs the terminal can show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Glyphs {
-    /// Box lines, braille, blocks.
-    #[default]
-    Unicode,
-    /// Nothing beyond ASCII.
-    Ascii,
-}
 
 /// How the person left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +40,8 @@ pub enum Exit {
 #[derive(Debug, thiserror::Error)]
 pub enum ScreenError {
     /// The theme cannot be used.
-    #[error(transparent)]
-    Theme(#[from] ThemeError),
+    #[error("{0}")]
+    Theme(String),
     /// The terminal cannot be used.
     #[error(
         "the terminal cannot be used for the screen; run ganger in an interactive terminal, \
@@ -98,32 +59,49 @@ const DRAIN_MAX: usize = 64;
 ///
 /// # Errors
 /// When the theme cannot be read or the terminal cannot be taken or written to.
-pub async fn run(link: Link, options: Options) -> Result<Exit, ScreenError> {
-    let theme = match &options.theme {
-        ThemeChoice::Named(name) => Theme::named(name)?,
-        ThemeChoice::Text(text) => Theme::parse(text)?,
-    };
+pub async fn run(link: Link, mut options: Options) -> Result<Exit, ScreenError> {
+    let (kept, said) = options.kept.as_deref().map_or_else(Default::default, load);
+    let looks = Looks::with(std::mem::take(&mut options.themes)).within(options.depth);
+    let (looks, ignored) =
+        looks.begin(&options.theme, kept.theme.as_deref()).map_err(ScreenError::Theme)?;
     let screen = Screen::take()?;
-    let model = Model::new(screen.size()?, options.home.clone(), options.utc_offset_min);
+    let mut model = Model::new(screen.size()?, options.home.clone(), options.utc_offset_min);
+    model.keymap = std::mem::take(&mut options.keymap);
+    model.access = options.access;
+    model.looks = looks;
+    model.kept_sent = kept.clone();
+    model.kept = kept;
+    (model.now.mono_ms, model.now.wall) = (options.clock)();
+    if let Some(why) = said.or(ignored) {
+        model.say(Tone::Note, why);
+    }
     let (copied, copies) = mpsc::channel(4);
+    let keeper = options.kept.clone().map(|path| Keeper::start(path, copied.clone()));
     let mut driver = Driver {
         screen,
-        theme,
         options,
         model,
+        keeper,
         outbox: VecDeque::new(),
         copied,
         paint: Paint::default(),
     };
     driver.paint_now()?;
-    driver.follow(link, copies).await
+    let exit = driver.follow(link, copies).await;
+    let keeper = driver.keeper.take();
+    // The terminal is the shell's again before the disk is waited for.
+    drop(driver);
+    if let Some(keeper) = keeper {
+        keeper.finish().await;
+    }
+    exit
 }
 
 struct Driver {
     screen: Screen,
-    theme: Theme,
     options: Options,
     model: Model,
+    keeper: Option<Keeper>,
     /// What waits to be sent; short, since submissions go one part at a time and a watch replaces
     /// the one before it.
     outbox: VecDeque<Outbound>,
@@ -256,13 +234,15 @@ impl Driver {
         Ok(Turn::Go)
     }
 
-    /// Feeds a message whose effects are only sends.
+    /// Feeds a message that asks for nothing of the terminal.
     fn advance(&mut self, msg: Msg) {
         let (mono_ms, wall) = (self.options.clock)();
         self.model.now = Moment { mono_ms, wall, draw: (self.options.key_source)() };
         for effect in update(&mut self.model, msg) {
-            if let Effect::Send(message) = effect {
-                self.post(message);
+            match effect {
+                Effect::Send(message) => self.post(message),
+                Effect::Keep(kept) => self.keep(kept),
+                Effect::Copy(_) | Effect::Suspend | Effect::Redraw | Effect::Leave => {}
             }
         }
     }
@@ -274,7 +254,7 @@ impl Driver {
             match effect {
                 Effect::Send(message) => self.post(message),
                 Effect::Copy(text) => self.copy(text),
-                Effect::Keep(_) => {}
+                Effect::Keep(kept) => self.keep(kept),
                 Effect::Redraw => self.screen.clear()?,
                 Effect::Leave => return Ok(Turn::Leave(Exit::Left)),
                 Effect::Suspend => {
@@ -299,6 +279,12 @@ impl Driver {
             self.outbox.retain(|waiting| !matches!(waiting, Outbound::Watch(_)));
         }
         self.outbox.push_back(message);
+    }
+
+    fn keep(&self, kept: Box<Kept>) {
+        if let Some(keeper) = &self.keeper {
+            keeper.keep(kept);
+        }
     }
 
     fn paint_soon(&mut self) {
@@ -329,7 +315,8 @@ impl Driver {
             return Ok(());
         }
         self.paint.last = Some(Instant::now());
-        self.screen.draw(&self.model, &self.theme, self.options.glyphs)
+        let Some(theme) = self.model.theme() else { return Ok(()) };
+        self.screen.draw(&self.model, theme, self.options.glyphs)
     }
 
     fn copy(&self, text: String) {

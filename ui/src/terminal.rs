@@ -17,7 +17,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use crate::model::Model;
-use crate::run::Glyphs;
+use crate::options::Glyphs;
 use crate::theme::Theme;
 
 /// Whether the terminal is ours, for the panic hook.

@@ -1,6 +1,7 @@
 //! Themes: which style each role has, read from TOML. Views name roles, never colours.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
@@ -83,12 +84,26 @@ pub enum ThemeError {
     },
 }
 
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("ansi16", include_str!("../../assets/themes/ansi16.toml")),
     ("mono", include_str!("../../assets/themes/mono.toml")),
     ("high-contrast", include_str!("../../assets/themes/high-contrast.toml")),
     ("nord", include_str!("../../assets/themes/nord.toml")),
+    ("gruvbox-dark", include_str!("../../assets/themes/gruvbox-dark.toml")),
+    ("catppuccin-mocha", include_str!("../../assets/themes/catppuccin-mocha.toml")),
+    ("solarized-light", include_str!("../../assets/themes/solarized-light.toml")),
 ];
+
+/// The theme of roles that another does not name; the first of the built-in ones.
+const PLAIN: &str = "ansi16";
+
+/// The built-in themes, read once.
+static PARSED: LazyLock<Vec<(&str, Result<Theme, ThemeError>)>> = LazyLock::new(|| {
+    let bare = Theme { styles: vec![Style::reset(); Role::ALL.len()] };
+    let plain = Theme::over(BUILT_IN[0].1, bare.clone()).unwrap_or(bare);
+    let read = |(name, text)| (name, Theme::over(text, plain.clone()));
+    BUILT_IN.into_iter().map(read).collect()
+});
 
 impl Theme {
     /// Returns the names of the themes that need no file.
@@ -101,8 +116,8 @@ impl Theme {
     /// # Errors
     /// Names the themes there are when this is none of them.
     pub fn named(name: &str) -> Result<Self, ThemeError> {
-        match BUILT_IN.iter().find(|(known, _)| *known == name) {
-            Some((_, text)) => Self::parse(text),
+        match PARSED.iter().find(|(known, _)| *known == name) {
+            Some((_, theme)) => theme.clone(),
             None => Err(ThemeError::Unknown { name: crate::text::clean(name) }),
         }
     }
@@ -112,14 +127,16 @@ impl Theme {
     /// # Errors
     /// Names the line with an unknown key or a style that cannot be read.
     pub fn parse(text: &str) -> Result<Self, ThemeError> {
+        Self::over(text, Self::named(PLAIN)?)
+    }
+
+    /// Reads a theme over the look that roles have which it does not name.
+    fn over(text: &str, under: Self) -> Result<Self, ThemeError> {
         let file: File = toml::from_str(text).map_err(|error| ThemeError::Line {
             line: line_at(text, error.span().map_or(0, |span| span.start)),
             why: crate::text::clean(error.message()),
         })?;
-        let mut styles = match text == BUILT_IN[0].1 {
-            true => vec![Style::reset(); Role::ALL.len()],
-            false => Self::named("ansi16")?.styles,
-        };
+        let mut styles = under.styles;
         for (key, value) in &file.roles {
             let at = |position| line_at(text, position);
             let Some((role, _)) = Role::ALL.iter().find(|(_, word)| word == key.get_ref()) else {
@@ -135,9 +152,62 @@ impl Theme {
         Ok(Self { styles })
     }
 
+    /// Brings the colours down to those that a terminal has: to the nearest of 256, or to the look
+    /// of `ansi16` where there are sixteen only, since the nearest of those is whatever a person
+    /// chose it to be.
+    pub(crate) fn reduce(&mut self, depth: Depth) {
+        let Ok(plain) = Self::named(PLAIN) else { return };
+        for (style, plain) in self.styles.iter_mut().zip(plain.styles) {
+            let colours = [style.fg, style.bg];
+            let has = |found: fn(&Color) -> bool| colours.iter().flatten().any(found);
+            match depth {
+                Depth::Full => {}
+                Depth::Indexed => {
+                    style.fg = style.fg.map(nearest);
+                    style.bg = style.bg.map(nearest);
+                }
+                Depth::Sixteen if has(|colour| !is_basic(*colour)) => *style = plain,
+                Depth::Sixteen => {}
+            }
+        }
+    }
+
     pub(crate) fn style(&self, role: Role) -> Style {
         self.styles[role as usize]
     }
+}
+
+/// How many colours the terminal shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// 24 bits.
+    #[default]
+    Full,
+    /// 256.
+    Indexed,
+    /// The basic ones.
+    Sixteen,
+}
+
+fn is_basic(colour: Color) -> bool {
+    !matches!(colour, Color::Rgb(..) | Color::Indexed(16..))
+}
+
+/// Returns the nearest colour of the 6 × 6 × 6 cube or of the 24 greys.
+fn nearest(colour: Color) -> Color {
+    const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
+    let Color::Rgb(r, g, b) = colour else { return colour };
+    let far = |x: [u8; 3]| -> u32 {
+        let squares = x.into_iter().zip([r, g, b]).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2));
+        squares.sum()
+    };
+    let cube = (0..216u8).map(|at| {
+        let step = |by: u8| STEPS[usize::from(at / by % 6)];
+        (16 + at, [step(36), step(6), step(1)])
+    });
+    let greys = (0..24u8).map(|at| (232 + at, [8 + 10 * at; 3]));
+    let found = cube.chain(greys).min_by_key(|(_, rgb)| far(*rgb));
+    found.map_or(colour, |(index, _)| Color::Indexed(index))
 }
 
 #[derive(Deserialize)]
@@ -234,6 +304,27 @@ mod tests {
         for style in Theme::named("mono").unwrap().styles {
             assert_eq!((style.fg, style.bg), (Some(Color::Reset), Some(Color::Reset)));
         }
+    }
+
+    #[test]
+    fn themes_come_down_to_the_colours_of_the_terminal() {
+        for name in Theme::names() {
+            let mut theme = Theme::named(name).unwrap();
+            theme.reduce(Depth::Indexed);
+            let rgb = |style: &Style| {
+                [style.fg, style.bg].iter().flatten().any(|c| matches!(c, Color::Rgb(..)))
+            };
+            assert!(!theme.styles.iter().any(rgb), "{name}");
+            theme.reduce(Depth::Sixteen);
+            let basic = |style: &Style| [style.fg, style.bg].into_iter().flatten().all(is_basic);
+            assert!(theme.styles.iter().all(basic), "{name}");
+        }
+        let mut nord = Theme::named("nord").unwrap();
+        nord.reduce(Depth::Sixteen);
+        assert_eq!(nord, Theme::named("ansi16").unwrap());
+        assert_eq!(nearest(Color::Rgb(255, 0, 0)), Color::Indexed(196));
+        assert_eq!(nearest(Color::Rgb(8, 8, 8)), Color::Indexed(232));
+        assert_eq!(nearest(Color::Cyan), Color::Cyan);
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! The one table of keys, in a file for each room: it feeds dispatch, the footer, the help and the
 //! conflict test. What an action does is in update/.
 
+mod about;
+mod chord;
 mod dialog;
 mod form;
 mod gang;
 mod list;
+mod map;
 mod output;
 mod screen;
 
-use std::sync::LazyLock;
-
-use crokey::KeyCombination;
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+pub(crate) use about::about;
+pub(crate) use chord::shown;
+pub use map::{CustomKey, KeyFault, Keymap};
+pub(crate) use map::{Meaning, Row};
 
 /// Where a key is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +62,30 @@ pub(crate) enum Context {
 }
 
 impl Context {
+    /// All places, in the order of the help.
+    pub(crate) const ALL: [Self; 20] = [
+        Self::Screen,
+        Self::List,
+        Self::Gang,
+        Self::Details,
+        Self::Reader,
+        Self::Search,
+        Self::Worker,
+        Self::Welcome,
+        Self::Form,
+        Self::Filter,
+        Self::Quick,
+        Self::Palette,
+        Self::Confirm,
+        Self::Typed,
+        Self::Join,
+        Self::Note,
+        Self::Menu,
+        Self::Save,
+        Self::Help,
+        Self::Lost,
+    ];
+
     /// Returns what the help calls the keys of this place.
     pub(crate) const fn title(self) -> &'static str {
         match self {
@@ -82,6 +109,32 @@ impl Context {
             Self::Save => "Name of what is saved",
             Self::Palette => "Palette",
             Self::Help => "Help",
+        }
+    }
+
+    /// Returns what `ganger.toml` calls the place: `[keys.list]`.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Screen => "screen",
+            Self::List => "list",
+            Self::Gang => "workers",
+            Self::Welcome => "welcome",
+            Self::Lost => "lost",
+            Self::Filter => "filter",
+            Self::Quick => "quick",
+            Self::Form => "form",
+            Self::Confirm => "confirm",
+            Self::Typed => "typed",
+            Self::Join => "join",
+            Self::Details => "details",
+            Self::Reader => "reader",
+            Self::Search => "search",
+            Self::Worker => "worker",
+            Self::Note => "note",
+            Self::Menu => "menu",
+            Self::Save => "save",
+            Self::Palette => "palette",
+            Self::Help => "help",
         }
     }
 
@@ -197,6 +250,7 @@ pub(crate) enum Action {
 
     // The program around the lists: update/shell.rs.
     Palette,
+    Complete,
     Mouse,
 }
 
@@ -240,161 +294,34 @@ pub(crate) fn keys() -> impl Iterator<Item = &'static Binding> + Clone {
     TABLES.into_iter().flatten()
 }
 
-/// Returns the table of keys as Markdown, for the README.
+/// Places above which an action counts as one of all places.
+const PLACES_MAX: usize = 6;
+
+/// Returns the table of keys as Markdown, for the README, with the words that `ganger.toml` has for
+/// places and actions.
 pub fn key_table() -> String {
+    let code = |text: &str| match text.contains('`') {
+        true => format!("`` {text} ``"),
+        false => format!("`{text}`"),
+    };
     let mut text = String::from("| where | keys | does | name |\n| --- | --- | --- | --- |\n");
     for binding in keys() {
-        let places: Vec<_> = binding.contexts.iter().map(|context| context.title()).collect();
-        let chords: Vec<_> = binding
-            .chords
-            .iter()
-            .map(|chord| format!("`{}`", shown(chord).replace('`', "\\`")))
-            .collect();
-        let row = [&places.join(", "), &chords.join(" "), binding.label, binding.id].join(" | ");
+        let places: Vec<_> = binding.contexts.iter().map(|context| code(context.word())).collect();
+        let places = match places.len() {
+            0..=PLACES_MAX => places.join(" "),
+            _ => "every place".to_owned(),
+        };
+        let chords: Vec<_> = binding.chords.iter().map(|chord| code(&shown(chord))).collect();
+        let name = code(binding.id);
+        let row = [&places, &chords.join(" "), about(binding.action), &name].join(" | ");
         text.push_str(&format!("| {row} |\n"));
     }
     text
 }
 
-struct Parsed {
-    context: Context,
-    chord: Vec<KeyCombination>,
-    action: Action,
-}
-
-static PARSED: LazyLock<Vec<Parsed>> = LazyLock::new(|| {
-    let mut all = Vec::new();
-    for binding in keys() {
-        for (context, chord) in
-            binding.contexts.iter().flat_map(|c| binding.chords.iter().map(move |k| (*c, *k)))
-        {
-            let chord = parse(chord).expect("every chord in the table is readable: a test checks");
-            all.push(Parsed { context, chord, action: binding.action });
-        }
-    }
-    all
-});
-
-/// What a key means after the keys typed before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    /// It does this.
-    Action(Action),
-    /// Another key must follow.
-    Prefix(KeyCombination),
-    /// Nothing.
-    Nothing,
-}
-
-/// Finds what `event` means in the first of `contexts` that knows it.
-pub(crate) fn meaning(
-    contexts: &[Context],
-    prefix: Option<KeyCombination>,
-    event: KeyEvent,
-) -> Meaning {
-    let key = combination(event);
-    let typed: Vec<KeyCombination> = prefix.into_iter().chain([key]).collect();
-    for context in contexts {
-        let mut here = PARSED.iter().filter(|parsed| parsed.context == *context);
-        if let Some(found) = here.clone().find(|parsed| parsed.chord == typed) {
-            return Meaning::Action(found.action);
-        }
-        let begins = |p: &Parsed| p.chord.len() > typed.len() && p.chord.starts_with(&typed);
-        if here.any(begins) {
-            return Meaning::Prefix(key);
-        }
-    }
-    match prefix {
-        Some(_) => meaning(contexts, None, event),
-        None => Meaning::Nothing,
-    }
-}
-
-/// Terminals differ in whether they report Shift with signs; only letters keep it.
-fn combination(mut event: KeyEvent) -> KeyCombination {
-    if let KeyCode::Char(c) = event.code
-        && !c.is_alphabetic()
-    {
-        event.modifiers.remove(KeyModifiers::SHIFT);
-    }
-    KeyCombination::from(event)
-}
-
-/// Reads one or two keys. A capital means Shift; crokey alone would read it as the small letter.
-fn parse(chord: &str) -> Option<Vec<KeyCombination>> {
-    let one = |word: &str| {
-        let shifted = match word.as_bytes() {
-            [c] if c.is_ascii_uppercase() => format!("shift-{}", word.to_ascii_lowercase()),
-            _ => word.to_owned(),
-        };
-        crokey::parse(&shifted).ok().map(KeyCombination::normalized)
-    };
-    chord.split(' ').map(one).collect()
-}
-
-/// Returns a chord as the footer and the help write it.
-pub(crate) fn shown(chord: &str) -> String {
-    let one = |word: &str| match word {
-        "space" => "Space".to_owned(),
-        "tab" => "Tab".to_owned(),
-        "backtab" => "S-Tab".to_owned(),
-        "enter" => "Enter".to_owned(),
-        "esc" => "Esc".to_owned(),
-        "pageup" => "PgUp".to_owned(),
-        "pagedown" => "PgDn".to_owned(),
-        "home" => "Home".to_owned(),
-        "end" => "End".to_owned(),
-        "up" => "↑".to_owned(),
-        "down" => "↓".to_owned(),
-        "left" => "←".to_owned(),
-        "right" => "→".to_owned(),
-        "alt-enter" => "Alt-Enter".to_owned(),
-        _ => match word.strip_prefix("ctrl-") {
-            Some(letter) => format!("Ctrl-{}", letter.to_ascii_uppercase()),
-            None if word.len() > 1 => word.to_ascii_uppercase(),
-            None => word.to_owned(),
-        },
-    };
-    chord.split(' ').map(one).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Action as A, Context as C, *};
-    use std::collections::BTreeMap;
-
-    fn of(code: KeyCode, modifiers: KeyModifiers) -> KeyEvent {
-        KeyEvent::new(code, modifiers)
-    }
-
-    #[test]
-    fn no_key_means_two_things() {
-        let mut seen: BTreeMap<String, Vec<(Context, Action)>> = BTreeMap::new();
-        for binding in keys() {
-            for chord in binding.chords {
-                let parsed = parse(chord).unwrap_or_else(|| panic!("{chord} is unreadable"));
-                for context in binding.contexts {
-                    let all = seen.entry(format!("{parsed:?}")).or_default();
-                    all.push((*context, binding.action));
-                }
-            }
-        }
-        // These are looked at together, so a key may be in one of them only.
-        let together = [
-            vec![C::List, C::Screen],
-            vec![C::Gang, C::Screen],
-            vec![C::Welcome, C::Gang, C::Screen],
-        ];
-        for (chord, places) in seen {
-            for (i, (context, action)) in places.iter().enumerate() {
-                for (other, that) in &places[i + 1..] {
-                    let meet = context == other
-                        || together.iter().any(|all| all.contains(context) && all.contains(other));
-                    assert!(!meet || action == that, "{chord}: {context:?} {other:?}");
-                }
-            }
-        }
-    }
 
     #[test]
     fn ids_are_unique() {
@@ -406,6 +333,19 @@ mod tests {
     }
 
     #[test]
+    fn places_have_words_of_their_own() {
+        for (i, place) in C::ALL.iter().enumerate() {
+            for other in &C::ALL[i + 1..] {
+                assert_ne!(place.word(), other.word());
+                assert_ne!(place.title(), other.title());
+            }
+        }
+        for binding in keys() {
+            assert!(binding.contexts.iter().all(|place| C::ALL.contains(place)), "{}", binding.id);
+        }
+    }
+
+    #[test]
     fn nothing_destructive_hangs_on_an_editing_key() {
         let destructive = [A::Cancel, A::Revoke, A::Drain, A::Retry];
         for binding in keys().filter(|binding| destructive.contains(&binding.action)) {
@@ -413,31 +353,5 @@ mod tests {
                 assert!(!chord.contains('-') && *chord != "backspace", "{}", binding.id);
             }
         }
-    }
-
-    #[test]
-    fn keys_are_found_as_terminals_send_them() {
-        let check = |contexts: &[Context], event, action| {
-            assert_eq!(meaning(contexts, None, event), Meaning::Action(action), "{event:?}");
-        };
-        let list = [C::List, C::Screen];
-        let none = KeyModifiers::NONE;
-        check(&list, of(KeyCode::Char('G'), KeyModifiers::SHIFT), A::Last);
-        check(&list, of(KeyCode::Char('G'), none), A::Last);
-        check(&list, of(KeyCode::Char('?'), KeyModifiers::SHIFT), A::Help);
-        check(&list, of(KeyCode::Char('?'), none), A::Help);
-        check(&list, of(KeyCode::Char('+'), KeyModifiers::SHIFT), A::PriorityUp);
-        check(&list, of(KeyCode::Char('-'), none), A::PriorityDown);
-        check(&list, of(KeyCode::Char(' '), none), A::Mark);
-        check(&list, of(KeyCode::BackTab, KeyModifiers::SHIFT), A::PreviousPane);
-        check(&list, of(KeyCode::Char('c'), KeyModifiers::CONTROL), A::Quit);
-        check(&[C::Form], of(KeyCode::Enter, KeyModifiers::ALT), A::Submit);
-        check(&[C::Lost], of(KeyCode::Char('r'), none), A::RetryNow);
-        let g = of(KeyCode::Char('g'), none);
-        let Meaning::Prefix(prefix) = meaning(&list, None, g) else { panic!("g waits for more") };
-        assert_eq!(meaning(&list, Some(prefix), g), Meaning::Action(A::First));
-        let j = of(KeyCode::Char('j'), none);
-        assert_eq!(meaning(&list, Some(prefix), j), Meaning::Action(A::Down));
-        assert_eq!(meaning(&[C::Form], None, j), Meaning::Nothing);
     }
 }

@@ -31,8 +31,10 @@ pub(super) const KEYS: &[Binding] = &[
     key(A::Quit, "quit", &["q", "ctrl-c"], "quit").at(&[C::Screen, C::Lost]).foot(60),
     key(A::Redraw, "redraw", &["ctrl-l"], "draw again").at(EVERYWHERE),
     key(A::Suspend, "suspend", &["ctrl-z"], "suspend").at(EVERYWHERE),
-    key(A::Help, "help", &["?", "f1"], "help").at(&[C::Screen, C::Lost, C::Details]),
-    key(A::Palette, "palette", &[":", "ctrl-p"], "commands").foot(30),
+    key(A::Help, "help", &["?", "f1"], "help").at(&[C::Screen, C::Lost, C::Details, C::Worker]),
+    key(A::Palette, "palette", &[":", "ctrl-p"], "commands")
+        .at(&[C::Screen, C::Lost, C::Details, C::Worker, C::Note])
+        .foot(30),
     key(A::Mouse, "mouse", &["%"], "mouse").foot(42),
 ];
 

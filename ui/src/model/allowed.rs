@@ -2,8 +2,19 @@
 
 use ganger_proto::Role;
 
+use super::overlay::Overlay;
 use super::{LinkState, Model};
 use crate::keymap::Action;
+
+/// Whether this screen may change anything, whatever its certificate allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// What the certificate allows.
+    #[default]
+    Full,
+    /// Nothing.
+    ReadOnly,
+}
 
 /// Who may do it, at the least.
 enum Needs {
@@ -14,22 +25,35 @@ enum Needs {
 
 /// Returns why `action` is off; nothing when it may be tried.
 pub(crate) fn reason(model: &Model, action: Action) -> Option<&'static str> {
+    no_right(model, action).or_else(|| no_object(model, action))
+}
+
+/// What is said wherever a screen that may only look is asked for more.
+pub(crate) const READ_ONLY: &str = "this screen is read-only (--read-only)";
+
+/// Returns why nobody here may do it, whatever is selected.
+pub(crate) fn no_right(model: &Model, action: Action) -> Option<&'static str> {
     match (needs(action), &model.link) {
-        (Needs::Nothing, _) => {}
+        (Needs::Nothing, _) => None,
+        (Needs::Submitter | Needs::Operator, _) if model.access == Access::ReadOnly => {
+            Some(READ_ONLY)
+        }
         (_, LinkState::Dialling | LinkState::Lost { .. } | LinkState::Refused(_)) => {
-            return Some("there is no connection; actions are off until it is back");
+            Some("there is no connection; actions are off until it is back")
         }
         (Needs::Submitter, LinkState::Up(connection)) => {
-            if matches!(connection.you.role, Role::Viewer | Role::Worker) {
-                return Some("a viewer changes nothing; ask an operator for another certificate");
-            }
+            matches!(connection.you.role, Role::Viewer | Role::Worker)
+                .then_some("a viewer changes nothing; ask an operator for another certificate")
         }
         (Needs::Operator, LinkState::Up(connection)) => {
-            if connection.you.role != Role::Operator {
-                return Some("only an operator may do this; ask one of this master");
-            }
+            let may = connection.you.role == Role::Operator;
+            (!may).then_some("only an operator may do this; ask one of this master")
         }
     }
+}
+
+/// Returns why there is nothing to do it to.
+fn no_object(model: &Model, action: Action) -> Option<&'static str> {
     use Action as A;
     let on_tasks = [A::Mark, A::Open, A::Retry, A::Cancel, A::PriorityUp, A::PriorityDown];
     if action == A::Undo && model.undo.is_none() {
@@ -44,7 +68,8 @@ pub(crate) fn reason(model: &Model, action: Action) -> Option<&'static str> {
 }
 
 fn has_no_target(model: &Model, action: Action) -> bool {
-    if !model.overlays.is_empty() {
+    let covered = |overlay: &Overlay| !matches!(overlay, Overlay::Palette(_) | Overlay::Help(_));
+    if model.overlays.iter().any(covered) {
         return false;
     }
     let Some(list) = model.list() else { return true };

@@ -6,27 +6,33 @@ pub(crate) mod command_line;
 pub(crate) mod field;
 pub(crate) mod form;
 pub(crate) mod list;
+pub(crate) mod looks;
 pub(crate) mod overlay;
+pub(crate) mod palette;
 pub(crate) mod parse;
 pub(crate) mod submission;
 mod toast;
+mod token;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crokey::KeyCombination;
 use ganger_proto::picture::{Order, ResultRow, RowWindow, TaskRow, WorkerRow};
-use ganger_proto::{Name, Picture, QueueName, Role, TaskId, WallMs, Watch};
+use ganger_proto::{Name, Picture, QueueName, TaskId, WallMs, Watch};
 
 use crate::keep::Kept;
-use crate::keymap::Context;
+use crate::keymap::{Context, Keymap};
 use crate::layout;
 use crate::link::Connection;
 use crate::msg::Moment;
+pub use allowed::Access;
 use form::Form;
 use list::List;
+use looks::Looks;
 use overlay::Overlay;
 use submission::{Batch, Submission};
 pub(crate) use toast::{TOAST_MS, Toast, Tone, Undo};
+pub(crate) use token::{Minted, WelcomeToken};
 
 /// The screen's state.
 #[derive(Debug)]
@@ -73,6 +79,9 @@ pub(crate) struct Model {
     /// What of it has been given to be written.
     pub(crate) kept_sent: Kept,
     pub(crate) prefix: Option<KeyCombination>,
+    pub(crate) keymap: Keymap,
+    pub(crate) looks: Looks,
+    pub(crate) access: Access,
 }
 
 /// Batches that may wait to be sent.
@@ -127,6 +136,7 @@ pub(crate) enum Asked {
     Cancel,
     Undo { tasks: u64 },
     Retry,
+    Delete,
     Priority(i16),
     Pause(QueueName),
     Resume(QueueName),
@@ -145,35 +155,6 @@ pub(crate) struct LastBatch {
     pub(crate) batch: Batch,
     /// Random values are drawn afresh, unless a seed was given.
     pub(crate) random: Option<parse::Random>,
-}
-
-/// The join token of the welcome state, minted when it is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum WelcomeToken {
-    Unasked,
-    Asked,
-    Minted(Minted),
-    Refused(String),
-}
-
-/// A join token that is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Minted {
-    pub(crate) token: String,
-    pub(crate) id: String,
-    pub(crate) expires: WallMs,
-}
-
-impl Minted {
-    /// Returns the line that a person types on the other machine.
-    pub(crate) fn line(&self, role: Role) -> String {
-        match role {
-            Role::Worker => format!("ganger-worker join {}", self.token),
-            Role::Submitter | Role::Viewer | Role::Operator => {
-                format!("ganger join {}", self.token)
-            }
-        }
-    }
 }
 
 impl Model {
@@ -211,6 +192,9 @@ impl Model {
             kept: Kept::default(),
             kept_sent: Kept::default(),
             prefix: None,
+            keymap: Keymap::default(),
+            looks: Looks::default(),
+            access: Access::Full,
         }
     }
 
@@ -280,7 +264,12 @@ impl Model {
 
     /// Returns where keys are looked up, the nearest place first.
     pub(crate) fn contexts(&self) -> Vec<Context> {
-        if let Some(overlay) = self.overlays.last() {
+        self.contexts_below(self.overlays.len())
+    }
+
+    /// Returns where keys are looked up when only so many overlays are open.
+    pub(crate) fn contexts_below(&self, overlays: usize) -> Vec<Context> {
+        if let Some(overlay) = self.overlays[..overlays].last() {
             return vec![overlay.context()];
         }
         if !self.is_up() {

@@ -4,6 +4,7 @@ use ganger_proto::command::TaskDetail;
 use ganger_proto::{Name, Request, Role, TaskId};
 
 use super::field::Line;
+use super::palette::Palette;
 use super::submission::Batch;
 use super::{Asked, Minted};
 use crate::keymap::Context;
@@ -11,18 +12,20 @@ use crate::keymap::Context;
 /// Something open over the screen; the last one has the keys.
 #[derive(Debug)]
 pub(crate) enum Overlay {
-    Help(Scroll),
+    Help(Box<Help>),
     Filter(FilterLine),
     Quick(Line),
     Inject,
     Confirm(Box<Confirm>),
     Join(Box<JoinDialog>),
     Details(Box<Details>),
+    Palette(Box<Palette>),
 }
 
 impl Overlay {
     pub(crate) fn context(&self) -> Context {
         match self {
+            Self::Help(help) if help.search == HelpSearch::Typed => Context::Search,
             Self::Help(_) => Context::Help,
             Self::Filter(_) => Context::Filter,
             Self::Quick(_) => Context::Quick,
@@ -31,6 +34,7 @@ impl Overlay {
             Self::Confirm(_) => Context::Confirm,
             Self::Join(_) => Context::Join,
             Self::Details(_) => Context::Details,
+            Self::Palette(_) => Context::Palette,
         }
     }
 }
@@ -38,6 +42,25 @@ impl Overlay {
 /// The first line shown of a longer text; the view keeps it within the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scroll(pub(crate) usize);
+
+/// The help: how far it is scrolled, and what is looked for in it.
+#[derive(Debug, Default)]
+pub(crate) struct Help {
+    pub(crate) scroll: Scroll,
+    pub(crate) words: Line,
+    pub(crate) search: HelpSearch,
+}
+
+/// Whether the help shows only what fits the words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum HelpSearch {
+    #[default]
+    Off,
+    /// The words are being typed.
+    Typed,
+    /// They stay while the rest is read.
+    Kept,
+}
 
 /// The filter as it is typed.
 #[derive(Debug)]

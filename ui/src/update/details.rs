@@ -11,6 +11,11 @@ use crate::msg::Effect;
 pub(super) fn open(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(list) = model.list() else { return };
     let Some(task) = list.cursor().or_else(|| list.ids.first().copied()) else { return };
+    show(model, task, out);
+}
+
+/// Opens a task that need not be in any list.
+pub(super) fn show(model: &mut Model, task: TaskId, out: &mut Vec<Effect>) {
     model.overlays.push(Overlay::Details(Box::new(Details {
         task,
         detail: None,

@@ -75,6 +75,7 @@ fn is_change(asked: &Asked) -> bool {
         Asked::Cancel
         | Asked::Undo { .. }
         | Asked::Retry
+        | Asked::Delete
         | Asked::Priority(_)
         | Asked::Pause(_)
         | Asked::Resume(_)
@@ -123,6 +124,9 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
         (Asked::Retry, Reply::Changed(changed)) => {
             model.say(Tone::Good, outcome(&changed, "run again", "ended otherwise and stay"));
         }
+        (Asked::Delete, Reply::Changed(changed)) => {
+            model.say(Tone::Good, outcome(&changed, "deleted", "had gone"));
+        }
         (Asked::Undo { tasks }, Reply::Changed(changed)) => inject::undone(model, tasks, &changed),
         (Asked::Priority(priority), Reply::Changed(changed)) => {
             let done = format!("have priority {priority}");
@@ -159,6 +163,7 @@ fn refused(model: &mut Model, asked: Asked, refusal: &Refusal) {
         Asked::Cancel
         | Asked::Undo { .. }
         | Asked::Retry
+        | Asked::Delete
         | Asked::Priority(_)
         | Asked::Pause(_)
         | Asked::Resume(_)

@@ -5,9 +5,10 @@ use ganger_proto::command::Invite;
 use ganger_proto::{Request, Role, WallMs};
 
 use super::{ask, keys::Step};
+use crate::model::allowed::READ_ONLY;
 use crate::model::overlay::{JoinDialog, JoinField, Overlay};
 use crate::model::parse::{duration_ms, whole};
-use crate::model::{Asked, LinkState, Minted, Model, Tone, WelcomeToken};
+use crate::model::{Access, Asked, LinkState, Minted, Model, Tone, WelcomeToken};
 use crate::msg::Effect;
 
 /// How long the welcome's token is valid.
@@ -20,6 +21,10 @@ pub(super) fn mint_for_welcome(model: &mut Model, out: &mut Vec<Effect>) {
     let is_operator =
         matches!(&model.link, LinkState::Up(connection) if connection.you.role == Role::Operator);
     if !model.is_welcome() || !is_operator {
+        return;
+    }
+    if model.access == Access::ReadOnly {
+        model.welcome = WelcomeToken::Refused(READ_ONLY.to_owned());
         return;
     }
     let replaces = match &model.welcome {

@@ -2,16 +2,19 @@
 
 use crossterm::event::KeyEvent;
 
-use super::{confirm, details, filter, inject, join, lists, reader, shell, tasks, workers};
-use crate::keymap::{Action, Meaning, meaning};
+use super::{
+    confirm, details, filter, help, inject, join, lists, palette, reader, shell, tasks, workers,
+};
+use crate::keymap::{Action, Meaning};
 use crate::link::Outbound;
-use crate::model::overlay::{Overlay, Scroll};
+use crate::model::overlay::Overlay;
 use crate::model::{Focus, Model, Pane, Screen, Tone, allowed};
 use crate::msg::Effect;
 
 pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     let contexts = model.contexts();
-    match meaning(&contexts, model.prefix.take(), key) {
+    let prefix = model.prefix.take();
+    match model.keymap.meaning(&contexts, prefix, key) {
         Meaning::Prefix(prefix) => model.prefix = Some(prefix),
         Meaning::Action(action) => act(model, action, out),
         Meaning::Nothing => {
@@ -37,7 +40,9 @@ fn typed(model: &mut Model, key: KeyEvent) {
                 typed.line.key(key);
             }
         }
-        Some(Overlay::Help(_) | Overlay::Details(_)) | None => {}
+        Some(Overlay::Palette(_)) => palette::typed(model, |line| line.key(key)),
+        Some(Overlay::Help(open)) => help::typed(open, |line| line.key(key)),
+        Some(Overlay::Details(_)) | None => {}
     }
 }
 
@@ -59,7 +64,9 @@ pub(super) fn paste(model: &mut Model, text: &str) {
                 typed.line.paste(text);
             }
         }
-        Some(Overlay::Help(_) | Overlay::Details(_)) => {}
+        Some(Overlay::Palette(_)) => palette::typed(model, |line| line.paste(text)),
+        Some(Overlay::Help(open)) => help::typed(open, |line| line.paste(text)),
+        Some(Overlay::Details(_)) => {}
         None => {
             let hint = "press i first, then paste: every line becomes a task";
             model.say(Tone::Note, hint);
@@ -67,8 +74,8 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the rooms' actions are done by the next step")]
-fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
+#[expect(clippy::too_many_lines, reason = "a table: one arm with one call for each action")]
+pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
     if let Some(reason) = allowed::reason(model, action) {
         return model.say(Tone::Note, reason);
     }
@@ -93,7 +100,7 @@ fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         A::Open => details::open(model, out),
         A::Back => back(model),
         A::Filter => filter::open(model),
-        A::Help => model.overlays.push(Overlay::Help(Scroll::default())),
+        A::Help => help::open(model),
         A::Inject => inject::open(model),
         A::Again => inject::again(model),
         A::Quick => model.overlays.push(Overlay::Quick(Default::default())),
@@ -107,15 +114,6 @@ fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         A::Redraw => out.push(Effect::Redraw),
         A::Suspend => out.push(Effect::Suspend),
         A::Quit => quit(model, out),
-        other => act_in_room(model, other, out),
-    }
-}
-
-/// What the rooms do.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the screens' actions are done before")]
-fn act_in_room(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
-    use Action as A;
-    match action {
         A::Mark => tasks::mark(model),
         A::Retry => tasks::retry(model, out),
         A::Cancel => tasks::cancel(model, out),
@@ -133,6 +131,7 @@ fn act_in_room(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
             out.push(Effect::Send(Outbound::RetryNow));
             model.say(Tone::Note, "trying again");
         }
+        A::Search if help::is_open(model) => help::find(model),
         A::MarkRange
         | A::MarkAll
         | A::MarkInvert
@@ -163,8 +162,7 @@ fn act_in_room(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         | A::SaveOutput => reader::act(model, action, out),
         A::OpenWorker | A::MoreSlots | A::FewerSlots | A::Why => workers::act(model, action, out),
         A::Editor | A::SaveTemplate | A::LoadTemplate => inject::act(model, action, out),
-        A::Palette | A::Mouse => shell::act(model, action, out),
-        _ => {}
+        A::Palette | A::Complete | A::Mouse => shell::act(model, action, out),
     }
 }
 
@@ -173,6 +171,9 @@ pub(super) enum Step {
     Next,
     Previous,
 }
+
+/// Rows of half a page of the palette.
+const PALETTE_PAGE: i64 = 4;
 
 #[derive(Clone, Copy)]
 enum Move {
@@ -183,7 +184,7 @@ enum Move {
     Last,
 }
 
-fn show(model: &mut Model, screen: Screen) {
+pub(super) fn show(model: &mut Model, screen: Screen) {
     if model.screen != screen {
         model.previous = model.screen;
         model.screen = screen;
@@ -225,10 +226,20 @@ fn scroll(model: &mut Model, by: Move) {
         Move::Last => usize::MAX / 2,
     };
     match model.overlays.last_mut() {
-        Some(Overlay::Help(scroll)) => {
-            let last = crate::view::help_lines(model.size).saturating_sub(1);
-            scroll.0 = lines(scroll.0).min(last);
-            return;
+        Some(Overlay::Help(help)) => {
+            help.scroll.0 = lines(help.scroll.0);
+            return help::keep_within(model);
+        }
+        Some(Overlay::Palette(_)) => {
+            return palette::move_by(
+                model,
+                match by {
+                    Move::Rows(rows) => rows,
+                    Move::Pages(halves) => halves * PALETTE_PAGE,
+                    Move::First => i64::MIN / 2,
+                    Move::Last => i64::MAX / 2,
+                },
+            );
         }
         Some(Overlay::Details(details)) => {
             details.scroll.0 = lines(details.scroll.0);
@@ -272,6 +283,9 @@ fn back(model: &mut Model) {
         filter::clear(model);
         model.overlays.pop();
         return;
+    }
+    if matches!(model.overlays.last(), Some(Overlay::Help(_))) {
+        return help::back(model);
     }
     if model.overlays.pop().is_some() || model.view.zoomed.take().is_some() {
         return;
@@ -329,7 +343,9 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
         Some(Overlay::Quick(_)) => inject::quick(model),
         Some(Overlay::Confirm(_)) => confirm::accept(model, out),
         Some(Overlay::Join(_)) => join::mint(model, out),
-        Some(Overlay::Inject | Overlay::Help(_) | Overlay::Details(_)) | None => {}
+        Some(Overlay::Palette(_)) => palette::accept(model, out),
+        Some(Overlay::Help(_)) => help::accept(model),
+        Some(Overlay::Inject | Overlay::Details(_)) | None => {}
     }
 }
 
@@ -338,7 +354,13 @@ fn field(model: &mut Model, step: Step) {
         Some(Overlay::Inject) => inject::field(&mut model.form, step),
         Some(Overlay::Join(dialog)) => join::field(dialog, step),
         Some(Overlay::Confirm(question)) => confirm::other_button(question),
-        Some(Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Help(_) | Overlay::Details(_))
+        Some(
+            Overlay::Filter(_)
+            | Overlay::Quick(_)
+            | Overlay::Help(_)
+            | Overlay::Details(_)
+            | Overlay::Palette(_),
+        )
         | None => {}
     }
 }

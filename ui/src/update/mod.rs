@@ -4,17 +4,21 @@
 mod confirm;
 mod details;
 mod filter;
+mod found;
+mod help;
 mod inbound;
 mod inject;
 mod join;
 mod keys;
 mod lists;
+mod palette;
 mod reader;
 mod shell;
 mod tasks;
 mod workers;
 
 pub(crate) use inject::again_label;
+pub(crate) use shell::COMMANDS;
 
 use ganger_proto::Request;
 
@@ -33,7 +37,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Second => second(model, &mut out),
         Msg::Link(inbound) => inbound::inbound(model, inbound),
         Msg::Copied(Ok(how)) => model.say(Tone::Good, how),
-        Msg::Copied(Err(why)) => model.say(Tone::Bad, why),
+        Msg::Copied(Err(why)) | Msg::NotKept(why) => model.say(Tone::Bad, why),
     }
     settle(model, &mut out);
     out

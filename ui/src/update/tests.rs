@@ -27,7 +27,11 @@ pub(crate) fn answer(model: &mut Model) {
             Asked::Part => {
                 Ok(Reply::Submitted { batch: BatchId::new(813), tasks: 10, duplicate: false })
             }
-            Asked::Cancel | Asked::Retry | Asked::Priority(_) | Asked::Undo { .. } => {
+            Asked::Cancel
+            | Asked::Retry
+            | Asked::Delete
+            | Asked::Priority(_)
+            | Asked::Undo { .. } => {
                 Ok(Reply::Changed(Changed { changed: 1, ..Changed::default() }))
             }
             Asked::Pause(_)

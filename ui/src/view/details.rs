@@ -35,7 +35,8 @@ fn open(model: &Model) -> Option<&Details> {
             | Overlay::Quick(_)
             | Overlay::Inject
             | Overlay::Confirm(_)
-            | Overlay::Join(_),
+            | Overlay::Join(_)
+            | Overlay::Palette(_),
         )
         | None => None,
     }

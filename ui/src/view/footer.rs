@@ -1,7 +1,7 @@
 //! The last two lines: the sentence that goes away by itself, and the keys of this place.
 
 use super::pen::Pen;
-use crate::keymap::{Action, Context, keys, shown};
+use crate::keymap::{Action, Context};
 use crate::layout::{Frame, Width};
 use crate::model::{LinkState, Model, Tone, allowed};
 use crate::theme::Role;
@@ -83,22 +83,22 @@ pub(super) fn footer(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
 
 /// Returns what the footer says, the most important first.
 fn entries(model: &Model, contexts: &[Context], width: Width) -> Vec<(String, Action, String)> {
-    let mut found: Vec<_> = keys()
-        .filter(|binding| binding.footer > 0)
-        .filter(|binding| binding.contexts.iter().any(|context| contexts.contains(context)))
-        .filter(|binding| is_of_use(model, binding.action))
+    let rows = model.keymap.rows().iter();
+    let mut found: Vec<_> = rows
+        .filter(|row| row.binding.footer > 0 && contexts.contains(&row.context))
+        .filter(|row| is_of_use(model, row.binding.action))
+        .filter_map(|row| Some((row.binding, (*row.shown().first()?).to_owned())))
         .collect();
-    found.sort_by_key(|binding| binding.footer);
+    found.sort_by_key(|(binding, _)| binding.footer);
     let mut seen = Vec::new();
-    found.retain(|binding| {
+    found.retain(|(binding, _)| {
         let is_first = !seen.contains(&binding.action);
         seen.push(binding.action);
         is_first
     });
     found
         .into_iter()
-        .map(|binding| {
-            let chord = shown(binding.chords[0]);
+        .map(|(binding, chord)| {
             let chord = if chord == "F5" { "F5/Alt-Enter".to_owned() } else { chord };
             (chord, binding.action, label(model, binding.action, binding.label, width))
         })

@@ -12,6 +12,7 @@ mod help;
 mod inject;
 mod log;
 mod lost;
+mod palette;
 mod pen;
 mod queue;
 mod results;
@@ -59,6 +60,8 @@ pub(crate) fn view(
     }
     let covers = |overlay: &Overlay| match overlay {
         Overlay::Inject | Overlay::Confirm(_) | Overlay::Join(_) | Overlay::Help(_) => true,
+        // While a theme is chosen the screen is what is looked at.
+        Overlay::Palette(open) => open.command.is_none(),
         Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Details(_) => false,
     };
     let mut cursor = None;
@@ -134,7 +137,8 @@ fn overlay_box(
     overlay: &Overlay,
 ) -> Option<Position> {
     match overlay {
-        Overlay::Help(scroll) => help::help(pen, frame, *scroll),
+        Overlay::Help(open) => return help::help(pen, frame, model, open),
+        Overlay::Palette(open) => return Some(palette::palette(pen, frame, model, open)),
         Overlay::Filter(line) => {
             let (at, _) = layout::list_screen(frame, model);
             return at.map(|at| dialog::filter_cursor(at, line));
@@ -143,7 +147,7 @@ fn overlay_box(
         Overlay::Inject => return inject::form(pen, frame, model),
         Overlay::Confirm(question) => return dialog::confirm(pen, frame, question),
         Overlay::Join(join) => return dialog::join(pen, frame, model, join),
-        Overlay::Details(details) => details::details(pen, frame, model, details),
+        Overlay::Details(open) => details::details(pen, frame, model, open),
     }
     None
 }
@@ -177,5 +181,7 @@ fn is_refused(model: &Model) -> bool {
     matches!(model.link, LinkState::Refused(_))
 }
 
+#[cfg(test)]
+mod shell_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -20,7 +20,7 @@ pub(crate) fn draw(model: &Model, theme: &str, glyphs: Glyphs) -> Buffer {
     buffer
 }
 
-fn text(buffer: &Buffer) -> String {
+pub(crate) fn text(buffer: &Buffer) -> String {
     let mut out = String::new();
     for y in 0..buffer.area.height {
         let mut skip = 0;
@@ -64,6 +64,7 @@ fn key_code(name: &str) -> KeyCode {
         "end" => KeyCode::End,
         "home" => KeyCode::Home,
         "backspace" => KeyCode::Backspace,
+        "pagedown" => KeyCode::PageDown,
         "f2" => KeyCode::F(2),
         "f5" => KeyCode::F(5),
         _ => panic!("no key is called {name}"),
@@ -71,7 +72,7 @@ fn key_code(name: &str) -> KeyCode {
 }
 
 /// Compares a screen with its kept text at every size.
-fn check(name: &str, picture: fn() -> Picture, keys: &str) {
+pub(crate) fn check(name: &str, picture: fn() -> Picture, keys: &str) {
     for size in SIZES {
         let mut model = showing(size, picture());
         // A list asks for rows once it is shown; the same picture answers.
@@ -207,6 +208,9 @@ fn no_size_is_too_small() {
         "4X",
         "a",
         "2<enter>",
+        ":",
+        ":theme n",
+        "?/state",
     ];
     for (i, keys) in keys.iter().enumerate() {
         for columns in (1..=130u16).filter(|c| *c < 12 || (c + i as u16).is_multiple_of(7)) {
