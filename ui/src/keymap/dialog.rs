@@ -4,8 +4,12 @@ use super::{Action as A, Binding, Context as C, key};
 
 pub(super) const KEYS: &[Binding] = &[
     key(A::Accept, "accept", &["enter"], "accept")
-        .at(&[C::Filter, C::Quick, C::Confirm, C::Typed, C::Join])
+        .at(&[C::Filter, C::Quick, C::Confirm, C::Typed, C::Join, C::Menu, C::Save])
         .foot(1),
+    key(A::Up, "menu-up", &["up"], "up").at(&[C::Menu]).foot(2),
+    key(A::Down, "menu-down", &["down"], "down").at(&[C::Menu]).foot(3),
+    key(A::First, "menu-first", &["home"], "first").at(&[C::Menu]),
+    key(A::Last, "menu-last", &["end"], "last").at(&[C::Menu]),
     key(A::Yes, "yes", &["y"], "yes").at(&[C::Confirm]).foot(2),
     key(A::No, "no", &["n"], "no").at(&[C::Confirm]).foot(3),
     key(A::NextField, "other-button", &["tab", "left", "right", "backtab"], "other button")
@@ -18,5 +22,7 @@ pub(super) const KEYS: &[Binding] = &[
         C::Join,
         C::Confirm,
         C::Typed,
+        C::Menu,
+        C::Save,
     ]),
 ];

@@ -55,6 +55,17 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    pub(crate) fn of(text: &str) -> Self {
+        let mut lines = Self::default();
+        lines.paste(text);
+        lines
+    }
+
+    /// Returns all of it as one text.
+    pub(crate) fn text(&self) -> String {
+        self.all().collect::<Vec<_>>().join("\n")
+    }
+
     /// Returns the lines that hold something, in order.
     pub(crate) fn filled(&self) -> impl Iterator<Item = &str> {
         self.all().filter(|line| !line.trim().is_empty())

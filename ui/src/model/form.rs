@@ -107,6 +107,41 @@ impl Source {
     }
 }
 
+impl Field {
+    /// The fields that are a line of text.
+    pub(crate) const LINES: [Self; 10] = [
+        Self::Command,
+        Self::Value,
+        Self::Range,
+        Self::Random,
+        Self::Repeat,
+        Self::Priority,
+        Self::Timeout,
+        Self::Retries,
+        Self::Queue,
+        Self::Name,
+    ];
+
+    /// Returns the word that it is remembered by.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Kind => "kind",
+            Self::Source => "source",
+            Self::Command => "command",
+            Self::Value => "value",
+            Self::List => "list",
+            Self::Range => "range",
+            Self::Random => "random",
+            Self::Repeat => "repeat",
+            Self::Priority => "priority",
+            Self::Timeout => "timeout",
+            Self::Retries => "retries",
+            Self::Queue => "queue",
+            Self::Name => "name",
+        }
+    }
+}
+
 impl Default for Form {
     fn default() -> Self {
         Self {

@@ -5,9 +5,12 @@ pub(crate) mod allowed;
 pub(crate) mod command_line;
 pub(crate) mod field;
 pub(crate) mod form;
+mod kept_form;
 pub(crate) mod list;
+pub(crate) mod menu;
 pub(crate) mod overlay;
 pub(crate) mod parse;
+pub(crate) mod save;
 pub(crate) mod submission;
 mod toast;
 

@@ -4,6 +4,8 @@ use ganger_proto::command::TaskDetail;
 use ganger_proto::{Name, Request, Role, TaskId};
 
 use super::field::Line;
+use super::menu::Menu;
+use super::save::SaveLine;
 use super::submission::Batch;
 use super::{Asked, Minted};
 use crate::keymap::Context;
@@ -18,6 +20,8 @@ pub(crate) enum Overlay {
     Confirm(Box<Confirm>),
     Join(Box<JoinDialog>),
     Details(Box<Details>),
+    Menu(Box<Menu>),
+    Save(Box<SaveLine>),
 }
 
 impl Overlay {
@@ -31,6 +35,8 @@ impl Overlay {
             Self::Confirm(_) => Context::Confirm,
             Self::Join(_) => Context::Join,
             Self::Details(_) => Context::Details,
+            Self::Menu(_) => Context::Menu,
+            Self::Save(_) => Context::Save,
         }
     }
 }

@@ -8,11 +8,15 @@ use ganger_proto::{
     Template,
 };
 
-use super::{ask, keys::Step};
+use super::{ask, keys::Step, menu, save};
+use crate::keep::KeptForm;
+use crate::keymap::Action;
 use crate::model::field::Line;
 use crate::model::form::{Field, Form, FormKind, Source};
+use crate::model::menu::{Item, Menu, MenuThen};
 use crate::model::overlay::{Button, Confirm, Overlay, Then, Typed};
 use crate::model::parse::Random;
+use crate::model::save::SaveThen;
 use crate::model::submission::{Batch, Submission};
 use crate::model::{Asked, LastBatch, Model, SUBMISSIONS_MAX, TOAST_MS, Tone, Undo};
 use crate::msg::Effect;
@@ -22,6 +26,8 @@ use crate::text::{counted, grouped};
 const ASK_ABOVE: u64 = 10_000;
 /// Tasks above which a submission wants their number typed.
 const TYPE_ABOVE: u64 = 1_000_000;
+/// Templates that are kept; as many as have a letter.
+const TEMPLATES_MAX: usize = 26;
 /// What `I` puts in the first time.
 const FIRST_AGAIN: Random = Random { count: 10, min: 0, max: 10_000, seed: None };
 
@@ -270,4 +276,46 @@ pub(super) fn undone(model: &mut Model, tasks: u64, changed: &Changed) {
     model.say(Tone::Good, text);
 }
 
-pub(super) fn act(_model: &mut Model, _action: crate::keymap::Action, _out: &mut Vec<Effect>) {}
+pub(super) fn act(model: &mut Model, action: Action, _out: &mut Vec<Effect>) {
+    if action == Action::SaveTemplate {
+        save::open(model, "Save the form as a template", "", SaveThen::Template);
+    } else if action == Action::LoadTemplate {
+        templates(model);
+    }
+}
+
+fn templates(model: &mut Model) {
+    let note = |kept: &KeptForm| kept.get(Field::Command.word()).cloned().unwrap_or_default();
+    let items: Vec<Item> = ('a'..='z')
+        .zip(&model.kept.templates)
+        .map(|(letter, (name, kept))| Item {
+            key: Some(letter),
+            text: name.clone(),
+            note: note(kept),
+            marked: false,
+        })
+        .collect();
+    if items.is_empty() {
+        return model.say(Tone::Note, "there are no templates yet; Ctrl-S saves this form as one");
+    }
+    menu::open(model, Menu::new("Templates".to_owned(), items, MenuThen::Template));
+}
+
+/// Keeps the form under a name.
+pub(super) fn save(model: &mut Model, name: String) {
+    let known = model.kept.templates.contains_key(&name);
+    if !known && model.kept.templates.len() >= TEMPLATES_MAX {
+        return model.say(Tone::Bad, "there are as many templates as fit; save under a known name");
+    }
+    let verb = if known { "replaced" } else { "saved" };
+    model.say(Tone::Good, format!("{verb} the template {name}; Ctrl-O lists them"));
+    model.kept.templates.insert(name, model.form.kept());
+}
+
+/// Fills the form with the template of that name.
+pub(super) fn load(model: &mut Model, name: &str) {
+    let Some(kept) = model.kept.templates.get(name) else { return };
+    let form = Form { draw: model.form.draw, ..Form::recalled(kept) };
+    model.form = form;
+    model.form.check();
+}

@@ -2,8 +2,10 @@
 
 use crossterm::event::KeyEvent;
 
-use super::{confirm, details, filter, inject, join, lists, reader, shell, tasks, workers};
-use crate::keymap::{Action, Meaning, meaning};
+use super::{
+    confirm, details, filter, inject, join, lists, menu, reader, save, shell, tasks, workers,
+};
+use crate::keymap::{Action, Context, Meaning, meaning};
 use crate::link::Outbound;
 use crate::model::overlay::{Overlay, Scroll};
 use crate::model::{Focus, Model, Pane, Screen, Tone, allowed};
@@ -15,7 +17,8 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
         Meaning::Prefix(prefix) => model.prefix = Some(prefix),
         Meaning::Action(action) => act(model, action, out),
         Meaning::Nothing => {
-            if contexts.first().is_some_and(|context| context.takes_text()) {
+            let takes = |context: &Context| context.takes_text() || *context == Context::Menu;
+            if contexts.first().is_some_and(takes) {
                 typed(model, key);
             }
         }
@@ -37,6 +40,8 @@ fn typed(model: &mut Model, key: KeyEvent) {
                 typed.line.key(key);
             }
         }
+        Some(Overlay::Menu(_)) => menu::typed(model, key),
+        Some(Overlay::Save(save)) => save.line.key(key),
         Some(Overlay::Help(_) | Overlay::Details(_)) | None => {}
     }
 }
@@ -59,7 +64,8 @@ pub(super) fn paste(model: &mut Model, text: &str) {
                 typed.line.paste(text);
             }
         }
-        Some(Overlay::Help(_) | Overlay::Details(_)) => {}
+        Some(Overlay::Save(save)) => save.line.paste(text),
+        Some(Overlay::Help(_) | Overlay::Details(_) | Overlay::Menu(_)) => {}
         None => {
             let hint = "press i first, then paste: every line becomes a task";
             model.say(Tone::Note, hint);
@@ -223,6 +229,14 @@ fn scroll(model: &mut Model, by: Move) {
             details.scroll.0 = lines(details.scroll.0);
             return details::keep_within(model);
         }
+        Some(Overlay::Menu(menu)) => {
+            return menu.move_by(match by {
+                Move::Rows(rows) => rows,
+                Move::Pages(halves) => halves * page / 2,
+                Move::First => i64::MIN,
+                Move::Last => i64::MAX,
+            });
+        }
         _ => {}
     }
     if let Some(list) = model.list_mut() {
@@ -318,6 +332,8 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
         Some(Overlay::Quick(_)) => inject::quick(model),
         Some(Overlay::Confirm(_)) => confirm::accept(model, out),
         Some(Overlay::Join(_)) => join::mint(model, out),
+        Some(Overlay::Menu(_)) => menu::accept(model),
+        Some(Overlay::Save(_)) => save::accept(model),
         Some(Overlay::Inject | Overlay::Help(_) | Overlay::Details(_)) | None => {}
     }
 }
@@ -327,7 +343,14 @@ fn field(model: &mut Model, step: Step) {
         Some(Overlay::Inject) => inject::field(&mut model.form, step),
         Some(Overlay::Join(dialog)) => join::field(dialog, step),
         Some(Overlay::Confirm(question)) => confirm::other_button(question),
-        Some(Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Help(_) | Overlay::Details(_))
+        Some(
+            Overlay::Filter(_)
+            | Overlay::Quick(_)
+            | Overlay::Help(_)
+            | Overlay::Details(_)
+            | Overlay::Menu(_)
+            | Overlay::Save(_),
+        )
         | None => {}
     }
 }

@@ -161,7 +161,14 @@ pub(super) fn to_copy(model: &Model) -> Option<String> {
             return dialog.minted.as_ref().map(|minted| minted.line(dialog.role));
         }
         Some(Overlay::Details(_)) => return Some(crate::view::details_text(model)),
-        Some(Overlay::Help(_) | Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Confirm(_))
+        Some(
+            Overlay::Help(_)
+            | Overlay::Filter(_)
+            | Overlay::Quick(_)
+            | Overlay::Confirm(_)
+            | Overlay::Menu(_)
+            | Overlay::Save(_),
+        )
         | None => {}
     }
     if model.is_welcome() {

@@ -35,7 +35,9 @@ fn open(model: &Model) -> Option<&Details> {
             | Overlay::Quick(_)
             | Overlay::Inject
             | Overlay::Confirm(_)
-            | Overlay::Join(_),
+            | Overlay::Join(_)
+            | Overlay::Menu(_)
+            | Overlay::Save(_),
         )
         | None => None,
     }

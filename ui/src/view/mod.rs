@@ -12,6 +12,7 @@ mod help;
 mod inject;
 mod log;
 mod lost;
+mod menu;
 mod pen;
 mod queue;
 mod results;
@@ -58,7 +59,12 @@ pub(crate) fn view(
         pen.within(frame.body).wash(Role::Backdrop);
     }
     let covers = |overlay: &Overlay| match overlay {
-        Overlay::Inject | Overlay::Confirm(_) | Overlay::Join(_) | Overlay::Help(_) => true,
+        Overlay::Inject
+        | Overlay::Confirm(_)
+        | Overlay::Join(_)
+        | Overlay::Help(_)
+        | Overlay::Menu(_)
+        | Overlay::Save(_) => true,
         Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Details(_) => false,
     };
     let mut cursor = None;
@@ -144,6 +150,8 @@ fn overlay_box(
         Overlay::Confirm(question) => return dialog::confirm(pen, frame, question),
         Overlay::Join(join) => return dialog::join(pen, frame, model, join),
         Overlay::Details(details) => details::details(pen, frame, model, details),
+        Overlay::Menu(menu) => menu::menu(pen, frame, menu),
+        Overlay::Save(save) => return menu::save(pen, frame, save),
     }
     None
 }
@@ -177,5 +185,7 @@ fn is_refused(model: &Model) -> bool {
     matches!(model.link, LinkState::Refused(_))
 }
 
+#[cfg(test)]
+pub(crate) mod form_tests;
 #[cfg(test)]
 pub(crate) mod tests;
