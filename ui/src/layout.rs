@@ -1,6 +1,7 @@
 //! Where the boxes lie for a terminal's size. Used by the view to draw and by the update to know
 //! how many rows a list shows. Draws nothing.
 
+use ganger_proto::picture::Search;
 use ratatui::layout::Rect;
 
 use crate::model::overlay::Overlay;
@@ -119,7 +120,9 @@ fn split_columns(area: Rect, first: u16) -> [Rect; 2] {
 /// Returns the filter line, when there is one, and the rest of a list screen's body.
 pub(crate) fn list_screen(frame: &Frame, model: &Model) -> (Option<Rect>, Rect) {
     let editing = model.overlays.iter().any(|overlay| matches!(overlay, Overlay::Filter(_)));
-    let filtered = model.list().is_some_and(|list| !list.filter_text.is_empty());
+    let filtered = model.list().is_some_and(|list| {
+        !list.filter_text.is_empty() || matches!(list.search, Search::Refused(_))
+    });
     if (editing || filtered) && frame.body.height >= 2 {
         let [line, rest, _] = split_rows(frame.body, 1, frame.body.height - 1);
         (Some(line), rest)

@@ -17,6 +17,11 @@ impl Line {
         Self(Input::new(text.to_owned()))
     }
 
+    /// Returns a line with its cursor between two texts.
+    pub(crate) fn around(before: &str, after: &str) -> Self {
+        Self(Input::new(format!("{before}{after}")).with_cursor(before.chars().count()))
+    }
+
     pub(crate) fn text(&self) -> &str {
         self.0.value()
     }

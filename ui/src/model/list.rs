@@ -1,22 +1,29 @@
-//! A list over any number of tasks of which only a window is here: the cursor, moves that leave the
-//! window, marks. Selection is by id. Does not hold the rows; see model/mod.rs.
-
-use std::collections::BTreeMap;
+//! A list over any number of tasks of which only a window is here: filter and order, the cursor,
+//! moves that leave the window. Selection is by id. Does not hold the rows; see model/mod.rs.
 
 use ganger_proto::limits::WINDOW_ROWS_MAX;
-use ganger_proto::picture::{Direction, Order, Sort, SortKey, Start, TaskWindow};
-use ganger_proto::{Filter, TaskId, TaskState};
+use ganger_proto::picture::{Direction, Order, Search, Sort, SortKey, Start, TaskWindow};
+use ganger_proto::{Filter, TaskId};
+
+use super::filter_line::EARLIER_MAX;
+use super::marks::{Marked, Marks, Matching};
 
 /// The order of a list that is sorted by nothing else.
 pub(crate) const BY_ID: Order = Order::By(Sort { key: SortKey::Id, direction: Direction::Rising });
 
-/// A list's cursor, window and marks.
+/// What ended last, first.
+const BY_END: Order = Order::By(Sort { key: SortKey::Since, direction: Direction::Falling });
+
+/// A list's filter, order, cursor, window and marks.
 #[derive(Clone, Debug)]
 pub(crate) struct List {
-    /// What is listed when no filter is set.
+    /// The order when none was chosen.
     natural: Order,
+    sort: Option<Sort>,
     pub(crate) filter: Filter,
     pub(crate) filter_text: String,
+    /// Filters set before, the newest first.
+    pub(crate) earlier: Vec<String>,
     /// The row under the cursor; none while a live list is followed.
     pub(crate) selected: Option<TaskId>,
     start: Start,
@@ -28,14 +35,23 @@ pub(crate) struct List {
     /// The place of the first id in the whole list.
     pub(crate) first: u64,
     pub(crate) total: u64,
-    pub(crate) marks: BTreeMap<TaskId, Marked>,
+    /// How far the master's search for the rows has come.
+    pub(crate) search: Search,
+    pub(crate) marks: Marks,
+    /// Where a range of marks begins.
+    anchor: Option<TaskId>,
+    answer: Answer,
 }
 
-/// What was known of a task when it was marked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Marked {
-    pub(crate) state: TaskState,
-    pub(crate) priority: i16,
+/// Whether the rows here are those of the filter and order that were asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    /// The list is not watched.
+    Unasked,
+    /// Watches from this number on are about it; its rows have not come.
+    Awaited { since: u64, asked: (Filter, Order) },
+    /// The rows here are its.
+    Here { since: u64, asked: (Filter, Order) },
 }
 
 /// A move that waits for its window.
@@ -50,8 +66,10 @@ impl List {
     pub(crate) fn new(natural: Order) -> Self {
         Self {
             natural,
+            sort: None,
             filter: Filter::default(),
             filter_text: String::new(),
+            earlier: Vec::new(),
             selected: None,
             start: Start::First,
             jump: None,
@@ -60,16 +78,32 @@ impl List {
             ids: Vec::new(),
             first: 0,
             total: 0,
-            marks: BTreeMap::new(),
+            search: Search::Complete,
+            marks: Marks::default(),
+            anchor: None,
+            answer: Answer::Unasked,
         }
+    }
+
+    /// Returns the order of the rows. What ends moves by itself only while all of it is listed.
+    pub(crate) fn order(&self) -> Order {
+        match (self.sort, self.natural) {
+            (Some(sort), _) => Order::By(sort),
+            (None, Order::Latest) if !self.filter.is_everything() => BY_END,
+            (None, natural) => natural,
+        }
+    }
+
+    /// Tells whether the list is of ended tasks only.
+    pub(crate) fn is_of_ended(&self) -> bool {
+        self.natural == Order::Latest
     }
 
     /// Returns the window to watch.
     pub(crate) fn window(&self) -> TaskWindow {
-        let order = if self.filter.is_everything() { self.natural } else { BY_ID };
         TaskWindow {
             filter: self.filter.clone(),
-            order,
+            order: self.order(),
             start: self.start,
             rows: self.rows_wanted() as u32,
         }
@@ -81,12 +115,74 @@ impl List {
 
     /// Tells whether rows move by themselves, so that no row is selected until a key selects one.
     pub(crate) fn is_live(&self) -> bool {
-        self.filter.is_everything() && !matches!(self.natural, Order::By(_))
+        !matches!(self.order(), Order::By(_))
+    }
+
+    /// Tells whether the rows are in the list's own order.
+    pub(crate) fn is_natural(&self) -> bool {
+        self.sort.is_none()
+    }
+
+    /// Tells whether new rows come in at the top.
+    pub(crate) fn is_newest_first(&self) -> bool {
+        match self.order() {
+            Order::By(Sort { key: SortKey::Since | SortKey::Id, direction }) => {
+                direction == Direction::Falling
+            }
+            Order::By(_) | Order::Next => false,
+            Order::Latest => true,
+        }
+    }
+
+    /// Returns how many rows lie above the first one shown.
+    pub(crate) fn above(&self) -> u64 {
+        self.first + self.top() as u64
+    }
+
+    /// Returns the place after the last row that can be reached; live lists end with their window.
+    fn end(&self) -> u64 {
+        let here = self.first + self.ids.len() as u64;
+        if self.is_live() { here } else { self.total.max(here) }
+    }
+
+    /// Notes that a watch asks for this list.
+    pub(crate) fn watched(&mut self, number: u64) {
+        let now = (self.filter.clone(), self.order());
+        match &self.answer {
+            Answer::Awaited { asked, .. } | Answer::Here { asked, .. } if *asked == now => {}
+            Answer::Unasked | Answer::Awaited { .. } | Answer::Here { .. } => {
+                self.answer = Answer::Awaited { since: number, asked: now };
+            }
+        }
+    }
+
+    /// Notes that a watch asks for other lists only.
+    pub(crate) fn unwatched(&mut self) {
+        self.answer = Answer::Unasked;
+    }
+
+    /// Tells whether a picture that answers this watch has rows for this list.
+    pub(crate) fn takes(&self, watch: u64) -> bool {
+        match &self.answer {
+            Answer::Unasked => false,
+            Answer::Awaited { since, .. } | Answer::Here { since, .. } => watch >= *since,
+        }
+    }
+
+    /// Tells whether the rows here are another filter's or order's.
+    pub(crate) fn is_stale(&self) -> bool {
+        match &self.answer {
+            Answer::Unasked | Answer::Awaited { .. } => true,
+            Answer::Here { asked: (filter, order), .. } => {
+                *filter != self.filter || *order != self.order()
+            }
+        }
     }
 
     /// Returns the task that a key is about.
     pub(crate) fn cursor(&self) -> Option<TaskId> {
         match self.selected {
+            _ if self.is_stale() => None,
             Some(task) => self.ids.contains(&task).then_some(task),
             None if self.is_live() => None,
             None => self.ids.get(self.top()).copied(),
@@ -108,13 +204,17 @@ impl List {
     }
 
     /// Takes the rows of a picture.
-    pub(crate) fn take(&mut self, ids: Vec<TaskId>, first: u64, total: u64) {
-        self.ids = ids;
+    pub(crate) fn take(&mut self, ids: impl Iterator<Item = TaskId>, first: u64, total: u64) {
+        self.ids.clear();
+        self.ids.extend(ids);
         self.first = first;
         self.total = total;
-        let Some(jump) = self.jump else { return };
+        if let Answer::Awaited { since, asked } = &self.answer {
+            self.answer = Answer::Here { since: *since, asked: asked.clone() };
+        }
+        let Some(jump) = self.jump else { return self.prefetch() };
         let last = self.ids.len().saturating_sub(1);
-        let below = self.first + self.ids.len() as u64 >= self.total;
+        let below = self.first + self.ids.len() as u64 >= self.end();
         match jump {
             Jump::First if self.first == 0 => self.land(0),
             Jump::Last if below => self.land(last),
@@ -150,7 +250,7 @@ impl List {
         let (Some(at), Some(task)) = (self.selected_at(), self.selected) else { return };
         let more_above = self.first > 0 && at < self.height;
         let more_below =
-            self.first + (self.ids.len() as u64) < self.total && at + self.height >= self.ids.len();
+            self.first + (self.ids.len() as u64) < self.end() && at + self.height >= self.ids.len();
         if more_above || more_below {
             self.start = Start::Task { task, offset: -(self.rows_wanted() as i64 / 2) };
         }
@@ -173,7 +273,7 @@ impl List {
         if last < 0 {
         } else if target < 0 && self.first > 0 {
             self.reach(self.ids[0], target);
-        } else if target > last && self.first + (last as u64 + 1) < self.total {
+        } else if target > last && self.first + (last as u64 + 1) < self.end() {
             self.reach(self.ids[last as usize], target - last);
         } else {
             let target = target.clamp(0, last) as usize;
@@ -207,9 +307,15 @@ impl List {
         self.start = Start::Last;
         self.cursor_row = self.height.saturating_sub(1);
         self.jump = Some(Jump::Last);
-        if self.first + self.ids.len() as u64 >= self.total && !self.ids.is_empty() {
+        if self.first + self.ids.len() as u64 >= self.end() && !self.ids.is_empty() {
             self.land(self.ids.len() - 1);
         }
+    }
+
+    /// Puts the cursor on a task in the middle of the list, or on the next one there is.
+    pub(crate) fn go_to(&mut self, task: TaskId) {
+        self.reach(task, 0);
+        self.cursor_row = self.height / 2;
     }
 
     pub(crate) fn page(&self) -> i64 {
@@ -221,23 +327,73 @@ impl List {
         self.jump.is_some()
     }
 
-    /// Sets the filter and begins at its first row.
+    /// Sets the filter and begins at its first row. Marks on all that matched go with the filter
+    /// that they were about.
     pub(crate) fn set_filter(&mut self, filter: Filter, text: String) {
         self.filter_text = text;
         if self.filter != filter {
             self.filter = filter;
-            self.selected = None;
-            self.jump = None;
-            self.start = Start::First;
-            self.cursor_row = 0;
+            if matches!(self.marks, Marks::Matching(_)) {
+                self.marks.clear();
+            }
+            self.begin();
         }
     }
 
-    /// Marks the task, or takes its mark away, and moves on.
-    pub(crate) fn toggle_mark(&mut self, task: TaskId, seen: Marked) {
-        if self.marks.remove(&task).is_none() {
-            self.marks.insert(task, seen);
+    /// Remembers the filter as one that can be recalled.
+    pub(crate) fn remember_filter(&mut self) {
+        let text = self.filter_text.trim().to_owned();
+        if !text.is_empty() {
+            self.earlier.retain(|earlier| *earlier != text);
+            self.earlier.insert(0, text);
+            self.earlier.truncate(EARLIER_MAX);
         }
+    }
+
+    /// Sorts, or goes back to the natural order, and begins at the first row.
+    pub(crate) fn set_sort(&mut self, sort: Option<Sort>) {
+        if self.sort != sort {
+            self.sort = sort;
+            self.begin();
+        }
+    }
+
+    /// Returns what the rows are sorted by; none for a live order.
+    pub(crate) fn sorted_by(&self) -> Option<Sort> {
+        match self.order() {
+            Order::By(sort) => Some(sort),
+            Order::Next | Order::Latest => None,
+        }
+    }
+
+    fn begin(&mut self) {
+        self.selected = None;
+        self.jump = None;
+        self.start = Start::First;
+        self.cursor_row = 0;
+        self.anchor = None;
+    }
+
+    /// Marks the task, or takes its mark away; a range begins here.
+    pub(crate) fn toggle_mark(&mut self, task: TaskId, seen: Marked) {
+        self.marks.toggle(task, seen);
+        self.anchor = Some(task);
+    }
+
+    /// Returns where a range ends that begins at the last mark.
+    pub(crate) fn anchor(&self) -> Option<TaskId> {
+        self.anchor
+    }
+
+    pub(crate) fn set_anchor(&mut self, task: TaskId) {
+        self.anchor = Some(task);
+    }
+
+    /// Returns the text of the filter that says the same as marks on all that match.
+    pub(crate) fn matching(&self, marks: &Matching) -> String {
+        let ended = if self.is_of_ended() { " state:ended" } else { "" };
+        let text = format!("{}{}{ended}", self.filter, marks.terms());
+        text.trim_start().to_owned()
     }
 }
 
@@ -257,8 +413,8 @@ mod tests {
                 (task.raw() as i64 - 1 + offset).clamp(0, last_first as i64) as u64
             }
         };
-        let ids = (first + 1..=total.min(first + rows)).map(TaskId::new).collect();
-        list.take(ids, first, total);
+        list.watched(1);
+        list.take((first + 1..=total.min(first + rows)).map(TaskId::new), first, total);
     }
 
     fn list(total: u64) -> List {
@@ -313,17 +469,50 @@ mod tests {
     fn the_cursor_stays_on_its_task_when_rows_move() {
         let mut list = List::new(Order::Latest);
         list.height = 5;
-        list.take((1..=9).rev().map(TaskId::new).collect(), 0, 9);
+        list.watched(1);
+        list.take((1..=9).rev().map(TaskId::new), 0, 9);
         assert_eq!(list.cursor(), None, "a live list is followed until a key selects");
         list.move_by(1);
         list.move_by(1);
         assert_eq!(list.cursor(), Some(TaskId::new(8)));
-        list.take((1..=12).rev().map(TaskId::new).collect(), 0, 12);
+        list.take((1..=12).rev().map(TaskId::new), 0, 12);
         assert_eq!(list.cursor(), Some(TaskId::new(8)));
-        list.take(vec![TaskId::new(99)], 0, 1);
+        list.take([TaskId::new(99)].into_iter(), 0, 1);
         assert_eq!(list.cursor(), None, "no other task slips under the cursor");
         list.go_first();
         assert_eq!(list.selected, None);
+    }
+
+    #[test]
+    fn rows_of_another_filter_are_not_acted_on() {
+        let mut list = list(100);
+        assert_eq!(list.cursor(), Some(TaskId::new(1)));
+        list.set_filter(Filter::parse("state:failed").unwrap(), "state:failed".to_owned());
+        assert_eq!(list.cursor(), None, "the rows here are those of no filter");
+        list.watched(2);
+        assert!(!list.takes(1) && list.takes(2));
+        list.watched(3);
+        assert!(list.takes(2), "a watch of other rows of the same list");
+        list.take([TaskId::new(7)].into_iter(), 0, 1);
+        assert_eq!(list.cursor(), Some(TaskId::new(7)));
+        list.set_sort(Some(Sort { key: SortKey::Took, direction: Direction::Falling }));
+        assert_eq!(list.cursor(), None);
+        list.unwatched();
+        assert!(!list.takes(9));
+    }
+
+    #[test]
+    fn a_live_list_ends_with_its_window() {
+        let mut list = List::new(Order::Latest);
+        list.height = 5;
+        list.watched(1);
+        list.take((1..=9).rev().map(TaskId::new), 0, 48_000);
+        list.go_last();
+        assert!(!list.is_waiting());
+        assert_eq!(list.cursor(), Some(TaskId::new(1)));
+        list.set_filter(Filter::parse("kind:exec").unwrap(), "kind:exec".to_owned());
+        assert_eq!(list.order(), BY_END, "with a filter it is sorted and can be walked through");
+        assert!(list.is_newest_first() && !list.is_live());
     }
 
     #[test]

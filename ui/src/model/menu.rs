@@ -26,6 +26,16 @@ pub(crate) struct Item {
 pub(crate) enum MenuThen {
     /// Fills the injection form with the template of that name.
     Template,
+    /// Sorts the list.
+    Sort,
+    /// Shows or hides a column of the list.
+    Columns,
+    /// Sets a saved filter, or goes on to save or forget one.
+    Saved,
+    /// Forgets the saved filter of that name.
+    Forget,
+    /// Copies the item's note.
+    Copy,
 }
 
 impl Menu {

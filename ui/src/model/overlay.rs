@@ -4,6 +4,7 @@ use ganger_proto::command::TaskDetail;
 use ganger_proto::{Name, Request, Role, TaskId};
 
 use super::field::Line;
+use super::filter_line::FilterLine;
 use super::menu::Menu;
 use super::save::SaveLine;
 use super::submission::Batch;
@@ -45,21 +46,6 @@ impl Overlay {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scroll(pub(crate) usize);
 
-/// The filter as it is typed.
-#[derive(Debug)]
-pub(crate) struct FilterLine {
-    pub(crate) line: Line,
-    pub(crate) error: Option<FilterFault>,
-}
-
-/// Why what was typed is no filter yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FilterFault {
-    /// The byte where the unreadable term begins.
-    pub(crate) at: usize,
-    pub(crate) text: String,
-}
-
 /// A question; Cancel is focused until a key says otherwise. What it is about was fixed when it
 /// opened.
 #[derive(Debug)]
@@ -98,6 +84,8 @@ impl Typed {
 #[derive(Debug)]
 pub(crate) enum Then {
     Send(Vec<(Request, Asked)>),
+    /// Nothing until the master has counted what the bulk action of that number is about.
+    Counted(u64),
     Submit(Box<Batch>),
 }
 

@@ -18,6 +18,22 @@ pub(crate) struct SaveLine {
 pub(crate) enum SaveThen {
     /// The injection form.
     Template,
+    /// The filter and sort of a list.
+    Filter,
+    /// A priority for all marked tasks.
+    Priority,
+    /// The task to go to.
+    GoTask,
+}
+
+impl SaveThen {
+    /// Returns what is typed.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Template | Self::Filter => "Name",
+            Self::Priority | Self::GoTask => "Number",
+        }
+    }
 }
 
 impl SaveLine {
@@ -25,7 +41,7 @@ impl SaveLine {
     pub(crate) fn name(&self) -> Result<String, String> {
         let name = crate::text::clean(self.line.text().trim());
         match name.chars().count() {
-            0 => Err("write a name first".to_owned()),
+            0 => Err(format!("write a {} first", self.then.label().to_lowercase())),
             1..=NAME_CHARS_MAX => Ok(name),
             count => Err(format!("the name has {count} characters; {NAME_CHARS_MAX} fit")),
         }

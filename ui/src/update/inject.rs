@@ -18,7 +18,7 @@ use crate::model::overlay::{Button, Confirm, Overlay, Then, Typed};
 use crate::model::parse::Random;
 use crate::model::save::SaveThen;
 use crate::model::submission::{Batch, Submission};
-use crate::model::{Asked, LastBatch, Model, SUBMISSIONS_MAX, TOAST_MS, Tone, Undo};
+use crate::model::{Asked, LastBatch, Model, SUBMISSIONS_MAX, TOAST_MS, Tone, Undo, UndoOf};
 use crate::msg::Effect;
 use crate::text::{counted, grouped};
 
@@ -229,7 +229,7 @@ pub(super) fn accepted(model: &mut Model, batch: BatchId) {
     model.submissions.pop_front();
     model.say(Tone::Good, text);
     let until_ms = model.now.mono_ms + TOAST_MS;
-    model.undo = Some(Undo { batch, tasks: total, until_ms });
+    model.undo = Some(Undo { of: UndoOf::Batch(batch), tasks: total, until_ms });
 }
 
 pub(super) fn refused(model: &mut Model, refusal: &Refusal) {
@@ -248,13 +248,20 @@ pub(super) fn refused(model: &mut Model, refusal: &Refusal) {
     model.say(Tone::Bad, text);
 }
 
-/// `u`: cancels what has not started of the batch just put in.
+/// `u`: cancels what has not started of the batch just put in, or retries what was cancelled.
 pub(super) fn undo(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(undo) = model.undo.take() else { return };
+    let batch = match undo.of {
+        UndoOf::Batch(batch) => batch,
+        UndoOf::Cancel(ids) => {
+            let request = Request::Retry { select: Select::Tasks(ids) };
+            return ask(model, request, Asked::Retry, out);
+        }
+    };
     let term = |test| Term { negated: false, test };
     let filter = Filter {
         terms: vec![
-            term(Test::Batch(vec![undo.batch])),
+            term(Test::Batch(vec![batch])),
             term(Test::State(vec![TaskState::Queued, TaskState::Delayed])),
         ],
     };
@@ -318,4 +325,9 @@ pub(super) fn load(model: &mut Model, name: &str) {
     let form = Form { draw: model.form.draw, ..Form::recalled(kept) };
     model.form = form;
     model.form.check();
+}
+
+/// Opens the form with a copy of a task.
+pub(super) fn prefill(model: &mut Model, _detail: &ganger_proto::command::TaskDetail) {
+    open(model);
 }

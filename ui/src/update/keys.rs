@@ -3,10 +3,12 @@
 use crossterm::event::KeyEvent;
 
 use super::{
-    confirm, details, filter, inject, join, lists, menu, reader, save, shell, tasks, workers,
+    confirm, copy, details, filter, inject, join, lists, marks, menu, reader, save, shell, tasks,
+    workers,
 };
 use crate::keymap::{Action, Context, Meaning, meaning};
 use crate::link::Outbound;
+use crate::model::filter_line::Turn;
 use crate::model::overlay::{Overlay, Scroll};
 use crate::model::{Focus, Model, Pane, Screen, Tone, allowed};
 use crate::msg::Effect;
@@ -19,28 +21,25 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
         Meaning::Nothing => {
             let takes = |context: &Context| context.takes_text() || *context == Context::Menu;
             if contexts.first().is_some_and(takes) {
-                typed(model, key);
+                typed(model, key, out);
             }
         }
     }
 }
 
 /// A key that means nothing where text is typed is text, or moves its cursor.
-fn typed(model: &mut Model, key: KeyEvent) {
+fn typed(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     match model.overlays.last_mut() {
         Some(Overlay::Inject) => inject::typed(&mut model.form, key),
         Some(Overlay::Quick(line)) => line.key(key),
-        Some(Overlay::Filter(line)) => {
-            line.line.key(key);
-            filter::typed(model);
-        }
+        Some(Overlay::Filter(_)) => filter::key(model, key),
         Some(Overlay::Join(dialog)) => join::typed(dialog, key),
         Some(Overlay::Confirm(question)) => {
             if let Some(typed) = &mut question.typed {
                 typed.line.key(key);
             }
         }
-        Some(Overlay::Menu(_)) => menu::typed(model, key),
+        Some(Overlay::Menu(_)) => menu::typed(model, key, out),
         Some(Overlay::Save(save)) => save.line.key(key),
         Some(Overlay::Help(_) | Overlay::Details(_)) | None => {}
     }
@@ -112,7 +111,7 @@ fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         A::Redraw => out.push(Effect::Redraw),
         A::Suspend => out.push(Effect::Suspend),
         A::Quit => quit(model, out),
-        A::Mark => tasks::mark(model),
+        A::Mark => marks::toggle(model),
         A::Retry => tasks::retry(model, out),
         A::Cancel => tasks::cancel(model, out),
         A::PriorityUp => tasks::priority(model, 1, out),
@@ -178,7 +177,7 @@ enum Move {
     Last,
 }
 
-fn show(model: &mut Model, screen: Screen) {
+pub(super) fn show(model: &mut Model, screen: Screen) {
     if model.screen != screen {
         model.previous = model.screen;
         model.screen = screen;
@@ -228,6 +227,10 @@ fn scroll(model: &mut Model, by: Move) {
         Some(Overlay::Details(details)) => {
             details.scroll.0 = lines(details.scroll.0);
             return details::keep_within(model);
+        }
+        Some(Overlay::Filter(_)) => {
+            let back = matches!(by, Move::Rows(rows) if rows < 0);
+            return filter::recall(model, if back { Turn::Back } else { Turn::Forward });
         }
         Some(Overlay::Menu(menu)) => {
             return menu.move_by(match by {
@@ -332,8 +335,8 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
         Some(Overlay::Quick(_)) => inject::quick(model),
         Some(Overlay::Confirm(_)) => confirm::accept(model, out),
         Some(Overlay::Join(_)) => join::mint(model, out),
-        Some(Overlay::Menu(_)) => menu::accept(model),
-        Some(Overlay::Save(_)) => save::accept(model),
+        Some(Overlay::Menu(_)) => menu::accept(model, out),
+        Some(Overlay::Save(_)) => save::accept(model, out),
         Some(Overlay::Inject | Overlay::Help(_) | Overlay::Details(_)) | None => {}
     }
 }
@@ -343,9 +346,15 @@ fn field(model: &mut Model, step: Step) {
         Some(Overlay::Inject) => inject::field(&mut model.form, step),
         Some(Overlay::Join(dialog)) => join::field(dialog, step),
         Some(Overlay::Confirm(question)) => confirm::other_button(question),
+        Some(Overlay::Filter(_)) => filter::complete(
+            model,
+            match step {
+                Step::Next => Turn::Forward,
+                Step::Previous => Turn::Back,
+            },
+        ),
         Some(
-            Overlay::Filter(_)
-            | Overlay::Quick(_)
+            Overlay::Quick(_)
             | Overlay::Help(_)
             | Overlay::Details(_)
             | Overlay::Menu(_)
@@ -356,6 +365,9 @@ fn field(model: &mut Model, step: Step) {
 }
 
 fn copy(model: &mut Model, out: &mut Vec<Effect>) {
+    if model.overlays.is_empty() && !model.is_welcome() && copy::open(model) {
+        return;
+    }
     match tasks::to_copy(model) {
         Some(text) => out.push(Effect::Copy(text)),
         None => model.say(Tone::Note, "there is nothing to copy here"),

@@ -1,7 +1,9 @@
 //! The model's only way to change: one message in, effects out. Reads no clock and sends nothing;
 //! see run.rs.
 
+mod bulk;
 mod confirm;
+mod copy;
 mod details;
 mod filter;
 mod inbound;
@@ -9,6 +11,7 @@ mod inject;
 mod join;
 mod keys;
 mod lists;
+mod marks;
 mod menu;
 mod reader;
 mod save;
@@ -43,12 +46,14 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
 
 /// What follows from the state, whatever changed it.
 fn settle(model: &mut Model, out: &mut Vec<Effect>) {
+    lists::sort_as_kept(model);
     layout::set_heights(model);
     join::mint_for_welcome(model, out);
     inject::pump(model, out);
     let watch = model.watch();
     if model.is_up() && model.watch_sent.as_ref() != Some(&watch) {
         model.watch_number += 1;
+        model.note_watch();
         let watch = model.watch();
         model.watch_sent = Some(watch.clone());
         out.push(Effect::Send(Outbound::Watch(watch)));
@@ -64,7 +69,7 @@ fn second(model: &mut Model, out: &mut Vec<Effect>) {
     if model.toast.as_ref().is_some_and(|toast| toast.until_ms <= now) {
         model.toast = None;
     }
-    if model.undo.is_some_and(|undo| undo.until_ms <= now) {
+    if model.undo.as_ref().is_some_and(|undo| undo.until_ms <= now) {
         model.undo = None;
     }
     details::refresh(model, out);
@@ -77,5 +82,7 @@ fn ask(model: &mut Model, request: Request, asked: Asked, out: &mut Vec<Effect>)
     out.push(Effect::Send(Outbound::Request { tag: model.tag, request }));
 }
 
+#[cfg(test)]
+mod list_tests;
 #[cfg(test)]
 pub(crate) mod tests;

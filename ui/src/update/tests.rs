@@ -23,11 +23,20 @@ pub(crate) fn answer(model: &mut Model) {
                 id: "i1".to_owned(),
                 expires: WallMs(NOW.0 + 3_592_000),
             }),
-            Asked::Show(task) => Ok(Reply::Task(Box::new(detail(task)))),
+            Asked::Show(task) | Asked::EditCopy(task) => Ok(Reply::Task(Box::new(detail(task)))),
             Asked::Part => {
                 Ok(Reply::Submitted { batch: BatchId::new(813), tasks: 10, duplicate: false })
             }
-            Asked::Cancel | Asked::Retry | Asked::Priority(_) | Asked::Undo { .. } => {
+            Asked::Count { .. } | Asked::CountRange(_) => {
+                Ok(Reply::Tasks { rows: Vec::new(), total: 12 })
+            }
+            Asked::Cancel
+            | Asked::CancelWaiting(_)
+            | Asked::Delete
+            | Asked::Bulk(..)
+            | Asked::Retry
+            | Asked::Priority(_)
+            | Asked::Undo { .. } => {
                 Ok(Reply::Changed(Changed { changed: 1, ..Changed::default() }))
             }
             Asked::Pause(_)
@@ -250,7 +259,10 @@ fn marks_are_what_actions_are_about() {
     press(&mut model, "2");
     hear(&mut model, Inbound::Picture(Box::new(busy())));
     press(&mut model, "jjjjj  ");
-    let marked: Vec<u64> = model.tasks.marks.keys().map(|task| task.raw()).collect();
+    let marked: Vec<u64> = match &model.tasks.marks {
+        crate::model::marks::Marks::Tasks(tasks) => tasks.keys().map(|task| task.raw()).collect(),
+        crate::model::marks::Marks::Matching(_) => panic!("single marks"),
+    };
     assert_eq!(marked, [60_533, 60_534]);
     let asked = requests(&key(&mut model, 'c'));
     let tasks = vec![TaskId::new(60_533), TaskId::new(60_534)];

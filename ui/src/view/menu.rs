@@ -67,7 +67,7 @@ pub(super) fn save(pen: &mut Pen<'_>, frame: &Frame, save: &SaveLine) -> Option<
     pen.within(area).clear(Role::Text);
     let inner = pen.frame(area, &clean(&save.title), &[], Role::BorderFocus);
     let mut pen = pen.within(inner);
-    let x = pen.put(inner.x + 1, inner.y, "Name ", Role::Key) + 1;
+    let x = pen.put(inner.x + 1, inner.y, save.then.label(), Role::Key) + 2;
     let room = inner.right().saturating_sub(x + 1);
     Some(dialog::typed(&mut pen, (x, inner.y), room, &save.line))
 }

@@ -5,6 +5,7 @@ mod ascii;
 mod chart;
 mod details;
 mod dialog;
+mod filter;
 mod footer;
 mod graph;
 mod header;
@@ -34,6 +35,11 @@ use pen::Pen;
 
 pub(crate) use details::{lines_count as details_lines, text as details_text};
 pub(crate) use help::lines_count as help_lines;
+
+/// Returns the columns of a list that can be hidden, by the list's word.
+pub(crate) fn columns(list: &str) -> Vec<&'static str> {
+    if list == "results" { results::columns() } else { tasks::columns() }
+}
 
 /// Draws the whole screen; returns where the cursor is, when text is typed.
 pub(crate) fn view(
@@ -128,7 +134,7 @@ fn overview(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
 fn filter_line(pen: &mut Pen<'_>, frame: &Frame, model: &Model) -> Rect {
     let (line, rest) = layout::list_screen(frame, model);
     if let Some(line) = line {
-        dialog::filter(&mut pen.within(line), line, model);
+        filter::line(&mut pen.within(line), line, model);
     }
     rest
 }
@@ -143,7 +149,7 @@ fn overlay_box(
         Overlay::Help(scroll) => help::help(pen, frame, *scroll),
         Overlay::Filter(line) => {
             let (at, _) = layout::list_screen(frame, model);
-            return at.map(|at| dialog::filter_cursor(at, line));
+            return at.map(|at| filter::hint(pen, at, model, line));
         }
         Overlay::Quick(line) => return Some(dialog::quick(pen, frame, line)),
         Overlay::Inject => return inject::form(pen, frame, model),
@@ -187,5 +193,7 @@ fn is_refused(model: &Model) -> bool {
 
 #[cfg(test)]
 pub(crate) mod form_tests;
+#[cfg(test)]
+mod list_tests;
 #[cfg(test)]
 pub(crate) mod tests;
