@@ -2,6 +2,7 @@
 
 use ganger_proto::Role;
 
+use super::list::List;
 use super::{Focus, LinkState, Model};
 use crate::keymap::Action;
 
@@ -51,6 +52,9 @@ pub(crate) fn reason(model: &Model, action: Action) -> Option<&'static str> {
     } else if [A::MarkAll, A::MarkInvert, A::RetryAll].contains(&action) && on_screens {
         Some("only the newest are here; press 2 or 3 for the list of all, then do it there")
     } else if on_tasks.contains(&action) && has_no_target(model, action) {
+        if model.list().is_some_and(List::is_stale) {
+            return Some("the list is on its way; try again in a moment");
+        }
         Some("no task is selected; choose one with ↑ ↓ first")
     } else if [A::Drain, A::Revoke].contains(&action) && model.worker_row().is_none() {
         Some("no worker is selected")

@@ -94,7 +94,7 @@ fn rows_of_an_earlier_filter_neither_flash_nor_are_acted_on() {
     feed(&mut model, Msg::Link(Inbound::Picture(Box::new(late.clone()))));
     assert_eq!(model.task_rows().len(), 40, "the rows in view stay until the answer");
     assert!(key(&mut model, 'c').is_empty() && model.overlays.is_empty());
-    assert!(toast(&model).contains("no task is selected"), "{}", toast(&model));
+    assert!(toast(&model).contains("on its way"), "{}", toast(&model));
     late.watch = model.watch_number;
     feed(&mut model, Msg::Link(Inbound::Picture(Box::new(late))));
     assert_eq!(model.task_rows().len(), 1);

@@ -6,6 +6,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::dialog::typed;
 use super::pen::{Pen, Piece, piece, pieces_width};
+use crate::layout;
 use crate::model::Model;
 use crate::model::filter_line::{FilterLine, terms};
 use crate::model::list::List;
@@ -22,7 +23,17 @@ pub(super) fn line(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     let said = said(model, list);
     match editing(model) {
         Some(line) => edited(pen, area, (list, line), &said),
-        None => settled(pen, area, list, &said),
+        None => {
+            let mut y = area.y;
+            if !list.filter_text.is_empty() {
+                settled(pen, area, list, &said);
+                y += 1;
+            }
+            for line in layout::refusal(area.width, model) {
+                pen.put(area.x + 1, y, &line, Role::Note);
+                y += 1;
+            }
+        }
     }
 }
 
@@ -45,7 +56,7 @@ fn settled(pen: &mut Pen<'_>, area: Rect, list: &List, said: &[Piece]) {
     // On a narrow line the number alone stays.
     let number = [piece(grouped(list.total), Role::Text)];
     let all = pieces_width(said);
-    let fits = x + wanted + all + 3 <= area.right() || matches!(list.search, Search::Refused(_));
+    let fits = x + wanted + all + 3 <= area.right();
     let said = if fits { said } else { &number };
     let room = area.right().saturating_sub(pieces_width(said).min(area.width / 2) + 3);
     for (chip, role) in chips {
@@ -87,13 +98,9 @@ fn edited(pen: &mut Pen<'_>, area: Rect, (list, line): (&List, &FilterLine), sai
 }
 
 fn after(pen: &mut Pen<'_>, (x, y): (u16, u16), area: Rect, said: &[Piece]) -> u16 {
-    let long = matches!(said, [(text, _)] if text.starts_with('!'));
-    if x + 3 + pieces_width(said) <= area.right() || long {
-        let mut x = pen.put(x, y, "│ ", Role::Border);
-        for (text, role) in said {
-            x = pen.put_cut((x, y), text, area.right().saturating_sub(x + 1), *role);
-        }
-        x
+    if x + 3 + pieces_width(said) <= area.right() {
+        let x = pen.put(x, y, "│ ", Role::Border);
+        pen.put_all(x, y, said)
     } else {
         area.right()
     }
@@ -135,7 +142,7 @@ fn said(model: &Model, list: &List) -> Vec<Piece> {
     let of = if list.is_of_ended() { counts.ended() } else { counts.total() };
     let waits = if list.is_stale() || list.is_waiting() { " …" } else { "" };
     match &list.search {
-        Search::Complete => {
+        Search::Complete | Search::Refused(_) => {
             let text = format!("{} of {}{waits}", grouped(list.total), grouped(of));
             vec![piece(text, Role::Text)]
         }
@@ -143,7 +150,6 @@ fn said(model: &Model, list: &List) -> Vec<Piece> {
             piece(format!("{} so far", grouped(list.total)), Role::Text),
             piece(format!(" · searching {} %", permille / 10), Role::Dim),
         ],
-        Search::Refused(why) => vec![piece(format!("! {why}"), Role::Note)],
     }
 }
 
