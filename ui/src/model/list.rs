@@ -5,6 +5,7 @@ use ganger_proto::limits::WINDOW_ROWS_MAX;
 use ganger_proto::picture::{Direction, Order, Search, Sort, SortKey, Start, TaskWindow};
 use ganger_proto::{Filter, TaskId};
 
+use super::answer::Answer;
 use super::filter_line::EARLIER_MAX;
 use super::marks::{Marked, Marks, Matching};
 
@@ -43,17 +44,6 @@ pub(crate) struct List {
     answer: Answer,
 }
 
-/// Whether the rows here are those of the filter and order that were asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Answer {
-    /// The list is not watched.
-    Unasked,
-    /// Watches from this number on are about it; its rows have not come.
-    Awaited { since: u64, asked: (Filter, Order) },
-    /// The rows here are its.
-    Here { since: u64, asked: (Filter, Order) },
-}
-
 /// A move that waits for its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Jump {
@@ -81,7 +71,7 @@ impl List {
             search: Search::Complete,
             marks: Marks::default(),
             anchor: None,
-            answer: Answer::Unasked,
+            answer: Answer::default(),
         }
     }
 
@@ -123,6 +113,11 @@ impl List {
         self.sort.is_none()
     }
 
+    /// Tells whether the rows would move by themselves if no filter were set.
+    pub(crate) fn is_live_when_whole(&self) -> bool {
+        self.sort.is_none() && !matches!(self.natural, Order::By(_))
+    }
+
     /// Tells whether new rows come in at the top.
     pub(crate) fn is_newest_first(&self) -> bool {
         match self.order() {
@@ -148,12 +143,7 @@ impl List {
     /// Notes that a watch asks for this list.
     pub(crate) fn watched(&mut self, number: u64) {
         let now = (self.filter.clone(), self.order());
-        match &self.answer {
-            Answer::Awaited { asked, .. } | Answer::Here { asked, .. } if *asked == now => {}
-            Answer::Unasked | Answer::Awaited { .. } | Answer::Here { .. } => {
-                self.answer = Answer::Awaited { since: number, asked: now };
-            }
-        }
+        self.answer.ask(number, now);
     }
 
     /// Notes that a watch asks for other lists only.
@@ -163,20 +153,12 @@ impl List {
 
     /// Tells whether a picture that answers this watch has rows for this list.
     pub(crate) fn takes(&self, watch: u64) -> bool {
-        match &self.answer {
-            Answer::Unasked => false,
-            Answer::Awaited { since, .. } | Answer::Here { since, .. } => watch >= *since,
-        }
+        self.answer.takes(watch)
     }
 
     /// Tells whether the rows here are another filter's or order's.
     pub(crate) fn is_stale(&self) -> bool {
-        match &self.answer {
-            Answer::Unasked | Answer::Awaited { .. } => true,
-            Answer::Here { asked: (filter, order), .. } => {
-                *filter != self.filter || *order != self.order()
-            }
-        }
+        !self.answer.is_of(&self.filter, self.order())
     }
 
     /// Returns the task that a key is about.
@@ -209,9 +191,7 @@ impl List {
         self.ids.extend(ids);
         self.first = first;
         self.total = total;
-        if let Answer::Awaited { since, asked } = &self.answer {
-            self.answer = Answer::Here { since: *since, asked: asked.clone() };
-        }
+        self.answer.take();
         let Some(jump) = self.jump else { return self.prefetch() };
         let last = self.ids.len().saturating_sub(1);
         let below = self.first + self.ids.len() as u64 >= self.end();

@@ -2,6 +2,7 @@
 //! Changes only in update/; is drawn by view/.
 
 pub(crate) mod allowed;
+mod answer;
 pub(crate) mod bulk;
 pub(crate) mod command_line;
 pub(crate) mod field;

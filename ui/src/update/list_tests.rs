@@ -151,7 +151,7 @@ fn a_sort_lasts_and_is_turned_round() {
     press(&mut model, "/kind:exec<enter>");
     let newest = Sort { key: SortKey::Since, direction: Direction::Falling };
     assert_eq!(model.watch().results.unwrap().order, Order::By(newest));
-    press(&mut model, "2sn");
+    press(&mut model, "2si");
     assert_eq!(order(&model), crate::model::list::BY_ID);
     assert!(sort_by(&mut model, "colour").unwrap_err().contains("priority"));
 }
@@ -186,7 +186,7 @@ fn filters_are_saved_with_their_sort_and_forgotten() {
     ctrl_s(&mut model);
     press(&mut model, "sslow ones<enter>");
     assert_eq!(model.kept.filters["slow ones"], "state:failed sort:took-falling");
-    press(&mut model, "<esc>sn");
+    press(&mut model, "<esc>si");
     assert!(model.tasks.filter.is_everything() && model.tasks.is_natural());
     ctrl_s(&mut model);
     press(&mut model, "<enter>");

@@ -15,6 +15,8 @@ use crate::msg::Effect;
 
 /// Filters that may be saved.
 const SAVED_MAX: usize = 100;
+/// The letter of the order that results have by themselves.
+const LIVE: char = 'n';
 /// The term of a saved filter that says how its list is sorted.
 const SORT_TERM: &str = "sort:";
 
@@ -65,51 +67,54 @@ fn sort_menu(model: &mut Model) {
     filter::to_screen(model);
     let Some(list) = model.list() else { return };
     let sort = list.sorted_by();
-    let mut items = vec![Item {
-        key: Some('n'),
-        text: if list.is_of_ended() { "newest first, live" } else { "as submitted" }.to_owned(),
-        note: String::new(),
-        marked: list.is_natural(),
-    }];
+    let mut items = Vec::new();
+    if list.is_of_ended() {
+        let text = "newest first, live".to_owned();
+        let marked = list.is_natural();
+        items.push(Item { key: Some(LIVE), text, marked, ..Item::default() });
+    }
     for choice in CHOICES {
-        let present = sort.filter(|sort| sort.key == choice.key && !list.is_natural());
+        let present = sort.filter(|sort| sort.key == choice.key && !list.is_live_when_whole());
         items.push(Item {
             key: Some(choice.letter),
             text: match present {
                 Some(sort) => format!("{} {}", choice.label, sorting::arrow(sort.direction)),
                 None => choice.label.to_owned(),
             },
-            note: String::new(),
             marked: present.is_some(),
+            ..Item::default()
         });
     }
     menu::open(model, Menu::new("Sort by".to_owned(), items, MenuThen::Sort));
 }
 
-/// The sort of that place in the menu; what is sorted so already is turned round.
-pub(super) fn sort_chosen(model: &mut Model, at: usize) {
+/// The sort of that letter; what is sorted so already is turned round.
+pub(super) fn sort_chosen(model: &mut Model, letter: Option<char>) {
     let Some(list) = model.list() else { return };
-    let Some(choice) = at.checked_sub(1).and_then(|at| CHOICES.get(at)) else {
-        return keep_sort(model, String::new());
+    let Some(choice) = CHOICES.iter().find(|choice| Some(choice.letter) == letter) else {
+        return keep_sort(model, "");
     };
-    let present = list.sorted_by().filter(|sort| sort.key == choice.key && !list.is_natural());
+    let present = list.sorted_by();
+    let present = present.filter(|s| s.key == choice.key && !list.is_live_when_whole());
     let sort = match present {
         Some(present) => Some(sorting::reversed(present)),
         None => sorting::parse(choice.word),
     };
-    keep_sort(model, sort.map(sorting::words).unwrap_or_default());
+    keep_sort(model, &sort.map(sorting::words).unwrap_or_default());
 }
 
 fn reverse(model: &mut Model) {
     filter::to_screen(model);
     let Some(list) = model.list() else { return };
     let sort = list.sorted_by().or_else(|| sorting::parse("since"));
-    keep_sort(model, sort.map(sorting::reversed).map(sorting::words).unwrap_or_default());
+    keep_sort(model, &sort.map(sorting::reversed).map(sorting::words).unwrap_or_default());
 }
 
-fn keep_sort(model: &mut Model, sort: String) {
+/// Remembers a sort. The order that tasks have by themselves needs no words.
+fn keep_sort(model: &mut Model, sort: &str) {
     if let Some(word) = model.focus().and_then(word) {
-        model.kept.lists.entry(word.to_owned()).or_default().sort = sort;
+        let sort = if word == "tasks" && sort == "id rising" { "" } else { sort };
+        model.kept.lists.entry(word.to_owned()).or_default().sort = sort.to_owned();
         sort_as_kept(model);
     }
 }
@@ -124,7 +129,8 @@ pub(crate) fn sort_by(model: &mut Model, text: &str) -> Result<(), String> {
         ));
     }
     to_list(model);
-    keep_sort(model, text.to_owned());
+    let sort = sorting::parse(text).map(sorting::words).unwrap_or_default();
+    keep_sort(model, &sort);
     Ok(())
 }
 
@@ -328,6 +334,6 @@ pub(super) fn go_typed(model: &mut Model, text: &str) {
 pub(crate) fn show_task(model: &mut Model, task: TaskId) {
     super::keys::show(model, Screen::Tasks);
     filter::clear(model);
-    keep_sort(model, String::new());
+    keep_sort(model, "");
     model.tasks.go_to(task);
 }

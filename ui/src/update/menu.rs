@@ -39,7 +39,7 @@ pub(super) fn accept(model: &mut Model, out: &mut Vec<Effect>) {
     model.overlays.pop();
     match then {
         MenuThen::Template => inject::load(model, &chosen.text),
-        MenuThen::Sort => lists::sort_chosen(model, at),
+        MenuThen::Sort => lists::sort_chosen(model, chosen.key),
         MenuThen::Columns => lists::column_chosen(model, at, &chosen.text),
         MenuThen::Saved => lists::saved_chosen(model, &chosen),
         MenuThen::Forget => lists::forget(model, &chosen.text),

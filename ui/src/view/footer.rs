@@ -76,7 +76,9 @@ pub(super) fn footer(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         return;
     }
     let contexts = model.contexts();
-    let help = contexts.iter().any(|context| !context.takes_text() && *context != Context::Help);
+    let help = keys()
+        .filter(|binding| binding.action == Action::Help)
+        .any(|binding| binding.contexts.iter().any(|context| contexts.contains(context)));
     let mut right = line.width;
     if help && line.width >= 24 && !contexts.contains(&Context::Confirm) {
         right = line.width - 8;
