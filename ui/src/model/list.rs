@@ -31,6 +31,8 @@ pub(crate) struct List {
     jump: Option<Jump>,
     /// Where on the screen the selected row was last.
     cursor_row: usize,
+    /// The place of the selected row in the whole list when it was last seen.
+    place: u64,
     pub(crate) height: usize,
     pub(crate) ids: Vec<TaskId>,
     /// The place of the first id in the whole list.
@@ -40,7 +42,7 @@ pub(crate) struct List {
     pub(crate) search: Search,
     pub(crate) marks: Marks,
     /// Where a range of marks begins.
-    anchor: Option<TaskId>,
+    pub(crate) anchor: Option<TaskId>,
     answer: Answer,
 }
 
@@ -64,6 +66,7 @@ impl List {
             start: Start::First,
             jump: None,
             cursor_row: 0,
+            place: 0,
             height: 1,
             ids: Vec::new(),
             first: 0,
@@ -173,9 +176,11 @@ impl List {
 
     /// Returns the first row of the window that is shown.
     pub(crate) fn top(&self) -> usize {
-        let top = match self.selected_at() {
-            Some(at) => at.saturating_sub(self.cursor_row),
-            None => 0,
+        let top = match (self.selected_at(), self.selected) {
+            (Some(at), _) => at.saturating_sub(self.cursor_row),
+            // The row has gone; what was around it stays where it was.
+            (None, Some(_)) => self.place_here().saturating_sub(self.cursor_row),
+            (None, None) => 0,
         };
         top.min(self.ids.len().saturating_sub(self.height))
     }
@@ -185,6 +190,18 @@ impl List {
         self.ids.iter().position(|id| *id == task)
     }
 
+    /// Returns the selected row's last place among the rows here.
+    fn place_here(&self) -> usize {
+        let last = self.ids.len().saturating_sub(1) as u64;
+        self.place.saturating_sub(self.first).min(last) as usize
+    }
+
+    fn note_place(&mut self) {
+        if let Some(at) = self.selected_at() {
+            self.place = self.first + at as u64;
+        }
+    }
+
     /// Takes the rows of a picture.
     pub(crate) fn take(&mut self, ids: impl Iterator<Item = TaskId>, first: u64, total: u64) {
         self.ids.clear();
@@ -192,6 +209,7 @@ impl List {
         self.first = first;
         self.total = total;
         self.answer.take();
+        self.note_place();
         let Some(jump) = self.jump else { return self.prefetch() };
         let last = self.ids.len().saturating_sub(1);
         let below = self.first + self.ids.len() as u64 >= self.end();
@@ -222,6 +240,7 @@ impl List {
         let from_top = at.saturating_sub(self.ids.len().saturating_sub(self.height));
         self.cursor_row = self.cursor_row.max(from_top).min(self.height.saturating_sub(1)).min(at);
         self.selected = self.ids.get(at).copied().or(self.selected);
+        self.note_place();
         self.prefetch();
     }
 
@@ -245,6 +264,8 @@ impl List {
         let top = self.top();
         let at = match self.selected_at() {
             Some(at) => at as i64,
+            // The next row has come into the place of the one that has gone.
+            None if self.selected.is_some() => self.place_here() as i64 - i64::from(rows > 0),
             None if self.is_live() => top as i64 - 1,
             None => top as i64,
         };
@@ -260,6 +281,7 @@ impl List {
             let bottom = top + self.height.saturating_sub(1);
             self.cursor_row = target.clamp(top, bottom.max(top)) - top;
             self.selected = Some(self.ids[target]);
+            self.note_place();
             self.prefetch();
         }
     }
@@ -357,15 +379,6 @@ impl List {
     /// Marks the task, or takes its mark away; a range begins here.
     pub(crate) fn toggle_mark(&mut self, task: TaskId, seen: Marked) {
         self.marks.toggle(task, seen);
-        self.anchor = Some(task);
-    }
-
-    /// Returns where a range ends that begins at the last mark.
-    pub(crate) fn anchor(&self) -> Option<TaskId> {
-        self.anchor
-    }
-
-    pub(crate) fn set_anchor(&mut self, task: TaskId) {
         self.anchor = Some(task);
     }
 
@@ -479,6 +492,20 @@ mod tests {
         assert_eq!(list.cursor(), None);
         list.unwatched();
         assert!(!list.takes(9));
+    }
+
+    #[test]
+    fn the_view_stays_when_the_selected_row_goes() {
+        let mut list = list(1_000);
+        list.move_by(30);
+        assert_eq!(shown(&list), (31, 12, 31));
+        list.take(list.ids.clone().into_iter().filter(|id| id.raw() != 31), 0, 999);
+        assert_eq!((list.cursor(), list.top()), (None, 11), "nothing jumps");
+        list.move_by(1);
+        assert_eq!(list.cursor(), Some(TaskId::new(32)));
+        list.take(list.ids.clone().into_iter().filter(|id| id.raw() != 32), 0, 998);
+        list.move_by(-1);
+        assert_eq!(list.cursor(), Some(TaskId::new(30)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{ask, copy, filter, inject, marks, menu, save, tasks};
 use crate::keymap::Action;
 use crate::model::filter_line::terms;
 use crate::model::menu::{Item, Menu, MenuThen};
+use crate::model::overlay::Overlay;
 use crate::model::save::SaveThen;
 use crate::model::sorting::{self, CHOICES};
 use crate::model::{Asked, Focus, Model, Screen, Tone};
@@ -186,6 +187,10 @@ pub(crate) fn toggle_column(model: &mut Model, column: &str) -> Result<(), Strin
 
 /// Ctrl-S: saves what the list shows under a name, or shows what was saved.
 fn saved_menu(model: &mut Model) {
+    // Where a filter is typed, the last good one is meant, and the line would not follow another.
+    if matches!(model.overlays.last(), Some(Overlay::Filter(_))) {
+        model.overlays.pop();
+    }
     filter::to_screen(model);
     let mut items = Vec::new();
     let present = saved_text(model);

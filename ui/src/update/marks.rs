@@ -33,7 +33,7 @@ pub(super) fn toggle(model: &mut Model) {
 pub(super) fn range(model: &mut Model, out: &mut Vec<Effect>) {
     let Some((cursor, anchor)) = model.list().and_then(|list| {
         let cursor = list.cursor()?;
-        Some((cursor, list.anchor().filter(|anchor| *anchor != cursor)))
+        Some((cursor, list.anchor.filter(|anchor| *anchor != cursor)))
     }) else {
         return;
     };
@@ -56,7 +56,7 @@ fn begin_range(model: &mut Model, cursor: TaskId) {
             list.marks.toggle(cursor, seen);
         }
         list.selected = Some(cursor);
-        list.set_anchor(cursor);
+        list.anchor = Some(cursor);
         model.say(Tone::Note, "a range begins here; v at its other end marks it");
     }
 }

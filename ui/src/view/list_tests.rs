@@ -91,3 +91,30 @@ fn marks_and_what_is_done_to_them() {
     check("list_copy", busy, &["2", "jjy"]);
     check("list_empty_sort", empty, &["2", "s"]);
 }
+
+#[test]
+fn no_size_is_too_small_for_lists() {
+    let keys = [
+        "2/state:failed|done -kind:x",
+        "2/kind:exec batch:b1<enter>A",
+        "2s",
+        "2C",
+        "2y",
+        "3sA",
+        "2A+",
+        "2Ac",
+        "3Ad",
+    ];
+    for (i, keys) in keys.iter().enumerate() {
+        for columns in (1..=130u16).filter(|c| *c < 12 || (c + i as u16).is_multiple_of(9)) {
+            for rows in (1..=40u16).filter(|r| *r < 8 || (r + i as u16).is_multiple_of(7)) {
+                for picture in [busy, refused, nothing] {
+                    let mut model = showing((columns, rows), picture());
+                    press(&mut model, keys);
+                    hear(&mut model, Inbound::Picture(Box::new(picture())));
+                    draw(&model, "ansi16", Glyphs::Unicode);
+                }
+            }
+        }
+    }
+}
