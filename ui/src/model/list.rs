@@ -1,19 +1,17 @@
-//! A list over any number of tasks of which only a window is here: filter and order, the cursor,
-//! moves that leave the window. Selection is by id. Does not hold the rows; see model/mod.rs.
+//! A list over any number of tasks of which only a window is here: the cursor and moves that leave
+//! the window. Selection is by id. Does not hold the rows; see model/mod.rs.
+
+mod asked;
 
 use ganger_proto::limits::WINDOW_ROWS_MAX;
 use ganger_proto::picture::{Direction, Order, Search, Sort, SortKey, Start, TaskWindow};
 use ganger_proto::{Filter, TaskId};
 
 use super::answer::Answer;
-use super::filter_line::EARLIER_MAX;
-use super::marks::{Marked, Marks, Matching};
+use super::marks::{Marked, Marks};
 
 /// The order of a list that is sorted by nothing else.
 pub(crate) const BY_ID: Order = Order::By(Sort { key: SortKey::Id, direction: Direction::Rising });
-
-/// What ended last, first.
-const BY_END: Order = Order::By(Sort { key: SortKey::Since, direction: Direction::Falling });
 
 /// A list's filter, order, cursor, window and marks.
 #[derive(Clone, Debug)]
@@ -21,6 +19,8 @@ pub(crate) struct List {
     /// The order when none was chosen.
     natural: Order,
     sort: Option<Sort>,
+    /// Whether the cursor has left the newest rows of a list that moves by itself.
+    walks: bool,
     pub(crate) filter: Filter,
     pub(crate) filter_text: String,
     /// Filters set before, the newest first.
@@ -59,6 +59,7 @@ impl List {
         Self {
             natural,
             sort: None,
+            walks: false,
             filter: Filter::default(),
             filter_text: String::new(),
             earlier: Vec::new(),
@@ -76,20 +77,6 @@ impl List {
             anchor: None,
             answer: Answer::default(),
         }
-    }
-
-    /// Returns the order of the rows. What ends moves by itself only while all of it is listed.
-    pub(crate) fn order(&self) -> Order {
-        match (self.sort, self.natural) {
-            (Some(sort), _) => Order::By(sort),
-            (None, Order::Latest) if !self.filter.is_everything() => BY_END,
-            (None, natural) => natural,
-        }
-    }
-
-    /// Tells whether the list is of ended tasks only.
-    pub(crate) fn is_of_ended(&self) -> bool {
-        self.natural == Order::Latest
     }
 
     /// Returns the window to watch.
@@ -111,30 +98,12 @@ impl List {
         !matches!(self.order(), Order::By(_))
     }
 
-    /// Tells whether the rows are in the list's own order.
-    pub(crate) fn is_natural(&self) -> bool {
-        self.sort.is_none()
-    }
-
-    /// Tells whether the rows would move by themselves if no filter were set.
-    pub(crate) fn is_live_when_whole(&self) -> bool {
-        self.sort.is_none() && !matches!(self.natural, Order::By(_))
-    }
-
-    /// Tells whether new rows come in at the top.
-    pub(crate) fn is_newest_first(&self) -> bool {
-        match self.order() {
-            Order::By(Sort { key: SortKey::Since | SortKey::Id, direction }) => {
-                direction == Direction::Falling
-            }
-            Order::By(_) | Order::Next => false,
-            Order::Latest => true,
+    /// Leaves the newest rows for the older ones, which only a sorted list has.
+    fn walk(&mut self) {
+        let here = self.first + self.ids.len() as u64;
+        if self.order() == Order::Latest && self.total > here {
+            self.walks = true;
         }
-    }
-
-    /// Returns how many rows lie above the first one shown.
-    pub(crate) fn above(&self) -> u64 {
-        self.first + self.top() as u64
     }
 
     /// Returns the place after the last row that can be reached; live lists end with their window.
@@ -271,6 +240,9 @@ impl List {
         };
         let target = at + rows;
         let last = self.ids.len() as i64 - 1;
+        if target > last {
+            self.walk();
+        }
         if last < 0 {
         } else if target < 0 && self.first > 0 {
             self.reach(self.ids[0], target);
@@ -296,6 +268,7 @@ impl List {
     pub(crate) fn go_first(&mut self) {
         self.start = Start::First;
         self.cursor_row = 0;
+        self.walks = false;
         self.jump = Some(Jump::First);
         if self.is_live() {
             self.jump = None;
@@ -306,6 +279,7 @@ impl List {
     }
 
     pub(crate) fn go_last(&mut self) {
+        self.walk();
         self.start = Start::Last;
         self.cursor_row = self.height.saturating_sub(1);
         self.jump = Some(Jump::Last);
@@ -329,69 +303,16 @@ impl List {
         self.jump.is_some()
     }
 
-    /// Sets the filter and begins at its first row. Marks on all that matched go with the filter
-    /// that they were about.
-    pub(crate) fn set_filter(&mut self, filter: Filter, text: String) {
-        self.filter_text = text;
-        if self.filter != filter {
-            self.filter = filter;
-            if matches!(self.marks, Marks::Matching(_)) {
-                self.marks.clear();
-            }
-            self.begin();
-        }
-    }
-
-    /// Remembers the filter as one that can be recalled.
-    pub(crate) fn remember_filter(&mut self) {
-        let text = self.filter_text.trim().to_owned();
-        if !text.is_empty() {
-            self.earlier.retain(|earlier| *earlier != text);
-            self.earlier.insert(0, text);
-            self.earlier.truncate(EARLIER_MAX);
-        }
-    }
-
-    /// Sorts, or goes back to the natural order, and begins at the first row.
-    pub(crate) fn set_sort(&mut self, sort: Option<Sort>) {
-        if self.sort != sort {
-            self.sort = sort;
-            self.begin();
-        }
-    }
-
-    /// Returns what the rows are sorted by; none for a live order.
-    pub(crate) fn sorted_by(&self) -> Option<Sort> {
-        match self.order() {
-            Order::By(sort) => Some(sort),
-            Order::Next | Order::Latest => None,
-        }
-    }
-
-    fn begin(&mut self) {
-        self.selected = None;
-        self.jump = None;
-        self.start = Start::First;
-        self.cursor_row = 0;
-        self.anchor = None;
-    }
-
     /// Marks the task, or takes its mark away; a range begins here.
     pub(crate) fn toggle_mark(&mut self, task: TaskId, seen: Marked) {
         self.marks.toggle(task, seen);
         self.anchor = Some(task);
     }
-
-    /// Returns the text of the filter that says the same as marks on all that match.
-    pub(crate) fn matching(&self, marks: &Matching) -> String {
-        let ended = if self.is_of_ended() { " state:ended" } else { "" };
-        let text = format!("{}{}{ended}", self.filter, marks.terms());
-        text.trim_start().to_owned()
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::asked::BY_END;
     use super::*;
 
     /// A master with the tasks 1 to `total`, all in id order.
@@ -509,13 +430,38 @@ mod tests {
     }
 
     #[test]
-    fn a_live_list_ends_with_its_window() {
+    fn what_is_next_ends_with_its_window() {
+        let mut list = List::new(Order::Next);
+        list.height = 5;
+        list.watched(1);
+        list.take((1..=9).map(TaskId::new), 0, 48_000);
+        list.go_last();
+        assert!(!list.is_waiting());
+        assert_eq!(list.cursor(), Some(TaskId::new(9)));
+        list.move_by(5);
+        assert_eq!(list.cursor(), Some(TaskId::new(9)));
+    }
+
+    #[test]
+    fn results_are_walked_beyond_the_newest() {
         let mut list = List::new(Order::Latest);
         list.height = 5;
         list.watched(1);
-        list.take((1..=9).rev().map(TaskId::new), 0, 48_000);
+        list.take((992..=1_000).rev().map(TaskId::new), 0, 1_000);
+        list.move_by(9);
+        assert_eq!((list.order(), list.cursor()), (Order::Latest, Some(TaskId::new(992))));
+        list.move_by(1);
+        assert_eq!(list.order(), BY_END, "older ones are in a sorted list only");
+        list.watched(2);
+        list.take((980..=1_000).rev().map(TaskId::new), 0, 1_000);
+        assert_eq!(list.cursor(), Some(TaskId::new(991)));
+        list.go_first();
+        assert!(list.is_live() && list.selected.is_none(), "the first row is followed again");
+        list.watched(3);
+        list.take((992..=1_000).rev().map(TaskId::new), 0, 1_000);
         list.go_last();
-        assert!(!list.is_waiting());
+        list.watched(4);
+        list.take((1..=15).rev().map(TaskId::new), 985, 1_000);
         assert_eq!(list.cursor(), Some(TaskId::new(1)));
         list.set_filter(Filter::parse("kind:exec").unwrap(), "kind:exec".to_owned());
         assert_eq!(list.order(), BY_END, "with a filter it is sorted and can be walked through");

@@ -292,7 +292,7 @@ fn back(model: &mut Model) {
         if !list.filter_text.is_empty() {
             return filter::clear(model);
         }
-        if list.is_live() && list.selected.is_some() {
+        if list.can_be_live() && list.selected.is_some() {
             return list.go_first();
         }
     }

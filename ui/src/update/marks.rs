@@ -98,7 +98,7 @@ fn far_range(model: &mut Model, anchor: TaskId, cursor: TaskId, out: &mut Vec<Ef
         ask(model, request, Asked::CountRange(focus), out);
     }
     let (from, to) = (grouped(from.raw()), grouped(to.raw()));
-    model.say(Tone::Note, format!("marked: what the list has from {from} to {to}"));
+    model.say(Tone::Good, format!("marked: what the list has from {from} to {to}"));
 }
 
 /// The master has counted a range.

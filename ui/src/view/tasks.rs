@@ -144,7 +144,8 @@ fn has_rows(model: &Model) -> bool {
 
 /// Says why a list is empty and what to do.
 pub(super) fn nothing(model: &Model, list: &List) -> Vec<Piece> {
-    let total = model.picture.as_ref().map_or(0, |picture| picture.master.counts.total());
+    let counts = model.picture.as_ref().map(|picture| picture.master.counts).unwrap_or_default();
+    let total = if list.is_of_ended() { counts.ended() } else { counts.total() };
     if list.filter_text.is_empty() {
         vec![
             piece("nothing here yet; ", Role::Dim),
