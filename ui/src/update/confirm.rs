@@ -36,6 +36,6 @@ pub(super) fn yes(model: &mut Model, out: &mut Vec<Effect>) {
                 ask(model, request, asked, out);
             }
         }
-        Then::Submit(batch) => inject::send(model, *batch),
+        Then::Submit(batch) => inject::send_form(model, *batch),
     }
 }

@@ -20,6 +20,6 @@ pub(super) fn accept(model: &mut Model) {
     };
     model.overlays.pop();
     match then {
-        SaveThen::Template => inject::save(model, name),
+        SaveThen::Template => inject::save_as(model, name),
     }
 }
