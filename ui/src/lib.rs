@@ -5,15 +5,19 @@
 //! the model into cells, and `run` does what `update` asks for.
 
 mod clipboard;
+mod editor;
 mod keep;
 mod keymap;
 mod layout;
+mod lines;
 pub mod link;
 mod model;
 mod msg;
+mod paint;
 mod run;
 #[cfg(test)]
 mod sample;
+mod signals;
 mod terminal;
 mod text;
 mod theme;

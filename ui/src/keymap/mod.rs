@@ -194,6 +194,8 @@ pub(crate) enum Action {
     Editor,
     SaveTemplate,
     LoadTemplate,
+    Older,
+    Newer,
 
     // The program around the lists: update/shell.rs.
     Palette,
@@ -349,6 +351,8 @@ pub(crate) fn shown(chord: &str) -> String {
         "left" => "←".to_owned(),
         "right" => "→".to_owned(),
         "alt-enter" => "Alt-Enter".to_owned(),
+        "alt-up" => "Alt-↑".to_owned(),
+        "alt-down" => "Alt-↓".to_owned(),
         _ => match word.strip_prefix("ctrl-") {
             Some(letter) => format!("Ctrl-{}", letter.to_ascii_uppercase()),
             None if word.len() > 1 => word.to_ascii_uppercase(),

@@ -1,8 +1,9 @@
 //! The form as it is remembered: each field's word with its text, as far as it differs from an
 //! empty form. Reads and writes no file; see keep.rs.
 
-use super::field::{Line, Lines};
+use super::field::Lines;
 use super::form::{Field, Form, FormKind, Source};
+use super::parse::masked;
 use crate::keep::KeptForm;
 
 /// Bytes of a list that are remembered; a longer one belongs in a file.
@@ -21,8 +22,11 @@ impl Form {
         keep(Field::Kind, self.kind.word().to_owned(), empty.kind.word());
         keep(Field::Source, self.source.word().to_owned(), empty.source.word());
         for field in Field::LINES {
-            if let (Some(line), Some(unset)) = (self.line(field), empty.line(field)) {
-                keep(field, line.text().to_owned(), unset.text());
+            let text = self.text(field);
+            let text = if field == Field::Env { masked(text) } else { text.to_owned() };
+            // A key that comes back would make the next batch the one before.
+            if field != Field::Key {
+                keep(field, text, field.unset());
             }
         }
         let list = self.list.text();
@@ -44,12 +48,52 @@ impl Form {
             form.source = source;
         }
         for field in Field::LINES {
-            if let (Some(text), Some(line)) = (of(field), form.line_mut(field)) {
-                *line = Line::of(&crate::text::clean(text));
+            if let Some(text) = of(field) {
+                form.set(field, &clean_lines(text));
             }
         }
         form.list = Lines::of(of(Field::List).unwrap_or_default());
         form.focus = form.fields().into_iter().nth(2).unwrap_or(Field::Kind);
         form
+    }
+}
+
+/// Cleans a text that may have more than one line.
+pub(crate) fn clean_lines(text: &str) -> String {
+    text.split('\n').map(crate::text::clean).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_comes_back_as_it_was_but_for_secrets() {
+        let mut form = Form { kind: FormKind::Exec, source: Source::List, ..Form::default() };
+        form.set(Field::Command, "./backup {}");
+        form.set(Field::Env, "TOKEN=s3cret");
+        form.set(Field::Key, "nightly");
+        form.set(Field::Retries, "3");
+        form.list = Lines::of("one\n\ntwo");
+        let kept = form.kept();
+        assert!(!format!("{kept:?}").contains("s3cret"));
+        let words: Vec<_> = kept.keys().map(String::as_str).collect();
+        assert_eq!(words, ["command", "env", "kind", "list", "retries", "source"]);
+        let back = Form::recalled(&kept);
+        assert_eq!((back.kind, back.source), (form.kind, form.source));
+        assert_eq!(back.text(Field::Command), "./backup {}");
+        assert_eq!(back.text(Field::Env), "TOKEN=***");
+        assert_eq!(back.list.text(), "one\n\ntwo");
+        assert_eq!(back.kept(), kept);
+        assert!(Form::default().kept().is_empty());
+    }
+
+    #[test]
+    fn foreign_words_are_not_taken() {
+        let kept = [("kind", "rocket"), ("colour", "red"), ("command", "a\u{1b}[31m\nb")];
+        let kept = kept.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        let form = Form::recalled(&kept);
+        assert_eq!(form.kind, FormKind::Shell);
+        assert_eq!(form.text(Field::Command), "a[31m\nb");
     }
 }

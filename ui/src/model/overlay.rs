@@ -16,7 +16,7 @@ use crate::keymap::Context;
 pub(crate) enum Overlay {
     Help(Scroll),
     Filter(FilterLine),
-    Quick(Line),
+    Quick(Box<QuickLine>),
     Inject,
     Confirm(Box<Confirm>),
     Join(Box<JoinDialog>),
@@ -45,6 +45,16 @@ impl Overlay {
 /// The first line shown of a longer text; the view keeps it within the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scroll(pub(crate) usize);
+
+/// The quick add line as it is typed.
+#[derive(Debug, Default)]
+pub(crate) struct QuickLine {
+    pub(crate) line: Line,
+    /// Which of the lines from before it shows, from 1; 0 is what was typed.
+    pub(crate) at: usize,
+    /// What was typed, while another is shown.
+    pub(crate) own: String,
+}
 
 /// A question; Cancel is focused until a key says otherwise. What it is about was fixed when it
 /// opened.

@@ -43,7 +43,7 @@ pub(super) fn yes(model: &mut Model, out: &mut Vec<Effect>) {
                 ask(model, request, asked, out);
             }
         }
-        Then::Submit(batch) => inject::send(model, *batch),
+        Then::Submit(batch) => inject::send_form(model, *batch),
     }
 }
 

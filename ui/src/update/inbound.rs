@@ -5,6 +5,7 @@ use ganger_proto::command::Changed;
 use ganger_proto::picture::{ResultRow, Search, TaskRow, WorkerRow};
 use ganger_proto::{Picture, Refusal, Reply};
 
+use super::inject::Duplicate;
 use super::{bulk, details, inject, join, lists, marks, reader, tasks};
 use crate::link::{Connection, Inbound};
 use crate::model::{Asked, LinkState, Model, Screen, Tone, WelcomeToken};
@@ -136,7 +137,10 @@ fn clean_search(search: &Search) -> Search {
 
 fn replied(model: &mut Model, asked: Asked, reply: Reply) {
     match (asked, reply) {
-        (Asked::Part, Reply::Submitted { batch, .. }) => inject::accepted(model, batch),
+        (Asked::Part, Reply::Submitted { batch, duplicate, .. }) => {
+            let duplicate = if duplicate { Duplicate::Yes } else { Duplicate::No };
+            inject::accepted(model, batch, duplicate);
+        }
         (Asked::Welcome, Reply::Invited { token, id, expires }) => {
             join::minted_for_welcome(model, clean(&token), id, expires);
         }

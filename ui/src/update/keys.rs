@@ -30,8 +30,8 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
 /// A key that means nothing where text is typed is text, or moves its cursor.
 fn typed(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     match model.overlays.last_mut() {
-        Some(Overlay::Inject) => inject::typed(&mut model.form, key),
-        Some(Overlay::Quick(line)) => line.key(key),
+        Some(Overlay::Inject) => inject::typed(model, key),
+        Some(Overlay::Quick(quick)) => quick.line.key(key),
         Some(Overlay::Filter(_)) => filter::key(model, key),
         Some(Overlay::Join(dialog)) => join::typed(dialog, key),
         Some(Overlay::Confirm(question)) => {
@@ -47,8 +47,8 @@ fn typed(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
 
 pub(super) fn paste(model: &mut Model, text: &str) {
     match model.overlays.last_mut() {
-        Some(Overlay::Inject) => inject::paste(&mut model.form, text),
-        Some(Overlay::Quick(line)) => line.paste(text),
+        Some(Overlay::Inject) => inject::paste(model, text),
+        Some(Overlay::Quick(quick)) => quick.line.paste(text),
         Some(Overlay::Filter(line)) => {
             line.line.paste(text);
             filter::typed(model);
@@ -118,7 +118,7 @@ fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         A::PriorityDown => tasks::priority(model, -1, out),
         A::Drain => workers::drain(model, out),
         A::Revoke => workers::revoke(model),
-        A::Submit => inject::submit(model),
+        A::Submit => inject::submit(model, out),
         A::Accept => accept(model, out),
         A::Yes => confirm::yes(model, out),
         A::No => drop(model.overlays.pop()),
@@ -157,7 +157,9 @@ fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         | A::Follow
         | A::SaveOutput => reader::act(model, action, out),
         A::OpenWorker | A::MoreSlots | A::FewerSlots | A::Why => workers::act(model, action, out),
-        A::Editor | A::SaveTemplate | A::LoadTemplate => inject::act(model, action, out),
+        A::Editor | A::SaveTemplate | A::LoadTemplate | A::Older | A::Newer => {
+            inject::act(model, action, out);
+        }
         A::Palette | A::Mouse => shell::act(model, action, out),
     }
 }
@@ -279,6 +281,9 @@ fn back(model: &mut Model) {
         model.overlays.pop();
         return;
     }
+    if matches!(model.overlays.last(), Some(Overlay::Inject)) {
+        inject::leave(model);
+    }
     if model.overlays.pop().is_some() || model.view.zoomed.take().is_some() {
         return;
     }
@@ -332,7 +337,7 @@ fn zoom(model: &mut Model) {
 fn accept(model: &mut Model, out: &mut Vec<Effect>) {
     match model.overlays.last() {
         Some(Overlay::Filter(_)) => filter::accept(model),
-        Some(Overlay::Quick(_)) => inject::quick(model),
+        Some(Overlay::Quick(_)) => inject::accept_quick(model),
         Some(Overlay::Confirm(_)) => confirm::accept(model, out),
         Some(Overlay::Join(_)) => join::mint(model, out),
         Some(Overlay::Menu(_)) => menu::accept(model, out),

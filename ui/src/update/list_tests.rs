@@ -382,3 +382,15 @@ fn the_overviews_lists_lead_to_their_screens() {
     press(&mut model, "s");
     assert_eq!(model.screen, Screen::Tasks);
 }
+
+#[test]
+fn a_copy_of_a_task_is_edited_in_the_form() {
+    let mut model = tasks();
+    assert_eq!(key(&mut model, 'e'), [Request::Show { task: TaskId::new(60_528) }]);
+    tests::answer(&mut model);
+    assert!(matches!(model.overlays.last(), Some(Overlay::Inject)));
+    assert_eq!(
+        model.form.text(crate::model::form::Field::Command),
+        "convert in/{n:04}.png out/{n:04}.png"
+    );
+}

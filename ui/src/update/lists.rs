@@ -4,7 +4,7 @@
 use ganger_proto::command::TaskDetail;
 use ganger_proto::{Request, TaskId};
 
-use super::{ask, copy, filter, inject, marks, menu, save, tasks};
+use super::{ask, copy, filter, marks, menu, save, tasks};
 use crate::keymap::Action;
 use crate::model::filter_line::terms;
 use crate::model::menu::{Item, Menu, MenuThen};
@@ -284,7 +284,7 @@ fn edit_copy(model: &mut Model, out: &mut Vec<Effect>) {
 
 /// The task whose copy is to be edited has come.
 pub(super) fn edit(model: &mut Model, detail: Box<TaskDetail>) {
-    inject::prefill(model, &detail);
+    super::prefill(model, &detail);
 }
 
 fn go_worker(model: &mut Model) {

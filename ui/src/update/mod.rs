@@ -19,7 +19,7 @@ mod shell;
 mod tasks;
 mod workers;
 
-pub(crate) use inject::again_label;
+pub(crate) use inject::{again_label, prefill, quick_meaning};
 
 use ganger_proto::Request;
 
@@ -32,13 +32,18 @@ use crate::msg::{Effect, Msg};
 pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     let mut out = Vec::new();
     match msg {
-        Msg::Key(key) => keys::key(model, key, &mut out),
+        Msg::Key(key) => {
+            keys::key(model, key, &mut out);
+            inject::read_when_left(model, &mut out);
+        }
         Msg::Paste(text) => keys::paste(model, &text),
         Msg::Resize(columns, rows) => model.size = (columns, rows),
         Msg::Second => second(model, &mut out),
         Msg::Link(inbound) => inbound::inbound(model, inbound),
         Msg::Copied(Ok(how)) => model.say(Tone::Good, how),
         Msg::Copied(Err(why)) => model.say(Tone::Bad, why),
+        Msg::Edited(result) => inject::edited(model, result),
+        Msg::WasRead(wanted, result) => inject::was_read(model, wanted, result),
     }
     settle(model, &mut out);
     out
@@ -73,6 +78,7 @@ fn second(model: &mut Model, out: &mut Vec<Effect>) {
         model.undo = None;
     }
     details::refresh(model, out);
+    inject::read(model, out);
 }
 
 /// Asks the master, and remembers what for.

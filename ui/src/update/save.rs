@@ -21,7 +21,7 @@ pub(super) fn accept(model: &mut Model, out: &mut Vec<Effect>) {
     };
     model.overlays.pop();
     match then {
-        SaveThen::Template => inject::save(model, name),
+        SaveThen::Template => inject::save_as(model, name),
         SaveThen::Filter => lists::save_as(model, name),
         SaveThen::Priority => tasks::priority_typed(model, &name, out),
         SaveThen::GoTask => lists::go_typed(model, &name),

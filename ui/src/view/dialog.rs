@@ -36,11 +36,21 @@ pub(super) fn quick(pen: &mut Pen<'_>, frame: &Frame, line: &Line) -> Position {
     let mut pen = pen.within(area);
     pen.clear(Role::Text);
     let x = pen.put(area.x + 1, area.y, "add ", Role::Key);
-    if line.text().is_empty() {
-        let hint = " a shell line, or a number to square";
-        pen.put_cut((x + 1, area.y), hint, area.width.saturating_sub(x + 2), Role::Dim);
+    let room = area.width.saturating_sub(x + 1);
+    let (said, role) = match crate::update::quick_meaning(line.text()) {
+        _ if line.text().trim().is_empty() => {
+            (" a shell line, or a number to square".to_owned(), Role::Dim)
+        }
+        Ok(said) => (format!("→ {said}"), Role::Dim),
+        Err(why) => (format!("✗ {}", clean(&why)), Role::Bad),
+    };
+    let used = (width(&clean(line.text())) as u16).min(room);
+    let said_x = x + used + if used > 0 { 3 } else { 0 };
+    let left = area.right().saturating_sub(said_x + 1);
+    if left >= 12 {
+        pen.put_cut((said_x, area.y), &said, left, role);
     }
-    typed(&mut pen, (x, area.y), area.width.saturating_sub(x + 1), line)
+    typed(&mut pen, (x, area.y), room, line)
 }
 
 /// A question. Cancel stands first and is focused when it opens.

@@ -151,7 +151,7 @@ fn overlay_box(
             let (at, _) = layout::list_screen(frame, model);
             return at.map(|at| filter::hint(pen, at, model, line));
         }
-        Overlay::Quick(line) => return Some(dialog::quick(pen, frame, line)),
+        Overlay::Quick(quick) => return Some(dialog::quick(pen, frame, &quick.line)),
         Overlay::Inject => return inject::form(pen, frame, model),
         Overlay::Confirm(question) => return dialog::confirm(pen, frame, question),
         Overlay::Join(join) => return dialog::join(pen, frame, model, join),
