@@ -90,6 +90,13 @@ fn is_about(overlay: &Overlay, number: u64) -> bool {
         if matches!(question.then, Then::Counted(counted) if counted == number))
 }
 
+/// The connection is lost: nobody counts any more, so the question goes.
+pub(super) fn forget(model: &mut Model) {
+    if let Some(tally) = model.tally.take() {
+        model.overlays.retain(|overlay| !is_about(overlay, tally.number));
+    }
+}
+
 /// The master could not count.
 pub(super) fn refused(model: &mut Model, number: u64, refusal: &Refusal) {
     model.tally.take_if(|tally| tally.number == number);

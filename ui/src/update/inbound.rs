@@ -65,6 +65,8 @@ fn disconnected(model: &mut Model) {
         model.say(Tone::Note, "it is not known whether the last action was done; look again");
     }
     model.asked.clear();
+    bulk::forget(model);
+    marks::forget_uncounted(model);
     if model.welcome == WelcomeToken::Asked {
         model.welcome = WelcomeToken::Unasked;
     }

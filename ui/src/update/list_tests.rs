@@ -394,3 +394,23 @@ fn a_copy_of_a_task_is_edited_in_the_form() {
         "convert in/{n:04}.png out/{n:04}.png"
     );
 }
+
+#[test]
+fn a_lost_connection_takes_what_was_being_counted_with_it() {
+    let mut model = tasks();
+    press(&mut model, "Ac");
+    hear(&mut model, Inbound::Lost { reason: "cut".to_owned(), tries: 1, retry_in_ms: 500 });
+    assert!(model.overlays.is_empty() && model.tally.is_none());
+    assert_eq!(model.tasks.marks.count(model.tasks.total), Some(12_493), "these stay known");
+}
+
+#[test]
+fn an_empty_list_has_nothing_to_mark() {
+    let mut model = showing((120, 36), crate::sample::empty());
+    press(&mut model, "2");
+    hear(&mut model, Inbound::Picture(Box::new(crate::sample::empty())));
+    for keys in ["A", "*"] {
+        press(&mut model, keys);
+        assert!(model.tasks.marks.is_empty() && toast(&model).contains("nothing to mark"));
+    }
+}

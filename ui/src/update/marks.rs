@@ -113,16 +113,28 @@ pub(super) fn counted(model: &mut Model, focus: Focus, count: u64) {
     }
 }
 
+/// The connection is lost: nobody counts the ranges any more, so their marks go.
+pub(super) fn forget_uncounted(model: &mut Model) {
+    for list in [&mut model.tasks, &mut model.results] {
+        if list.marks.count(list.total).is_none() {
+            list.marks.clear();
+        }
+    }
+}
+
 /// `A`: marks all that match, also those that the master alone knows.
 pub(super) fn all(model: &mut Model) {
-    if let Some(list) = model.list_mut() {
-        list.marks = Marks::Matching(Matching::default());
+    match model.list_mut() {
+        Some(list) if list.total > 0 => list.marks = Marks::Matching(Matching::default()),
+        Some(_) | None => model.say(Tone::Note, "there is nothing to mark"),
     }
 }
 
 /// `*`: marks the others.
 pub(super) fn invert(model: &mut Model) {
-    let Some(list) = model.list_mut() else { return };
+    let Some(list) = model.list_mut().filter(|list| list.total > 0) else {
+        return model.say(Tone::Note, "there is nothing to mark");
+    };
     let before = list.marks.clone();
     let inverted = list.marks.invert().map_err(str::to_owned);
     let sayable = inverted.and_then(|()| match &list.marks {

@@ -54,7 +54,8 @@ fn settled(pen: &mut Pen<'_>, area: Rect, list: &List, said: &[Piece]) {
         .collect();
     let wanted: u16 = chips.iter().map(|(chip, _)| width(chip) as u16 + 1).sum();
     // On a narrow line the number alone stays.
-    let number = [piece(grouped(list.total), Role::Text)];
+    let more = if matches!(list.search, Search::Running { .. }) { " …" } else { "" };
+    let number = [piece(grouped(list.total) + more, Role::Text)];
     let all = pieces_width(said);
     let fits = x + wanted + all + 3 <= area.right();
     let said = if fits { said } else { &number };

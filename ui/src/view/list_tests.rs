@@ -118,3 +118,19 @@ fn no_size_is_too_small_for_lists() {
         }
     }
 }
+
+#[test]
+fn lists_are_plain_and_colourless() {
+    for keys in ["2sp", "2s", "2/state:failed -kind:exec<enter>A", "2/kind:x", "3y", "2C"] {
+        let mut model = showing((80, 24), refused());
+        press(&mut model, keys);
+        hear(&mut model, Inbound::Picture(Box::new(refused())));
+        let buffer = draw(&model, "ansi16", Glyphs::Ascii);
+        for cell in &buffer.content {
+            assert!(cell.symbol().is_ascii(), "{keys}: {}", cell.symbol());
+        }
+        let buffer = draw(&model, "mono", Glyphs::Unicode);
+        let reset = ratatui::style::Color::Reset;
+        assert!(buffer.content.iter().all(|cell| cell.fg == reset && cell.bg == reset));
+    }
+}
