@@ -5,12 +5,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ganger_proto::command::Changed;
+use ganger_proto::filter::Test;
 use ganger_proto::picture::{
-    Counts, Gang, History, MasterLine, QueueRow, ResultRow, Search, Window, WorkerRow, WorkerState,
+    Counts, Direction, Gang, History, MasterLine, Order, QueueRow, ResultRow, Search, Start,
+    TaskRow, Window, WorkerRow, WorkerState,
 };
 use ganger_proto::{
-    Actor, BatchId, Name, Outcome, Picture, Refusal, Reply, Request, Role, TaskId, TaskState,
-    Usage, WallMs,
+    Actor, BatchId, Filter, Name, Outcome, Picture, Refusal, Reply, Request, Role, TaskId,
+    TaskState, Usage, WallMs, Watch,
 };
 use ganger_ui::link::{Connection, Inbound, Link, Outbound};
 use ganger_ui::{Access, Clipboard, Depth, Glyphs, Keymap, Options, ThemeChoice};
@@ -71,14 +73,20 @@ async fn pretend(to: mpsc::Sender<Inbound>, mut from: mpsc::Receiver<Outbound>) 
     }
     loop {
         let message = tokio::select! {
-            _ = tick.tick() => Inbound::Picture(Box::new(world.picture())),
+            _ = tick.tick() => {
+                world.work();
+                Inbound::Picture(Box::new(world.picture()))
+            }
             heard = from.recv() => match heard {
                 Some(Outbound::Request { tag, request }) => {
                     Inbound::Reply { tag, result: world.answer(request) }
                 }
+                Some(Outbound::Watch(watch)) => {
+                    world.watch = watch;
+                    Inbound::Picture(Box::new(world.picture()))
+                }
                 Some(
-                    Outbound::Watch(_)
-                    | Outbound::RetryNow
+                    Outbound::RetryNow
                     | Outbound::Follow { .. }
                     | Outbound::Unfollow { .. },
                 ) => continue,
@@ -93,6 +101,8 @@ async fn pretend(to: mpsc::Sender<Inbound>, mut from: mpsc::Receiver<Outbound>) 
 
 #[derive(Default)]
 struct World {
+    watch: Watch,
+    done_lately: usize,
     waiting: Vec<i64>,
     results: Vec<ResultRow>,
     batches: u64,
@@ -122,23 +132,32 @@ impl World {
             let changed = self.waiting.len() as u64;
             self.waiting.clear();
             Ok(Reply::Changed(Changed { changed, ..Changed::default() }))
+        } else if let Request::List { filter, .. } = request {
+            let total = self.tasks().filter(|row| matches(&filter, row)).count() as u64;
+            Ok(Reply::Tasks { rows: Vec::new(), total })
         } else {
             Err(Refusal::State("the pretended master does not do this".to_owned()))
         }
     }
 
-    fn picture(&mut self) -> Picture {
+    fn counts(&self) -> Counts {
+        Counts {
+            queued: self.waiting.len() as u64,
+            done: self.results.len() as u64,
+            ..Counts::default()
+        }
+    }
+
+    /// Does a tenth of a second's work.
+    fn work(&mut self) {
         let done = self.waiting.len().min(7);
         for n in self.waiting.drain(..done) {
             let task = TaskId::new(self.results.len() as u64 + 1);
             let text = format!("{n} * {n} = {}", n.wrapping_mul(n));
             self.results.insert(0, result(task, text));
         }
-        let counts = Counts {
-            queued: self.waiting.len() as u64,
-            done: self.results.len() as u64,
-            ..Counts::default()
-        };
+        self.done_lately = done;
+        let counts = self.counts();
         self.history.done.push(done as u32 * 10);
         self.history.failed.push(0);
         self.history.counts.push(counts);
@@ -147,17 +166,54 @@ impl World {
         self.history.failed.drain(..kept);
         let kept = self.history.counts.len().saturating_sub(60);
         self.history.counts.drain(..kept);
+    }
+
+    /// All tasks in the order of their ids; those that wait have no result yet.
+    fn tasks(&self) -> impl Iterator<Item = TaskRow> {
+        let ended = self.results.iter().rev().map(|row| {
+            let command = row.text.split(' ').next().unwrap_or_default().to_owned();
+            let outcome = row.outcome;
+            TaskRow { outcome, attempt: 1, ..task(row.task, TaskState::Done, command) }
+        });
+        let first = self.results.len() as u64 + 1;
+        let waiting = self.waiting.iter().zip(first..);
+        let waits = |(n, id): (&i64, u64)| task(TaskId::new(id), TaskState::Queued, n.to_string());
+        ended.chain(waiting.map(waits))
+    }
+
+    /// The window of tasks that is watched: sorted by id only, whatever was asked.
+    fn window(&self) -> Option<Window<TaskRow>> {
+        let asked = self.watch.tasks.as_ref()?;
+        let mut rows: Vec<_> = self.tasks().filter(|row| matches(&asked.filter, row)).collect();
+        if matches!(asked.order, Order::By(sort) if sort.direction == Direction::Falling) {
+            rows.reverse();
+        }
+        let (total, last) = (rows.len(), rows.len().saturating_sub(asked.rows as usize));
+        let start = match asked.start {
+            Start::First => 0,
+            Start::Last => last,
+            Start::Task { task, offset } => {
+                let at = rows.iter().position(|row| row.task == task).unwrap_or(0);
+                at.saturating_add_signed(offset as isize).min(last)
+            }
+        };
+        let rows = rows.drain(start..).take(asked.rows as usize).collect();
+        Some(Window { total: total as u64, start: start as u64, rows, search: Search::Complete })
+    }
+
+    fn picture(&self) -> Picture {
+        let (counts, done) = (self.counts(), self.done_lately);
         let rows: Vec<ResultRow> = self.results.iter().take(100).cloned().collect();
         Picture {
             number: 1,
-            watch: 0,
+            watch: self.watch.number,
             seq: 1,
             at: wall(),
             master: master(counts, done as f32 * 10.0),
             queues: vec![QueueRow { name: Name::from_lossy("default"), paused: false, counts }],
             gang: Gang { up: 1, slots: 2, busy: u32::from(done > 0), ..Gang::default() },
             history: Some(self.history.clone()),
-            tasks: Some(Window { total: 0, start: 0, rows: Vec::new(), search: Search::Complete }),
+            tasks: self.window(),
             results: Some(Window {
                 total: rows.len() as u64,
                 start: 0,
@@ -172,6 +228,39 @@ impl World {
             }),
             log: vec!["INFO the pretended master has nothing to say".to_owned()],
         }
+    }
+}
+
+/// Knows terms of states and ids; all others hold.
+fn matches(filter: &Filter, row: &TaskRow) -> bool {
+    filter.terms.iter().all(|term| {
+        if let Test::State(states) = &term.test {
+            states.contains(&row.state) != term.negated
+        } else if let Test::Id(from, to) = &term.test {
+            (*from..=*to).contains(&row.task) != term.negated
+        } else {
+            true
+        }
+    })
+}
+
+fn task(task: TaskId, state: TaskState, command: String) -> TaskRow {
+    TaskRow {
+        task,
+        batch: BatchId::new(1),
+        state,
+        priority: (task.raw() % 7) as i16,
+        queue: Name::from_lossy("default"),
+        kind: "square".to_owned(),
+        command,
+        attempt: 0,
+        attempts_max: 3,
+        worker: "here".to_owned(),
+        outcome: None,
+        since: NOON,
+        submitted: NOON,
+        due: None,
+        cancelling: false,
     }
 }
 

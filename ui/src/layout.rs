@@ -1,6 +1,7 @@
 //! Where the boxes lie for a terminal's size. Used by the view to draw and by the update to know
 //! how many rows a list shows. Draws nothing.
 
+use ganger_proto::picture::Search;
 use ratatui::layout::Rect;
 
 use crate::model::overlay::Overlay;
@@ -119,13 +120,33 @@ fn split_columns(area: Rect, first: u16) -> [Rect; 2] {
 /// Returns the filter line, when there is one, and the rest of a list screen's body.
 pub(crate) fn list_screen(frame: &Frame, model: &Model) -> (Option<Rect>, Rect) {
     let editing = model.overlays.iter().any(|overlay| matches!(overlay, Overlay::Filter(_)));
-    let filtered = model.list().is_some_and(|list| !list.filter_text.is_empty());
+    let filtered = model.list().is_some_and(|list| {
+        !list.filter_text.is_empty() || matches!(list.search, Search::Refused(_))
+    });
     if (editing || filtered) && frame.body.height >= 2 {
-        let [line, rest, _] = split_rows(frame.body, 1, frame.body.height - 1);
+        let wanted = if editing { 1 } else { filter_rows(frame, model) };
+        let rows = wanted.min(frame.body.height - 1);
+        let [line, rest, _] = split_rows(frame.body, rows, frame.body.height - rows);
         (Some(line), rest)
     } else {
         (None, frame.body)
     }
+}
+
+/// Returns the sentence that says why a list is not as it was asked for, in lines that fit.
+pub(crate) fn refusal(width: u16, model: &Model) -> Vec<String> {
+    match model.list().map(|list| &list.search) {
+        Some(Search::Refused(why)) => {
+            crate::text::wrap(&format!("! {why}"), usize::from(width.saturating_sub(2)))
+        }
+        Some(Search::Complete | Search::Running { .. }) | None => Vec::new(),
+    }
+}
+
+/// The filter's terms and, below them, why the list is not as it was asked for.
+fn filter_rows(frame: &Frame, model: &Model) -> u16 {
+    let terms = model.list().is_some_and(|list| !list.filter_text.is_empty());
+    u16::from(terms) + refusal(frame.body.width, model).len() as u16
 }
 
 /// Returns how many rows a list shows in `area`.

@@ -5,17 +5,21 @@
 //! the model into cells, and `run` does what `update` asks for.
 
 mod clipboard;
+mod editor;
 mod keep;
 mod keeper;
 mod keymap;
 mod layout;
+mod lines;
 pub mod link;
 mod model;
 mod msg;
 mod options;
+mod paint;
 mod run;
 #[cfg(test)]
 mod sample;
+mod signals;
 mod terminal;
 mod text;
 mod theme;

@@ -1,10 +1,11 @@
 //! What the model hears and what it wants done. Does not do it; see run.rs.
 
 use crossterm::event::KeyEvent;
-use ganger_proto::WallMs;
+use ganger_proto::{ArgList, WallMs};
 
 use crate::keep::Kept;
 use crate::link::{Inbound, Outbound};
+use crate::model::form::Wanted;
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -23,6 +24,10 @@ pub(crate) enum Msg {
     Copied(Result<String, String>),
     /// What is remembered could not be written: the sentence to show.
     NotKept(String),
+    /// The editor was left: what it saved, or why there is nothing.
+    Edited(Result<String, String>),
+    /// What the form asked for was read: the arguments, or why there are none.
+    WasRead(Wanted, Result<ArgList, String>),
 }
 
 /// When it happened, with a random draw for ids that it may need.
@@ -46,6 +51,10 @@ pub(crate) enum Effect {
     Keep(Box<Kept>),
     /// Put this on the clipboard.
     Copy(String),
+    /// Open this in the person's editor.
+    Edit(String),
+    /// Read this on the screen's host.
+    Read(Wanted),
     /// Give the terminal back to the shell until it says otherwise.
     Suspend,
     /// Draw everything again, whatever the terminal holds.

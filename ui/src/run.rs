@@ -1,8 +1,5 @@
 //! The loop: waits for a key, a message of the master or a second, feeds the model, does what it
-//! asks, paints. Decides nothing about tasks.
-//!
-//! The paint rule: a key draws at once; data draws at most 30 times a second and only when
-//! something changed; an idle screen draws only where an age or a clock is shown, once a second.
+//! asks, paints. Decides nothing about tasks; when it paints is in paint.rs.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,18 +7,23 @@ use std::time::Duration;
 
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::clipboard::{Clipboard, to_terminal, to_tmux};
+use crate::editor::edit;
 use crate::keep::Kept;
 use crate::keeper::{Keeper, load};
+use crate::lines::read;
 use crate::link::{Inbound, Link, Outbound};
+use crate::model::form::Wanted;
 use crate::model::looks::Looks;
 use crate::model::{Model, Tone};
 use crate::msg::{Effect, Moment, Msg};
 use crate::options::Options;
+use crate::paint::{Paint, same_look, shows_time};
+use crate::signals::{Signals, Woken};
 use crate::terminal::Screen;
 use crate::update::update;
 
@@ -50,8 +52,6 @@ pub enum ScreenError {
     Terminal(#[from] io::Error),
 }
 
-/// Time between two draws for data.
-const FRAME: Duration = Duration::from_micros(33_334);
 /// Messages of the master taken before the next draw.
 const DRAIN_MAX: usize = 64;
 
@@ -84,6 +84,7 @@ pub async fn run(link: Link, mut options: Options) -> Result<Exit, ScreenError> 
         keeper,
         outbox: VecDeque::new(),
         copied,
+        lent: Lent::No,
         paint: Paint::default(),
     };
     driver.paint_now()?;
@@ -105,21 +106,20 @@ struct Driver {
     /// What waits to be sent; short, since submissions go one part at a time and a watch replaces
     /// the one before it.
     outbox: VecDeque<Outbound>,
-    /// Bounded: when it is full, the sentence about a copy is dropped.
+    /// Bounded: when it is full, the sentence about a copy is dropped, and what was read or edited
+    /// waits.
     copied: mpsc::Sender<Msg>,
+    lent: Lent,
     paint: Paint,
 }
 
-/// When the next draw for data is due.
-#[derive(Default)]
-struct Paint {
-    last: Option<Instant>,
-    due: Option<Instant>,
-    /// The newest watch that a picture has answered: the first answer to a key is a part of what
-    /// the key does, and is drawn at once.
-    answered: u64,
-    /// Seconds that the terminal has been the shell's.
-    suspended_s: Option<u8>,
+/// Whether the terminal is an editor's.
+enum Lent {
+    No,
+    /// It will be, once nobody here reads its keys.
+    Wanted(String),
+    /// It is, until this task has sent what the editor saved; the task ends with its child.
+    To(JoinHandle<()>),
 }
 
 /// What a turn of the loop leads to.
@@ -134,7 +134,7 @@ impl Driver {
         mut link: Link,
         mut copies: mpsc::Receiver<Msg>,
     ) -> Result<Exit, ScreenError> {
-        let mut events = EventStream::new();
+        let mut events = Some(EventStream::new());
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut signals = Signals::new()?;
@@ -143,7 +143,7 @@ impl Driver {
             let frame = async { sleep_until(due.unwrap_or_else(Instant::now)).await };
             let outbound = link.outbound.clone();
             let turn = tokio::select! {
-                event = events.next() => match event {
+                event = next(&mut events) => match event {
                     Some(event) => self.event(event?)?,
                     None => Turn::Leave(Exit::Ended),
                 },
@@ -151,7 +151,7 @@ impl Driver {
                     Some(first) => self.heard(first, &mut link.inbound)?,
                     None => Turn::Leave(Exit::LinkClosed),
                 },
-                Some(msg) = copies.recv() => self.feed_and_paint(msg)?,
+                Some(msg) = copies.recv() => self.done(msg)?,
                 permit = outbound.reserve(), if !self.outbox.is_empty() => {
                     match (permit, self.outbox.pop_front()) {
                         (Ok(permit), Some(message)) => {
@@ -167,7 +167,7 @@ impl Driver {
                     let turn = self.feed(Msg::Second)?;
                     self.wake_if_never_stopped()?;
                     if before || shows_time(&self.model) {
-                        self.paint_soon();
+                        self.paint.soon();
                     }
                     turn
                 }
@@ -176,7 +176,9 @@ impl Driver {
                     Turn::Go
                 }
                 end = signals.next() => match end {
-                    Woken::End => Turn::Leave(Exit::Ended),
+                    // Ctrl-C in an editor is the editor's; the system sends it to both of us.
+                    Woken::Interrupted | Woken::Continued if self.is_lent() => Turn::Go,
+                    Woken::End | Woken::Interrupted => Turn::Leave(Exit::Ended),
                     Woken::Continued => {
                         self.retake()?;
                         Turn::Go
@@ -184,9 +186,48 @@ impl Driver {
                 },
             };
             if let Turn::Leave(exit) = turn {
+                self.call_back();
                 return Ok(exit);
             }
+            self.lend(&mut events);
         }
+    }
+
+    const fn is_lent(&self) -> bool {
+        matches!(self.lent, Lent::To(_))
+    }
+
+    /// Gives the terminal to an editor that waits for it; reads keys again when it came back.
+    fn lend(&mut self, events: &mut Option<EventStream>) {
+        match std::mem::replace(&mut self.lent, Lent::No) {
+            Lent::No => drop(events.get_or_insert_with(EventStream::new)),
+            Lent::Wanted(text) => {
+                *events = None;
+                self.screen.lend();
+                let copied = self.copied.clone();
+                self.lent = Lent::To(tokio::spawn(async move {
+                    let saved = edit(&text).await;
+                    // The screen has ended when nobody takes it.
+                    drop(copied.send(Msg::Edited(saved)).await);
+                }));
+            }
+            lent @ Lent::To(_) => self.lent = lent,
+        }
+    }
+
+    /// Ends an editor that still has the terminal.
+    fn call_back(&mut self) {
+        if let Lent::To(task) = &self.lent {
+            task.abort();
+        }
+    }
+
+    fn done(&mut self, msg: Msg) -> io::Result<Turn> {
+        if matches!(msg, Msg::Edited(_)) {
+            self.lent = Lent::No;
+            self.retake()?;
+        }
+        self.feed_and_paint(msg)
     }
 
     fn event(&mut self, event: Event) -> io::Result<Turn> {
@@ -218,32 +259,23 @@ impl Driver {
                 | Inbound::Lost { .. }
                 | Inbound::Refused { .. } => true,
             };
-            self.advance(Msg::Link(inbound));
+            if let Turn::Leave(exit) = self.feed(Msg::Link(inbound))? {
+                return Ok(Turn::Leave(exit));
+            }
             if answers {
                 self.paint_now()?;
             } else if shows {
-                self.paint_soon();
+                self.paint.soon();
             }
             next = more.try_recv().ok();
         }
         // What was taken from the queue beyond the bound is not lost: it is fed as well.
-        if let Some(inbound) = next {
-            self.advance(Msg::Link(inbound));
-            self.paint_soon();
-        }
-        Ok(Turn::Go)
-    }
-
-    /// Feeds a message that asks for nothing of the terminal.
-    fn advance(&mut self, msg: Msg) {
-        let (mono_ms, wall) = (self.options.clock)();
-        self.model.now = Moment { mono_ms, wall, draw: (self.options.key_source)() };
-        for effect in update(&mut self.model, msg) {
-            match effect {
-                Effect::Send(message) => self.post(message),
-                Effect::Keep(kept) => self.keep(kept),
-                Effect::Copy(_) | Effect::Suspend | Effect::Redraw | Effect::Leave => {}
+        match next {
+            Some(inbound) => {
+                self.paint.soon();
+                self.feed(Msg::Link(inbound))
             }
+            None => Ok(Turn::Go),
         }
     }
 
@@ -255,6 +287,8 @@ impl Driver {
                 Effect::Send(message) => self.post(message),
                 Effect::Copy(text) => self.copy(text),
                 Effect::Keep(kept) => self.keep(kept),
+                Effect::Edit(text) => self.lent = Lent::Wanted(text),
+                Effect::Read(wanted) => self.read(wanted),
                 Effect::Redraw => self.screen.clear()?,
                 Effect::Leave => return Ok(Turn::Leave(Exit::Left)),
                 Effect::Suspend => {
@@ -287,12 +321,6 @@ impl Driver {
         }
     }
 
-    fn paint_soon(&mut self) {
-        let now = Instant::now();
-        let earliest = self.paint.last.map_or(now, |last| last + FRAME);
-        self.paint.due.get_or_insert(earliest.max(now));
-    }
-
     fn retake(&mut self) -> io::Result<()> {
         self.paint.suspended_s = None;
         self.screen.retake()?;
@@ -311,12 +339,23 @@ impl Driver {
 
     fn paint_now(&mut self) -> io::Result<()> {
         self.paint.due = None;
-        if self.paint.suspended_s.is_some() {
+        if self.paint.suspended_s.is_some() || self.is_lent() {
             return Ok(());
         }
         self.paint.last = Some(Instant::now());
         let Some(theme) = self.model.theme() else { return Ok(()) };
         self.screen.draw(&self.model, theme, self.options.glyphs)
+    }
+
+    /// Reads a file where it may take its time; the answer comes as a message. The thread ends with
+    /// the file; its handle is of no use, since nothing waits for it.
+    fn read(&self, wanted: Wanted) {
+        let copied = self.copied.clone();
+        drop(spawn_blocking(move || {
+            let result = read(&wanted);
+            // The screen has ended when nobody takes it.
+            drop(copied.blocking_send(Msg::WasRead(wanted, result)));
+        }));
     }
 
     fn copy(&self, text: String) {
@@ -335,53 +374,10 @@ impl Driver {
     }
 }
 
-/// Tells whether a second changes what is seen.
-fn shows_time(model: &Model) -> bool {
-    let has_clock = model.size.0 >= 70;
-    has_clock || !model.is_up() || model.toast.is_some() || !model.overlays.is_empty()
-}
-
-/// Tells whether a picture draws the same cells as the one before it.
-fn same_look(before: Option<&ganger_proto::Picture>, after: &ganger_proto::Picture) -> bool {
-    before.is_some_and(|before| {
-        before.master == after.master
-            && before.gang == after.gang
-            && before.queues == after.queues
-            && before.tasks == after.tasks
-            && before.results == after.results
-            && before.workers == after.workers
-            && before.history == after.history
-            && before.log == after.log
-    })
-}
-
-enum Woken {
-    End,
-    Continued,
-}
-
-/// The signals that end or wake the screen.
-struct Signals {
-    terminate: Signal,
-    hang_up: Signal,
-    proceed: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        let proceed = rustix::process::Signal::CONT.as_raw();
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-            proceed: signal(SignalKind::from_raw(proceed))?,
-        })
-    }
-
-    async fn next(&mut self) -> Woken {
-        tokio::select! {
-            _ = self.terminate.recv() => Woken::End,
-            _ = self.hang_up.recv() => Woken::End,
-            _ = self.proceed.recv() => Woken::Continued,
-        }
+/// Returns the next event; none ever while the terminal is not ours.
+async fn next(events: &mut Option<EventStream>) -> Option<io::Result<Event>> {
+    match events {
+        Some(events) => events.next().await,
+        None => std::future::pending().await,
     }
 }

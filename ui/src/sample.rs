@@ -45,7 +45,11 @@ pub(crate) fn showing(size: (u16, u16), picture: Picture) -> Model {
     model
 }
 
-pub(crate) fn hear(model: &mut Model, inbound: Inbound) -> Vec<Effect> {
+/// Hears what a master says; its pictures answer the newest watch.
+pub(crate) fn hear(model: &mut Model, mut inbound: Inbound) -> Vec<Effect> {
+    if let Inbound::Picture(picture) = &mut inbound {
+        picture.watch = model.watch_number;
+    }
     feed(model, Msg::Link(inbound))
 }
 

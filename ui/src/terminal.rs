@@ -107,6 +107,11 @@ impl Screen {
         Ok(rustix::process::kill_process(myself, rustix::process::Signal::TSTP)?)
     }
 
+    /// Gives the terminal to another program; draw nothing until [`Screen::retake`].
+    pub(crate) fn lend(&mut self) {
+        give_back();
+    }
+
     /// Takes the terminal again after something else may have changed its modes.
     pub(crate) fn retake(&mut self) -> io::Result<()> {
         enter()?;

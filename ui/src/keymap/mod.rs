@@ -247,6 +247,8 @@ pub(crate) enum Action {
     Editor,
     SaveTemplate,
     LoadTemplate,
+    Older,
+    Newer,
 
     // The program around the lists: update/shell.rs.
     Palette,

@@ -2,8 +2,9 @@
 
 use ganger_proto::Role;
 
+use super::list::List;
 use super::overlay::Overlay;
-use super::{LinkState, Model};
+use super::{Focus, LinkState, Model};
 use crate::keymap::Action;
 
 /// Whether this screen may change anything, whatever its certificate allows.
@@ -55,10 +56,29 @@ pub(crate) fn no_right(model: &Model, action: Action) -> Option<&'static str> {
 /// Returns why there is nothing to do it to.
 fn no_object(model: &Model, action: Action) -> Option<&'static str> {
     use Action as A;
-    let on_tasks = [A::Mark, A::Open, A::Retry, A::Cancel, A::PriorityUp, A::PriorityDown];
+    let on_tasks = [
+        A::Mark,
+        A::MarkRange,
+        A::Open,
+        A::Retry,
+        A::Cancel,
+        A::Delete,
+        A::PriorityUp,
+        A::PriorityDown,
+        A::EditCopy,
+        A::GoWorker,
+        A::GoBatch,
+        A::CopyJson,
+    ];
+    let on_screens = matches!(model.focus(), Some(Focus::Next | Focus::Latest));
     if action == A::Undo && model.undo.is_none() {
         Some("there is nothing to take back")
+    } else if [A::MarkAll, A::MarkInvert, A::RetryAll].contains(&action) && on_screens {
+        Some("only the newest are here; press 2 or 3 for the list of all, then do it there")
     } else if on_tasks.contains(&action) && has_no_target(model, action) {
+        if model.list().is_some_and(List::is_stale) {
+            return Some("the list is on its way; try again in a moment");
+        }
         Some("no task is selected; choose one with ↑ ↓ first")
     } else if [A::Drain, A::Revoke].contains(&action) && model.worker_row().is_none() {
         Some("no worker is selected")
@@ -72,8 +92,10 @@ fn has_no_target(model: &Model, action: Action) -> bool {
     if model.overlays.iter().any(covered) {
         return false;
     }
+    use Action as A;
     let Some(list) = model.list() else { return true };
-    let by_marks = !matches!(action, Action::Mark | Action::Open) && !list.marks.is_empty();
+    let of_marks = [A::Retry, A::Cancel, A::Delete, A::PriorityUp, A::PriorityDown];
+    let by_marks = of_marks.contains(&action) && !list.marks.is_empty();
     // Enter on a list that is followed opens its first row.
     let by_first = action == Action::Open && list.is_live() && !list.ids.is_empty();
     list.cursor().is_none() && !by_marks && !by_first

@@ -1,61 +1,213 @@
-//! The command line that does the same as the injection form. Shown only; `ganger submit` parses
-//! its own words.
+//! The command line that does the same as the injection form. Shown and copied only; `ganger
+//! submit` parses its own words.
 
-use super::form::{Form, FormKind, Source, quoted};
+use super::form::{Field, Form, FormKind, Source, quoted};
+use super::kept_form::clean_lines;
+use super::parse::{duration_ms, duration_text, moment, moment_text, variables};
 
 /// Listed arguments that are written out; more are read from a file.
 const WRITTEN_OUT_MAX: usize = 6;
 
-/// Returns the words of the command, in order, quoted for a shell.
+/// Returns the command in pieces that a line may break between, quoted for a shell.
 pub(crate) fn command_line(form: &Form) -> Vec<String> {
     let mut words = vec!["ganger".to_owned(), "submit".to_owned()];
-    let mut push = |text: String| words.push(text);
-    match form.kind {
-        FormKind::Square => push("--kind square".to_owned()),
-        FormKind::Sleep => push("--kind sleep".to_owned()),
-        FormKind::Shell | FormKind::Exec => {}
-    }
-    let option = |flag: &str, value: &str, unset: &str| {
-        let value = value.trim();
-        (value != unset && !value.is_empty()).then(|| format!("{flag} {}", quoted(value)))
-    };
-    let options = [
-        option("--name", form.name.text(), ""),
-        option("--queue", form.queue.text(), "default"),
-        option("-p", form.priority.text(), "0"),
-        option("--timeout", form.timeout.text(), "-"),
-        option("--retries", form.retries.text(), "0"),
-    ];
-    options.into_iter().flatten().for_each(&mut push);
-    match form.source {
-        Source::Range => push(format!("--range {}", quoted(form.range.text().trim()))),
-        Source::Random => push(format!("--random {}", quoted(form.random.text().trim()))),
-        Source::Repeat => push(format!("--repeat {}", quoted(form.repeat.text().trim()))),
-        Source::List if form.list.filled().nth(WRITTEN_OUT_MAX).is_some() => {
-            push("-a FILE".to_owned());
+    words.extend(kind(form));
+    words.extend(options(form));
+    words.extend(place(form));
+    words.extend(source(form));
+    words.extend(command(form));
+    words.extend(listed(form));
+    words.iter().map(|word| clean_lines(word)).collect()
+}
+
+fn kind(form: &Form) -> Option<String> {
+    (!form.kind.has_command()).then(|| format!("--kind {}", form.kind.word()))
+}
+
+/// Writes an option; a value that begins like an option is joined to it.
+fn option(flag: &str, value: &str) -> String {
+    let joint = if value.starts_with('-') && flag.starts_with("--") { '=' } else { ' ' };
+    format!("{flag}{joint}{}", quoted(value))
+}
+
+fn options(form: &Form) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut push = |flag: &str, field: Field, write: fn(&str) -> String| {
+        let value = form.trimmed(field);
+        if value != field.unset() && !value.is_empty() && value != "-" {
+            words.push(option(flag, &write(value)));
         }
-        Source::List | Source::One => {}
+    };
+    push("--name", Field::Name, str::to_owned);
+    push("--queue", Field::Queue, str::to_owned);
+    push("-p", Field::Priority, str::to_owned);
+    push("--timeout", Field::Timeout, duration);
+    push("--retries", Field::Retries, str::to_owned);
+    push("--backoff", Field::Backoff, |text| match text.split_once("..") {
+        Some((first, longest)) => format!("{}..{}", duration(first), duration(longest)),
+        None => duration(text),
+    });
+    push("--key", Field::Key, str::to_owned);
+    let text = form.trimmed(Field::NotBefore);
+    let (now, offset) = form.clock;
+    match (duration_ms(text), moment(text, now, offset)) {
+        (Ok(ms), _) => words.push(option("--not-before", &duration_text(ms))),
+        (Err(_), Ok(Some(at))) => words.push(option("--not-before", &moment_text(at))),
+        (Err(_), Ok(None) | Err(_)) => {}
     }
-    let command = form.command.text().trim();
-    match form.kind {
-        FormKind::Shell => push(format!("--shell {}", quoted(command))),
-        FormKind::Exec => push(format!("-- {command}")),
-        FormKind::Square | FormKind::Sleep => {}
-    }
-    words.extend(written_out(form));
-    words.iter_mut().for_each(crate::text::clean_in_place);
     words
 }
 
-fn written_out(form: &Form) -> Option<String> {
+/// Writes a duration as the command line reads it; the form also takes `90` and `1.5h`.
+fn duration(text: &str) -> String {
+    duration_ms(text).map_or_else(|_| text.to_owned(), duration_text)
+}
+
+/// Where commands run, and with which variables.
+fn place(form: &Form) -> Vec<String> {
+    if !form.kind.has_command() {
+        return Vec::new();
+    }
+    let list = variables(form.text(Field::Env)).unwrap_or_default();
+    let mut words: Vec<String> =
+        list.iter().map(|(name, value)| option("--env", &format!("{name}={value}"))).collect();
+    let cwd = match form.trimmed(Field::Cwd) {
+        "" => Field::Cwd.unset(),
+        cwd => cwd,
+    };
+    words.push(option("--cwd", cwd));
+    words
+}
+
+fn source(form: &Form) -> Option<String> {
+    match form.source {
+        Source::Range => Some(option("--range", form.trimmed(Field::Range))),
+        Source::Random => Some(option("--random", form.trimmed(Field::Random))),
+        Source::Repeat => Some(option("--repeat", form.trimmed(Field::Repeat))),
+        Source::List if form.list.filled().nth(WRITTEN_OUT_MAX).is_some() => {
+            Some("-a FILE".to_owned())
+        }
+        Source::File => Some(format!("-a {}", path(form.trimmed(Field::File)))),
+        Source::List | Source::One | Source::Glob => None,
+    }
+}
+
+/// Writes a path so that the shell still knows the home folder.
+fn path(text: &str) -> String {
+    match text.strip_prefix("~/") {
+        Some(rest) => format!("~/{}", quoted(rest)),
+        None => quoted(text),
+    }
+}
+
+/// Writes a pattern so that the shell finds the same names.
+fn pattern(text: &str) -> String {
+    let (home, rest) = match text.strip_prefix("~/") {
+        Some(rest) => ("~/", rest),
+        None => ("", text),
+    };
+    let mut out = home.to_owned();
+    for piece in rest.split_inclusive(['*', '?', '[', ']', '!']) {
+        let plain = piece.trim_end_matches(['*', '?', '[', ']', '!']);
+        if !plain.is_empty() {
+            out.push_str(&quoted(plain));
+        }
+        out.push_str(&piece[plain.len()..]);
+    }
+    out
+}
+
+fn command(form: &Form) -> Option<String> {
+    let command = form.trimmed(Field::Command);
+    match form.kind {
+        FormKind::Shell => Some(option("--shell", command)),
+        FormKind::Exec => {
+            let words = shlex::split(command).unwrap_or_default();
+            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            Some(format!("-- {}", words.join(" ")))
+        }
+        FormKind::Square | FormKind::Sleep => None,
+    }
+}
+
+fn listed(form: &Form) -> Option<String> {
+    let value = form.text(Field::Value);
     let items: Vec<String> = match form.source {
-        Source::One if !form.kind.has_command() => vec![quoted(form.value.text().trim())],
+        Source::One if !form.kind.has_command() => vec![quoted(value.trim())],
+        Source::One if !value.is_empty() => vec![quoted(value)],
         Source::List if form.list.filled().nth(WRITTEN_OUT_MAX).is_none() => {
-            form.list.filled().map(quoted).collect()
+            let trim = !form.kind.has_command();
+            let lines = form.list.filled();
+            lines.map(|(_, line)| quoted(if trim { line.trim() } else { line })).collect()
         }
-        Source::One | Source::List | Source::Range | Source::Random | Source::Repeat => {
-            return None;
-        }
+        Source::Glob => vec![pattern(form.trimmed(Field::Glob))],
+        Source::One
+        | Source::List
+        | Source::Range
+        | Source::Random
+        | Source::Repeat
+        | Source::File => return None,
     };
     (!items.is_empty()).then(|| format!("::: {}", items.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::field::Lines;
+
+    fn check(change: fn(&mut Form), expected: &str) {
+        let mut form = Form::default();
+        form.set(Field::Command, "x");
+        change(&mut form);
+        assert_eq!(command_line(&form).join(" "), expected);
+    }
+
+    #[test]
+    fn every_field_has_its_words() {
+        check(|_| {}, "ganger submit --cwd worker --shell x");
+        check(
+            |form| {
+                form.set(Field::Name, "my batch");
+                form.set(Field::Queue, "mail");
+                form.set(Field::Priority, "-5");
+                form.set(Field::Timeout, "90");
+                form.set(Field::Retries, "3");
+                form.set(Field::Backoff, "1.5..60");
+                form.set(Field::Key, "--nightly");
+                form.set(Field::NotBefore, "1.5h");
+                form.set(Field::Env, "A='b c' D=");
+                form.set(Field::Cwd, "/srv/my img");
+            },
+            "ganger submit --name 'my batch' --queue mail -p -5 --timeout 90s --retries 3 \
+             --backoff 1500ms..1m --key=--nightly --not-before 90m --env 'A=b c' --env D= \
+             --cwd '/srv/my img' --shell x",
+        );
+        check(
+            |form| {
+                form.kind = FormKind::Exec;
+                form.set(Field::Command, "sh -c 'echo $HOME' {}");
+                form.source = Source::File;
+                form.set(Field::File, "~/my hosts");
+            },
+            "ganger submit --cwd worker -a ~/'my hosts' -- sh -c 'echo $HOME' '{}'",
+        );
+        check(
+            |form| {
+                form.source = Source::Glob;
+                form.set(Field::Glob, "my img/*.[jp]*g");
+            },
+            "ganger submit --cwd worker --shell x ::: 'my img/'*.[jp]*g",
+        );
+        check(
+            |form| {
+                form.kind = FormKind::Square;
+                form.source = Source::List;
+                form.list = Lines::of("1\n\n-2");
+                form.clock = (ganger_proto::WallMs(0), Some(60));
+                form.set(Field::NotBefore, "22:00");
+            },
+            "ganger submit --kind square --not-before 1970-01-01T21:00:00Z ::: 1 -2",
+        );
+    }
 }

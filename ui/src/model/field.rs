@@ -17,6 +17,11 @@ impl Line {
         Self(Input::new(text.to_owned()))
     }
 
+    /// Returns a line with its cursor between two texts.
+    pub(crate) fn around(before: &str, after: &str) -> Self {
+        Self(Input::new(format!("{before}{after}")).with_cursor(before.chars().count()))
+    }
+
     pub(crate) fn text(&self) -> &str {
         self.0.value()
     }
@@ -44,6 +49,13 @@ impl Line {
     }
 }
 
+/// Whether all of a text went in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pasted {
+    Whole,
+    InPart,
+}
+
 /// Many lines; the one under the cursor is edited.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lines {
@@ -55,9 +67,22 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Returns the lines that hold something, in order.
-    pub(crate) fn filled(&self) -> impl Iterator<Item = &str> {
-        self.all().filter(|line| !line.trim().is_empty())
+    pub(crate) fn of(text: &str) -> Self {
+        let mut lines = Self::default();
+        // What is over the bound was over it when it was kept.
+        let _: Pasted = lines.paste(text);
+        lines
+    }
+
+    /// Returns all of it as one text.
+    pub(crate) fn text(&self) -> String {
+        self.all().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Returns the lines that hold something, in order, each with its number from 1.
+    pub(crate) fn filled(&self) -> impl Iterator<Item = (usize, &str)> {
+        let numbered = self.all().enumerate().map(|(at, line)| (at + 1, line));
+        numbered.filter(|(_, line)| !line.trim().is_empty())
     }
 
     fn all(&self) -> impl Iterator<Item = &str> {
@@ -91,17 +116,34 @@ impl Lines {
         }
     }
 
-    pub(crate) fn paste(&mut self, text: &str) {
+    /// Puts lines in at the cursor. What is over the bound stays out, whole lines at a time.
+    pub(crate) fn paste(&mut self, text: &str) -> Pasted {
         let mut room = FIELD_BYTES_MAX.saturating_sub(self.bytes).min(text.len());
         while !text.is_char_boundary(room) {
             room -= 1;
         }
-        self.bytes += room;
-        for (i, piece) in text[..room].split(['\n', '\r']).enumerate() {
-            if i > 0 {
-                self.split();
-            }
+        let pasted = if room < text.len() { Pasted::InPart } else { Pasted::Whole };
+        let fits = match pasted {
+            Pasted::Whole => text,
+            Pasted::InPart => text[..room].rfind('\n').map_or("", |end| &text[..end]),
+        };
+        self.bytes += fits.len();
+        let mut pieces = fits.split('\n').map(|piece| piece.strip_suffix('\r').unwrap_or(piece));
+        self.line.paste(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            self.split();
             self.line.paste(piece);
+        }
+        pasted
+    }
+
+    /// Puts the cursor on a line, counted from 0.
+    pub(crate) fn go_to(&mut self, row: usize) {
+        while self.row() > row && !self.above.is_empty() {
+            self.up();
+        }
+        while self.row() < row && !self.below.is_empty() {
+            self.down();
         }
     }
 
@@ -142,13 +184,33 @@ mod tests {
     fn pasted_lines_stay_lines() {
         let mut lines = Lines::default();
         lines.paste("one\r\ntwo\nthree\u{1b}");
-        assert_eq!(lines.filled().collect::<Vec<_>>(), ["one", "two", "three "]);
+        assert_eq!(lines.filled().collect::<Vec<_>>(), [(1, "one"), (2, "two"), (3, "three ")]);
         lines.key(KeyEvent::from(KeyCode::Up));
         assert_eq!(lines.line().text(), "two");
         lines.key(KeyEvent::from(KeyCode::Home));
         lines.key(KeyEvent::from(KeyCode::Backspace));
-        lines.key(KeyEvent::from(KeyCode::Backspace));
-        assert_eq!(lines.filled().collect::<Vec<_>>(), ["onetwo", "three "]);
+        assert_eq!(lines.filled().collect::<Vec<_>>(), [(1, "onetwo"), (2, "three ")]);
+    }
+
+    #[test]
+    fn a_paste_over_the_bound_ends_with_a_whole_line() {
+        let mut lines = Lines::default();
+        let line = "x".repeat(1_000_000);
+        let text = [line.as_str(); 9].join("\n");
+        assert_eq!(lines.paste(&text), Pasted::InPart);
+        assert_eq!(lines.filled().count(), 8);
+        assert!(lines.filled().all(|(_, line)| line.len() == 1_000_000));
+        assert_eq!(lines.paste(&text), Pasted::InPart);
+        assert_eq!(lines.filled().count(), 8, "nothing more fits");
+    }
+
+    #[test]
+    fn the_cursor_goes_to_a_line() {
+        let mut lines = Lines::of("one\ntwo\nthree");
+        lines.go_to(0);
+        assert_eq!(lines.line().text(), "one");
+        lines.go_to(9);
+        assert_eq!((lines.row(), lines.line().text()), (2, "three"));
     }
 
     #[test]

@@ -2,14 +2,24 @@
 //! Changes only in update/; is drawn by view/.
 
 pub(crate) mod allowed;
+mod answer;
+pub(crate) mod bulk;
 pub(crate) mod command_line;
 pub(crate) mod field;
+pub(crate) mod filter_line;
 pub(crate) mod form;
+pub(crate) mod form_read;
+pub(crate) mod kept_form;
 pub(crate) mod list;
 pub(crate) mod looks;
+pub(crate) mod marks;
+pub(crate) mod menu;
 pub(crate) mod overlay;
 pub(crate) mod palette;
 pub(crate) mod parse;
+pub(crate) mod preview;
+pub(crate) mod save;
+pub(crate) mod sorting;
 pub(crate) mod submission;
 mod toast;
 mod token;
@@ -18,7 +28,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crokey::KeyCombination;
 use ganger_proto::picture::{Order, ResultRow, RowWindow, TaskRow, WorkerRow};
-use ganger_proto::{Name, Picture, QueueName, TaskId, WallMs, Watch};
+use ganger_proto::{Name, Picture, QueueName, TaskId, TaskState, WallMs, Watch};
 
 use crate::keep::Kept;
 use crate::keymap::{Context, Keymap};
@@ -26,12 +36,13 @@ use crate::layout;
 use crate::link::Connection;
 use crate::msg::Moment;
 pub use allowed::Access;
+use bulk::{Bulk, Tally};
 use form::Form;
 use list::List;
 use looks::Looks;
 use overlay::Overlay;
 use submission::{Batch, Submission};
-pub(crate) use toast::{TOAST_MS, Toast, Tone, Undo};
+pub(crate) use toast::{TOAST_MS, Toast, Tone, Undo, UndoOf};
 pub(crate) use token::{Minted, WelcomeToken};
 
 /// The screen's state.
@@ -63,6 +74,8 @@ pub(crate) struct Model {
     pub(crate) form: Form,
     pub(crate) toast: Option<Toast>,
     pub(crate) undo: Option<Undo>,
+    /// The bulk action whose tasks are being counted.
+    pub(crate) tally: Option<Tally>,
     pub(crate) asked: BTreeMap<u64, Asked>,
     pub(crate) tag: u64,
     /// The first is being sent; at most [`SUBMISSIONS_MAX`] wait.
@@ -134,9 +147,24 @@ pub(crate) enum Pane {
 pub(crate) enum Asked {
     Part,
     Cancel,
-    Undo { tasks: u64 },
+    /// Tasks that all waited; when all are cancelled, `u` takes that back.
+    CancelWaiting(Vec<TaskId>),
+    Undo {
+        tasks: u64,
+    },
     Retry,
     Delete,
+    /// Something done to all that match a filter, which were that many when they were counted.
+    Bulk(Bulk, u64),
+    /// How many of a state a bulk action is about.
+    Count {
+        number: u64,
+        state: TaskState,
+    },
+    /// How many tasks a marked range has.
+    CountRange(Focus),
+    /// A task whose copy is to be edited.
+    EditCopy(TaskId),
     Priority(i16),
     Pause(QueueName),
     Resume(QueueName),
@@ -181,6 +209,7 @@ impl Model {
             form: Form::default(),
             toast: None,
             undo: None,
+            tally: None,
             asked: BTreeMap::new(),
             tag: 0,
             submissions: VecDeque::new(),
@@ -309,6 +338,23 @@ impl Model {
             Screen::Log => watch.log_rows = LOG_ROWS,
         }
         watch
+    }
+
+    /// Tells the lists which of them the watch about to be sent is about.
+    pub(crate) fn note_watch(&mut self) {
+        let (screen, number) = (self.screen, self.watch_number);
+        for (list, place) in [
+            (&mut self.next, Screen::Overview),
+            (&mut self.latest, Screen::Overview),
+            (&mut self.tasks, Screen::Tasks),
+            (&mut self.results, Screen::Results),
+        ] {
+            if place == screen {
+                list.watched(number);
+            } else {
+                list.unwatched();
+            }
+        }
     }
 
     pub(crate) fn task_rows(&self) -> &[TaskRow] {

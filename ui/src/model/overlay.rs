@@ -4,7 +4,10 @@ use ganger_proto::command::TaskDetail;
 use ganger_proto::{Name, Request, Role, TaskId};
 
 use super::field::Line;
+use super::filter_line::FilterLine;
+use super::menu::Menu;
 use super::palette::Palette;
+use super::save::SaveLine;
 use super::submission::Batch;
 use super::{Asked, Minted};
 use crate::keymap::Context;
@@ -14,12 +17,14 @@ use crate::keymap::Context;
 pub(crate) enum Overlay {
     Help(Box<Help>),
     Filter(FilterLine),
-    Quick(Line),
+    Quick(Box<QuickLine>),
     Inject,
     Confirm(Box<Confirm>),
     Join(Box<JoinDialog>),
     Details(Box<Details>),
     Palette(Box<Palette>),
+    Menu(Box<Menu>),
+    Save(Box<SaveLine>),
 }
 
 impl Overlay {
@@ -35,6 +40,8 @@ impl Overlay {
             Self::Join(_) => Context::Join,
             Self::Details(_) => Context::Details,
             Self::Palette(_) => Context::Palette,
+            Self::Menu(_) => Context::Menu,
+            Self::Save(_) => Context::Save,
         }
     }
 }
@@ -62,19 +69,14 @@ pub(crate) enum HelpSearch {
     Kept,
 }
 
-/// The filter as it is typed.
-#[derive(Debug)]
-pub(crate) struct FilterLine {
+/// The quick add line as it is typed.
+#[derive(Debug, Default)]
+pub(crate) struct QuickLine {
     pub(crate) line: Line,
-    pub(crate) error: Option<FilterFault>,
-}
-
-/// Why what was typed is no filter yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FilterFault {
-    /// The byte where the unreadable term begins.
+    /// Which of the lines from before it shows, from 1; 0 is what was typed.
     pub(crate) at: usize,
-    pub(crate) text: String,
+    /// What was typed, while another is shown.
+    pub(crate) own: String,
 }
 
 /// A question; Cancel is focused until a key says otherwise. What it is about was fixed when it
@@ -115,6 +117,8 @@ impl Typed {
 #[derive(Debug)]
 pub(crate) enum Then {
     Send(Vec<(Request, Asked)>),
+    /// Nothing until the master has counted what the bulk action of that number is about.
+    Counted(u64),
     Submit(Box<Batch>),
 }
 

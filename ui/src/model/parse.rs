@@ -1,8 +1,8 @@
-//! How the fields of a form are read: ranges, random draws, durations. Every refusal is a sentence
-//! that says what to write.
+//! How the fields of a form are read: ranges, random draws, durations, moments, variables. Every
+//! refusal is a sentence that says what to write.
 
 use ganger_proto::limits::BATCH_TASKS_MAX;
-use ganger_proto::{ArgList, Args};
+use ganger_proto::{ArgList, Args, Backoff, WallMs};
 
 /// Random values that are drawn here; more belong in a file for `ganger submit -a`.
 const RANDOM_MAX: u64 = 1_000_000;
@@ -59,30 +59,16 @@ impl Random {
         Ok(Self { count, min, max, seed })
     }
 
-    /// Draws the values; `draw` is the seed when none was given.
+    /// Draws the values; `draw` is the seed when none was given. The same seed gives the same
+    /// numbers as `ganger submit --random`, which draws with the same library.
     pub(crate) fn draw(&self, draw: u64) -> Args {
-        let mut state = self.seed.unwrap_or(draw);
-        let span = self.max.abs_diff(self.min);
+        let mut rng = fastrand::Rng::with_seed(self.seed.unwrap_or(draw));
         let mut list = ArgList::new();
         for _ in 0..self.count {
-            let value = next(&mut state);
-            let offset = match span.checked_add(1) {
-                Some(span) => ((u128::from(value) * u128::from(span)) >> 64) as u64,
-                None => value,
-            };
-            list.push(self.min.wrapping_add_unsigned(offset).to_string().as_bytes());
+            list.push(rng.i64(self.min..=self.max).to_string().as_bytes());
         }
         Args::Listed(list)
     }
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// Reads a duration: `30s`, `5m`, `1.5h`, `200ms`; a number alone is seconds. In milliseconds.
@@ -103,6 +89,115 @@ pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Returns a duration as `ganger submit` reads it: `90s`, `500ms`.
+pub(crate) fn duration_text(ms: u64) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    match UNITS.into_iter().find(|(unit, _)| ms > 0 && ms.is_multiple_of(*unit)) {
+        Some((unit, word)) => format!("{}{word}", ms / unit),
+        None => format!("{ms}ms"),
+    }
+}
+
+/// Reads `1s..10m`, or one duration for both: the first and the longest wait between tries.
+pub(crate) fn backoff(text: &str) -> Result<Backoff, String> {
+    let text = text.trim();
+    let (base, cap) = text.split_once("..").unwrap_or((text, text));
+    let ms = |text| duration_ms(text).map_err(|_| "write the waits as 1s..10m, or as 30s");
+    let backoff = Backoff { base_ms: ms(base)?, cap_ms: ms(cap)? };
+    match backoff.base_ms > backoff.cap_ms {
+        true => {
+            Err("the first wait is longer than the longest; write the shorter first".to_owned())
+        }
+        false => Ok(backoff),
+    }
+}
+
+/// Reads `10m` from `now`, the next `22:00`, or a moment in UTC; nothing is at once.
+pub(crate) fn moment(
+    text: &str,
+    now: WallMs,
+    offset_min: Option<i32>,
+) -> Result<Option<WallMs>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if let Ok(wait) = duration_ms(text) {
+        return Ok(Some(now.plus(wait)));
+    }
+    if let Some(of_day) = time_of_day(text) {
+        let offset = i64::from(offset_min.unwrap_or(0)) * 60;
+        let local = now.0 as i64 / 1_000 + offset;
+        let wait = (of_day - local.rem_euclid(86_400)).rem_euclid(86_400);
+        let since = (now.0 % 1_000).min(if wait == 0 { 0 } else { 999 });
+        return Ok(Some(now.plus((wait * 1_000) as u64 - since)));
+    }
+    let moment = humantime::parse_rfc3339_weak(text).ok();
+    let since = moment.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    match since.and_then(|since| u64::try_from(since.as_millis()).ok()) {
+        Some(ms) => Ok(Some(WallMs(ms))),
+        None => Err("write 10m from now, 22:00, or 2026-11-24T22:00:00Z".to_owned()),
+    }
+}
+
+/// Returns a moment as `ganger submit` reads it.
+pub(crate) fn moment_text(at: WallMs) -> String {
+    // No year of five digits can be written; no master waits that long.
+    let at = std::time::Duration::from_secs((at.0 / 1_000).min(253_402_300_799));
+    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + at).to_string()
+}
+
+/// Reads `22:00` or `22:00:30`, in seconds.
+fn time_of_day(text: &str) -> Option<i64> {
+    let mut parts = text.split(':').map(|part| part.parse::<i64>().ok());
+    let (hour, minute) = (parts.next()??, parts.next()??);
+    let second = parts.next().unwrap_or(Some(0))?;
+    let fits = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..60).contains(&second);
+    (fits && parts.next().is_none()).then_some(hour * 3_600 + minute * 60 + second)
+}
+
+/// What stands for a value that is not remembered.
+pub(crate) const MASK: &str = "***";
+
+/// Reads `K=V K2='two words'`.
+pub(crate) fn variables(text: &str) -> Result<Vec<(String, String)>, String> {
+    let words = shlex::split(text).ok_or("a quote is not closed")?;
+    words
+        .iter()
+        .map(|word| match word.split_once('=') {
+            Some(("", _)) | None => {
+                Err(format!("`{}` is no variable; write NAME=VALUE", shown(word)))
+            }
+            Some((name, MASK)) => {
+                Err(format!("type the value of {} again; values are not kept", shown(name)))
+            }
+            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        })
+        .collect()
+}
+
+/// Returns variables without their values, as they are remembered.
+pub(crate) fn masked(text: &str) -> String {
+    match variables(text) {
+        Ok(list) => {
+            let names = list.iter().map(|(name, _)| format!("{name}={MASK}"));
+            names.collect::<Vec<_>>().join(" ")
+        }
+        // What is no list of variables may hold a secret all the same.
+        Err(_) => text.split_whitespace().map(masked_word).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn masked_word(word: &str) -> String {
+    let name: String =
+        word.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    match word.strip_prefix(&name).is_some_and(|rest| rest.starts_with('=')) && !name.is_empty() {
+        true => format!("{name}={MASK}"),
+        false => MASK.to_owned(),
+    }
+}
+
 fn number(text: &str, what: &str) -> Result<i64, String> {
     let text = text.trim();
     text.parse().map_err(|_| match text.is_empty() {
@@ -117,7 +212,7 @@ pub(crate) fn whole(text: &str, what: &str) -> Result<u64, String> {
     u64::try_from(value).map_err(|_| format!("{what} is below 0"))
 }
 
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     crate::text::cut(&crate::text::clean(text), 24)
 }
 
@@ -172,6 +267,56 @@ mod tests {
         check("90", 90_000);
         for bad in ["", "s", "5x", "-1s", "1e99", "nan", "inf"] {
             assert!(duration_ms(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_as_the_command_line_reads_them() {
+        for (text, written) in [("90", "90s"), ("1.5h", "90m"), ("48h", "2d"), ("0.2", "200ms")] {
+            assert_eq!(duration_text(duration_ms(text).unwrap()), written, "{text}");
+        }
+        assert_eq!(duration_text(0), "0ms");
+    }
+
+    #[test]
+    fn waits_between_tries_are_read() {
+        assert_eq!(backoff("2s..1m"), Ok(Backoff { base_ms: 2_000, cap_ms: 60_000 }));
+        assert_eq!(backoff(" 5s "), Ok(Backoff { base_ms: 5_000, cap_ms: 5_000 }));
+        assert!(backoff("1m..2s").unwrap_err().contains("shorter first"));
+        assert!(backoff("soon").unwrap_err().contains("1s..10m"));
+    }
+
+    #[test]
+    fn moments_are_from_now_or_of_a_day() {
+        // 2026-11-24T14:32:07.910Z
+        let now = WallMs(1_795_530_727_910);
+        let check = |text: &str, offset, at: &str| {
+            let read = moment(text, now, offset).unwrap().unwrap();
+            assert_eq!(moment_text(read), at, "{text}");
+        };
+        check("10m", None, "2026-11-24T14:42:07Z");
+        check("22:00", Some(0), "2026-11-24T22:00:00Z");
+        check("22:00", Some(60), "2026-11-24T21:00:00Z");
+        check("14:00:30", Some(0), "2026-11-25T14:00:30Z");
+        check("01:00", Some(-300), "2026-11-25T06:00:00Z");
+        check("2026-12-01T00:00:00Z", Some(60), "2026-12-01T00:00:00Z");
+        assert_eq!(moment("22:00", now, Some(0)).unwrap().unwrap().0 % 1_000, 0);
+        assert_eq!(moment(" ", now, None), Ok(None));
+        for bad in ["noon", "24:00", "1:2:3:4", "22:60", "-5m"] {
+            assert!(moment(bad, now, None).unwrap_err().contains("22:00"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn variables_are_read_and_their_values_forgotten() {
+        let list = variables("A=1 B='two words' C=a=b D=").unwrap();
+        let list: Vec<_> = list.iter().map(|(k, v)| format!("{k}:{v}")).collect();
+        assert_eq!(list, ["A:1", "B:two words", "C:a=b", "D:"]);
+        assert_eq!(masked("TOKEN=s3cret B='two words'"), "TOKEN=*** B=***");
+        assert!(variables("TOKEN=***").unwrap_err().contains("value of TOKEN again"));
+        assert!(variables("just").unwrap_err().contains("NAME=VALUE"));
+        for open in ["TOKEN='s3cret", "TOKEN='s3 cret", "'TOKEN=s3cret", "s3cret"] {
+            assert!(!masked(open).contains("cret"), "{open}: {}", masked(open));
         }
     }
 }

@@ -10,6 +10,8 @@ use ganger_proto::{Args, BatchId, Key};
 pub(crate) struct Batch {
     pub(crate) head: SubmitHead,
     pub(crate) args: Args,
+    /// Chosen by the person, so that the same key is the same batch; else one is drawn.
+    pub(crate) key: Option<Key>,
 }
 
 /// A batch on its way to the master.
@@ -24,11 +26,24 @@ pub(crate) struct Submission {
     pub(crate) id: Option<BatchId>,
     /// When to send the part again, on the monotonic clock; after the master said it is busy.
     pub(crate) again_at_ms: Option<u64>,
+    /// How often the first part was sent.
+    tries: u32,
 }
 
 impl Submission {
-    pub(crate) fn new(key: Key, batch: Batch) -> Self {
-        Self { key, batch, part: 0, accepted: 0, in_flight: 0, id: None, again_at_ms: None }
+    /// Makes one of a batch; `drawn` is its key, unless the batch has its own.
+    pub(crate) fn new(drawn: Key, batch: Batch) -> Self {
+        let key = batch.key.unwrap_or(drawn);
+        Self {
+            key,
+            batch,
+            part: 0,
+            accepted: 0,
+            in_flight: 0,
+            id: None,
+            again_at_ms: None,
+            tries: 0,
+        }
     }
 
     /// Returns the part to send, the same again until it is acknowledged.
@@ -40,6 +55,7 @@ impl Submission {
         };
         self.in_flight = count;
         self.again_at_ms = None;
+        self.tries += u32::from(self.part == 0);
         Submit {
             key: self.key,
             part: self.part,
@@ -63,6 +79,12 @@ impl Submission {
         count
     }
 
+    /// Tells whether a first part that had been there before came from someone else: its key was
+    /// used before, since this one was sent only once.
+    pub(crate) const fn was_there_before(&self) -> bool {
+        self.part == 0 && self.tries <= 1
+    }
+
     /// Takes an acknowledgement; tells whether that was the last part.
     pub(crate) fn accept(&mut self, id: BatchId) -> bool {
         self.id = Some(id);
@@ -80,7 +102,7 @@ mod tests {
 
     fn submission(args: Args) -> Submission {
         let head = SubmitHead { spec: Spec::of(Kind::Square), options: BatchOptions::default() };
-        Submission::new(Key::new(7), Batch { head, args })
+        Submission::new(Key::new(7), Batch { head, args, key: None })
     }
 
     #[test]

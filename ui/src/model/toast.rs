@@ -1,6 +1,6 @@
-//! Sentences that go away by themselves, and the batch that can be taken back meanwhile.
+//! Sentences that go away by themselves, and what can be taken back meanwhile.
 
-use ganger_proto::BatchId;
+use ganger_proto::{BatchId, TaskId};
 
 use super::Model;
 
@@ -23,12 +23,21 @@ pub(crate) enum Tone {
     Bad,
 }
 
-/// A batch that `u` takes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What `u` takes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Undo {
-    pub(crate) batch: BatchId,
+    pub(crate) of: UndoOf,
     pub(crate) tasks: u64,
     pub(crate) until_ms: u64,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum UndoOf {
+    /// This batch was put in.
+    Batch(BatchId),
+    /// These tasks, which all waited, were cancelled.
+    Cancel(Vec<TaskId>),
 }
 
 impl Model {

@@ -2,12 +2,13 @@
 //! worker or a peer wrote is cleaned here, once, before the model holds it.
 
 use ganger_proto::command::Changed;
-use ganger_proto::picture::{ResultRow, TaskRow, WorkerRow};
+use ganger_proto::picture::{ResultRow, Search, TaskRow, WorkerRow};
 use ganger_proto::{Picture, Refusal, Reply};
 
-use super::{details, inject, join, reader};
+use super::inject::Duplicate;
+use super::{bulk, details, inject, join, lists, marks, reader, tasks};
 use crate::link::{Connection, Inbound};
-use crate::model::{Asked, LinkState, Model, Tone, WelcomeToken};
+use crate::model::{Asked, LinkState, Model, Screen, Tone, WelcomeToken};
 use crate::text::{clean, clean_in_place, counted};
 
 pub(super) fn inbound(model: &mut Model, inbound: Inbound) {
@@ -15,7 +16,7 @@ pub(super) fn inbound(model: &mut Model, inbound: Inbound) {
         Inbound::Connected(connection) => connected(model, connection),
         Inbound::Picture(mut picture) => {
             clean_picture(&mut picture);
-            let waits = model.list().is_some_and(|list| list.is_waiting());
+            let waits = model.list().is_some_and(|list| list.is_waiting() || list.is_stale());
             if model.view.frozen.is_some() && !waits {
                 model.held = Some(picture);
             } else {
@@ -64,6 +65,8 @@ fn disconnected(model: &mut Model) {
         model.say(Tone::Note, "it is not known whether the last action was done; look again");
     }
     model.asked.clear();
+    bulk::forget(model);
+    marks::forget_uncounted(model);
     if model.welcome == WelcomeToken::Asked {
         model.welcome = WelcomeToken::Unasked;
     }
@@ -71,8 +74,17 @@ fn disconnected(model: &mut Model) {
 
 fn is_change(asked: &Asked) -> bool {
     match asked {
-        Asked::Part | Asked::Welcome | Asked::Join | Asked::Show(_) => false,
+        Asked::Part
+        | Asked::Welcome
+        | Asked::Join
+        | Asked::Show(_)
+        | Asked::EditCopy(_)
+        | Asked::Count { .. }
+        | Asked::CountRange(_) => false,
         Asked::Cancel
+        | Asked::CancelWaiting(_)
+        | Asked::Delete
+        | Asked::Bulk(..)
         | Asked::Undo { .. }
         | Asked::Retry
         | Asked::Delete
@@ -86,31 +98,52 @@ fn is_change(asked: &Asked) -> bool {
     }
 }
 
-pub(super) fn take_picture(model: &mut Model, picture: Box<Picture>) {
-    let (overview, results) = match model.screen {
-        crate::model::Screen::Results => (false, true),
-        crate::model::Screen::Tasks => (false, false),
-        crate::model::Screen::Overview
-        | crate::model::Screen::Workers
-        | crate::model::Screen::Log => (true, false),
+/// Takes a picture. Rows that answer an earlier question than the one a list asks now are left
+/// out; the list keeps what it has until its answer comes.
+pub(super) fn take_picture(model: &mut Model, mut picture: Box<Picture>) {
+    let (tasks, results) = match model.screen {
+        Screen::Overview => (Some(&mut model.next), Some(&mut model.latest)),
+        Screen::Tasks => (Some(&mut model.tasks), None),
+        Screen::Results => (None, Some(&mut model.results)),
+        Screen::Workers | Screen::Log => (None, None),
     };
-    if let Some(window) = &picture.tasks {
-        let ids = window.rows.iter().map(|row| row.task).collect();
-        let list = if overview { &mut model.next } else { &mut model.tasks };
-        list.take(ids, window.start, window.total);
+    let watch = picture.watch;
+    let before = model.picture.take();
+    let (tasks_before, results_before) =
+        before.map_or((None, None), |before| (before.tasks, before.results));
+    match (tasks.filter(|list| list.takes(watch)), &picture.tasks) {
+        (Some(list), Some(window)) => {
+            list.take(window.rows.iter().map(|row| row.task), window.start, window.total);
+            list.search = clean_search(&window.search);
+        }
+        (Some(_), None) => {}
+        (None, _) => picture.tasks = tasks_before,
     }
-    if let Some(window) = &picture.results {
-        let ids = window.rows.iter().map(|row| row.task).collect();
-        let list = if results { &mut model.results } else { &mut model.latest };
-        list.take(ids, window.start, window.total);
+    match (results.filter(|list| list.takes(watch)), &picture.results) {
+        (Some(list), Some(window)) => {
+            list.take(window.rows.iter().map(|row| row.task), window.start, window.total);
+            list.search = clean_search(&window.search);
+        }
+        (Some(_), None) => {}
+        (None, _) => picture.results = results_before,
     }
     model.picture_ms = model.now.mono_ms;
     model.picture = Some(picture);
 }
 
+fn clean_search(search: &Search) -> Search {
+    match search {
+        Search::Refused(why) => Search::Refused(clean(why)),
+        Search::Complete | Search::Running { .. } => search.clone(),
+    }
+}
+
 fn replied(model: &mut Model, asked: Asked, reply: Reply) {
     match (asked, reply) {
-        (Asked::Part, Reply::Submitted { batch, .. }) => inject::accepted(model, batch),
+        (Asked::Part, Reply::Submitted { batch, duplicate, .. }) => {
+            let duplicate = if duplicate { Duplicate::Yes } else { Duplicate::No };
+            inject::accepted(model, batch, duplicate);
+        }
         (Asked::Welcome, Reply::Invited { token, id, expires }) => {
             join::minted_for_welcome(model, clean(&token), id, expires);
         }
@@ -121,6 +154,22 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
         (Asked::Cancel, Reply::Changed(changed)) => {
             model.say(Tone::Good, outcome(&changed, "cancelled", "had finished"));
         }
+        (Asked::CancelWaiting(ids), Reply::Changed(changed)) => {
+            tasks::cancelled(model, ids, &changed);
+        }
+        (Asked::Delete, Reply::Changed(changed)) => {
+            model.say(Tone::Good, outcome(&changed, "deleted", "had gone"));
+        }
+        (Asked::Bulk(bulk, expected), Reply::Changed(changed)) => {
+            bulk::done(model, bulk, expected, &changed);
+        }
+        (Asked::Count { number, state }, Reply::Tasks { total, .. }) => {
+            bulk::take(model, number, state, total);
+        }
+        (Asked::CountRange(focus), Reply::Tasks { total, .. }) => {
+            marks::counted(model, focus, total);
+        }
+        (Asked::EditCopy(_), Reply::Task(detail)) => lists::edit(model, detail),
         (Asked::Retry, Reply::Changed(changed)) => {
             model.say(Tone::Good, outcome(&changed, "run again", "ended otherwise and stay"));
         }
@@ -160,10 +209,15 @@ fn refused(model: &mut Model, asked: Asked, refusal: &Refusal) {
         Asked::Welcome => model.welcome = WelcomeToken::Refused(clean(&why)),
         Asked::Join => join::refused(model, &why),
         Asked::Show(task) => details::refused(model, task, &why),
+        Asked::Count { number, .. } => bulk::refused(model, number, refusal),
+        Asked::CountRange(_) => tasks::unmark(model),
         Asked::Cancel
+        | Asked::CancelWaiting(_)
         | Asked::Undo { .. }
         | Asked::Retry
         | Asked::Delete
+        | Asked::Bulk(..)
+        | Asked::EditCopy(_)
         | Asked::Priority(_)
         | Asked::Pause(_)
         | Asked::Resume(_)

@@ -3,10 +3,12 @@
 use crossterm::event::KeyEvent;
 
 use super::{
-    confirm, details, filter, help, inject, join, lists, palette, reader, shell, tasks, workers,
+    confirm, copy, details, filter, help, inject, join, lists, marks, menu, palette, reader, save,
+    shell, tasks, workers,
 };
-use crate::keymap::{Action, Meaning};
+use crate::keymap::{Action, Context, Meaning};
 use crate::link::Outbound;
+use crate::model::filter_line::Turn;
 use crate::model::overlay::Overlay;
 use crate::model::{Focus, Model, Pane, Screen, Tone, allowed};
 use crate::msg::Effect;
@@ -18,28 +20,28 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
         Meaning::Prefix(prefix) => model.prefix = Some(prefix),
         Meaning::Action(action) => act(model, action, out),
         Meaning::Nothing => {
-            if contexts.first().is_some_and(|context| context.takes_text()) {
-                typed(model, key);
+            let takes = |context: &Context| context.takes_text() || *context == Context::Menu;
+            if contexts.first().is_some_and(takes) {
+                typed(model, key, out);
             }
         }
     }
 }
 
 /// A key that means nothing where text is typed is text, or moves its cursor.
-fn typed(model: &mut Model, key: KeyEvent) {
+fn typed(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     match model.overlays.last_mut() {
-        Some(Overlay::Inject) => inject::typed(&mut model.form, key),
-        Some(Overlay::Quick(line)) => line.key(key),
-        Some(Overlay::Filter(line)) => {
-            line.line.key(key);
-            filter::typed(model);
-        }
+        Some(Overlay::Inject) => inject::typed(model, key),
+        Some(Overlay::Quick(quick)) => quick.line.key(key),
+        Some(Overlay::Filter(_)) => filter::key(model, key),
         Some(Overlay::Join(dialog)) => join::typed(dialog, key),
         Some(Overlay::Confirm(question)) => {
             if let Some(typed) = &mut question.typed {
                 typed.line.key(key);
             }
         }
+        Some(Overlay::Menu(_)) => menu::typed(model, key, out),
+        Some(Overlay::Save(save)) => save.line.key(key),
         Some(Overlay::Palette(_)) => palette::typed(model, |line| line.key(key)),
         Some(Overlay::Help(open)) => help::typed(open, |line| line.key(key)),
         Some(Overlay::Details(_)) | None => {}
@@ -48,8 +50,8 @@ fn typed(model: &mut Model, key: KeyEvent) {
 
 pub(super) fn paste(model: &mut Model, text: &str) {
     match model.overlays.last_mut() {
-        Some(Overlay::Inject) => inject::paste(&mut model.form, text),
-        Some(Overlay::Quick(line)) => line.paste(text),
+        Some(Overlay::Inject) => inject::paste(model, text),
+        Some(Overlay::Quick(quick)) => quick.line.paste(text),
         Some(Overlay::Filter(line)) => {
             line.line.paste(text);
             filter::typed(model);
@@ -64,9 +66,10 @@ pub(super) fn paste(model: &mut Model, text: &str) {
                 typed.line.paste(text);
             }
         }
+        Some(Overlay::Save(save)) => save.line.paste(text),
         Some(Overlay::Palette(_)) => palette::typed(model, |line| line.paste(text)),
         Some(Overlay::Help(open)) => help::typed(open, |line| line.paste(text)),
-        Some(Overlay::Details(_)) => {}
+        Some(Overlay::Details(_) | Overlay::Menu(_)) => {}
         None => {
             let hint = "press i first, then paste: every line becomes a task";
             model.say(Tone::Note, hint);
@@ -114,14 +117,14 @@ pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         A::Redraw => out.push(Effect::Redraw),
         A::Suspend => out.push(Effect::Suspend),
         A::Quit => quit(model, out),
-        A::Mark => tasks::mark(model),
+        A::Mark => marks::toggle(model),
         A::Retry => tasks::retry(model, out),
         A::Cancel => tasks::cancel(model, out),
         A::PriorityUp => tasks::priority(model, 1, out),
         A::PriorityDown => tasks::priority(model, -1, out),
         A::Drain => workers::drain(model, out),
         A::Revoke => workers::revoke(model),
-        A::Submit => inject::submit(model),
+        A::Submit => inject::submit(model, out),
         A::Accept => accept(model, out),
         A::Yes => confirm::yes(model, out),
         A::No => drop(model.overlays.pop()),
@@ -161,7 +164,9 @@ pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         | A::Follow
         | A::SaveOutput => reader::act(model, action, out),
         A::OpenWorker | A::MoreSlots | A::FewerSlots | A::Why => workers::act(model, action, out),
-        A::Editor | A::SaveTemplate | A::LoadTemplate => inject::act(model, action, out),
+        A::Editor | A::SaveTemplate | A::LoadTemplate | A::Older | A::Newer => {
+            inject::act(model, action, out);
+        }
         A::Palette | A::Complete | A::Mouse => shell::act(model, action, out),
     }
 }
@@ -245,6 +250,18 @@ fn scroll(model: &mut Model, by: Move) {
             details.scroll.0 = lines(details.scroll.0);
             return details::keep_within(model);
         }
+        Some(Overlay::Filter(_)) => {
+            let back = matches!(by, Move::Rows(rows) if rows < 0);
+            return filter::recall(model, if back { Turn::Back } else { Turn::Forward });
+        }
+        Some(Overlay::Menu(menu)) => {
+            return menu.move_by(match by {
+                Move::Rows(rows) => rows,
+                Move::Pages(halves) => halves * page / 2,
+                Move::First => i64::MIN,
+                Move::Last => i64::MAX,
+            });
+        }
         _ => {}
     }
     if let Some(list) = model.list_mut() {
@@ -287,6 +304,9 @@ fn back(model: &mut Model) {
     if matches!(model.overlays.last(), Some(Overlay::Help(_))) {
         return help::back(model);
     }
+    if matches!(model.overlays.last(), Some(Overlay::Inject)) {
+        inject::leave(model);
+    }
     if model.overlays.pop().is_some() || model.view.zoomed.take().is_some() {
         return;
     }
@@ -300,7 +320,7 @@ fn back(model: &mut Model) {
         if !list.filter_text.is_empty() {
             return filter::clear(model);
         }
-        if list.is_live() && list.selected.is_some() {
+        if list.can_be_live() && list.selected.is_some() {
             return list.go_first();
         }
     }
@@ -340,9 +360,11 @@ fn zoom(model: &mut Model) {
 fn accept(model: &mut Model, out: &mut Vec<Effect>) {
     match model.overlays.last() {
         Some(Overlay::Filter(_)) => filter::accept(model),
-        Some(Overlay::Quick(_)) => inject::quick(model),
+        Some(Overlay::Quick(_)) => inject::accept_quick(model),
         Some(Overlay::Confirm(_)) => confirm::accept(model, out),
         Some(Overlay::Join(_)) => join::mint(model, out),
+        Some(Overlay::Menu(_)) => menu::accept(model, out),
+        Some(Overlay::Save(_)) => save::accept(model, out),
         Some(Overlay::Palette(_)) => palette::accept(model, out),
         Some(Overlay::Help(_)) => help::accept(model),
         Some(Overlay::Inject | Overlay::Details(_)) | None => {}
@@ -354,11 +376,19 @@ fn field(model: &mut Model, step: Step) {
         Some(Overlay::Inject) => inject::field(&mut model.form, step),
         Some(Overlay::Join(dialog)) => join::field(dialog, step),
         Some(Overlay::Confirm(question)) => confirm::other_button(question),
+        Some(Overlay::Filter(_)) => filter::complete(
+            model,
+            match step {
+                Step::Next => Turn::Forward,
+                Step::Previous => Turn::Back,
+            },
+        ),
         Some(
-            Overlay::Filter(_)
-            | Overlay::Quick(_)
+            Overlay::Quick(_)
             | Overlay::Help(_)
             | Overlay::Details(_)
+            | Overlay::Menu(_)
+            | Overlay::Save(_)
             | Overlay::Palette(_),
         )
         | None => {}
@@ -366,6 +396,9 @@ fn field(model: &mut Model, step: Step) {
 }
 
 fn copy(model: &mut Model, out: &mut Vec<Effect>) {
+    if model.overlays.is_empty() && !model.is_welcome() && copy::open(model) {
+        return;
+    }
     match tasks::to_copy(model) {
         Some(text) => out.push(Effect::Copy(text)),
         None => model.say(Tone::Note, "there is nothing to copy here"),

@@ -1,7 +1,9 @@
 //! The model's only way to change: one message in, effects out. Reads no clock and sends nothing;
 //! see run.rs.
 
+mod bulk;
 mod confirm;
+mod copy;
 mod details;
 mod filter;
 mod found;
@@ -11,13 +13,16 @@ mod inject;
 mod join;
 mod keys;
 mod lists;
+mod marks;
+mod menu;
 mod palette;
 mod reader;
+mod save;
 mod shell;
 mod tasks;
 mod workers;
 
-pub(crate) use inject::again_label;
+pub(crate) use inject::{again_label, prefill, quick_meaning};
 pub(crate) use shell::COMMANDS;
 
 use ganger_proto::Request;
@@ -31,13 +36,18 @@ use crate::msg::{Effect, Msg};
 pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     let mut out = Vec::new();
     match msg {
-        Msg::Key(key) => keys::key(model, key, &mut out),
+        Msg::Key(key) => {
+            keys::key(model, key, &mut out);
+            inject::read_when_left(model, &mut out);
+        }
         Msg::Paste(text) => keys::paste(model, &text),
         Msg::Resize(columns, rows) => model.size = (columns, rows),
         Msg::Second => second(model, &mut out),
         Msg::Link(inbound) => inbound::inbound(model, inbound),
         Msg::Copied(Ok(how)) => model.say(Tone::Good, how),
         Msg::Copied(Err(why)) | Msg::NotKept(why) => model.say(Tone::Bad, why),
+        Msg::Edited(result) => inject::edited(model, result),
+        Msg::WasRead(wanted, result) => inject::was_read(model, wanted, result),
     }
     settle(model, &mut out);
     out
@@ -45,12 +55,14 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
 
 /// What follows from the state, whatever changed it.
 fn settle(model: &mut Model, out: &mut Vec<Effect>) {
+    lists::sort_as_kept(model);
     layout::set_heights(model);
     join::mint_for_welcome(model, out);
     inject::pump(model, out);
     let watch = model.watch();
     if model.is_up() && model.watch_sent.as_ref() != Some(&watch) {
         model.watch_number += 1;
+        model.note_watch();
         let watch = model.watch();
         model.watch_sent = Some(watch.clone());
         out.push(Effect::Send(Outbound::Watch(watch)));
@@ -66,10 +78,11 @@ fn second(model: &mut Model, out: &mut Vec<Effect>) {
     if model.toast.as_ref().is_some_and(|toast| toast.until_ms <= now) {
         model.toast = None;
     }
-    if model.undo.is_some_and(|undo| undo.until_ms <= now) {
+    if model.undo.as_ref().is_some_and(|undo| undo.until_ms <= now) {
         model.undo = None;
     }
     details::refresh(model, out);
+    inject::read(model, out);
 }
 
 /// Asks the master, and remembers what for.
@@ -79,5 +92,7 @@ fn ask(model: &mut Model, request: Request, asked: Asked, out: &mut Vec<Effect>)
     out.push(Effect::Send(Outbound::Request { tag: model.tag, request }));
 }
 
+#[cfg(test)]
+mod list_tests;
 #[cfg(test)]
 pub(crate) mod tests;

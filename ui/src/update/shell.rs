@@ -6,7 +6,7 @@ use ganger_proto::{Filter, Name, QueueName, Request, Role, Select, TaskId};
 use super::{ask, details, inject, join, palette, workers};
 use crate::keymap::Action;
 use crate::model::field::Line;
-use crate::model::overlay::{Button, Confirm, Overlay, Then, Typed};
+use crate::model::overlay::{Button, Confirm, Overlay, QuickLine, Then, Typed};
 use crate::model::palette::{Argument, Command};
 use crate::model::{Asked, Model, Screen};
 use crate::msg::Effect;
@@ -193,8 +193,9 @@ fn theme(model: &mut Model, words: &[&str], _out: &mut Vec<Effect>) -> Done {
 }
 
 fn add(model: &mut Model, words: &[&str], _out: &mut Vec<Effect>) -> Done {
-    model.overlays.push(Overlay::Quick(Line::of(&words.concat())));
-    inject::quick(model);
+    let line = Line::of(&words.concat());
+    model.overlays.push(Overlay::Quick(Box::new(QuickLine { line, ..QuickLine::default() })));
+    inject::accept_quick(model);
     Ok(())
 }
 

@@ -23,13 +23,18 @@ pub(crate) fn answer(model: &mut Model) {
                 id: "i1".to_owned(),
                 expires: WallMs(NOW.0 + 3_592_000),
             }),
-            Asked::Show(task) => Ok(Reply::Task(Box::new(detail(task)))),
+            Asked::Show(task) | Asked::EditCopy(task) => Ok(Reply::Task(Box::new(detail(task)))),
             Asked::Part => {
                 Ok(Reply::Submitted { batch: BatchId::new(813), tasks: 10, duplicate: false })
             }
+            Asked::Count { .. } | Asked::CountRange(_) => {
+                Ok(Reply::Tasks { rows: Vec::new(), total: 12 })
+            }
             Asked::Cancel
-            | Asked::Retry
+            | Asked::CancelWaiting(_)
             | Asked::Delete
+            | Asked::Bulk(..)
+            | Asked::Retry
             | Asked::Priority(_)
             | Asked::Undo { .. } => {
                 Ok(Reply::Changed(Changed { changed: 1, ..Changed::default() }))
@@ -169,7 +174,11 @@ fn a_paste_of_many_lines_becomes_a_list() {
     assert_eq!(lines, ["one", "two words", "three"]);
     assert!(model.overlays.is_empty(), "the form closes");
     key(&mut model, 'i');
-    assert_eq!(model.form.command.text(), "wc -l {}", "the draft is kept");
+    assert_eq!(
+        model.form.text(crate::model::form::Field::Command),
+        "wc -l {}",
+        "the draft is kept"
+    );
 }
 
 #[test]
@@ -198,21 +207,21 @@ fn much_is_asked_and_very_much_wants_its_number_typed() {
 
 #[test]
 fn form_errors_stand_at_their_fields() {
-    use crate::model::field::Line;
     use crate::model::form::{Field, Form, FormKind, Source};
     let check = |change: fn(&mut Form), field: Field, part: &str| {
-        let mut form = Form { command: Line::of("true"), ..Form::default() };
+        let mut form = Form::default();
+        form.set(Field::Command, "true");
         change(&mut form);
         form.check();
         let errors = form.checked.unwrap_err();
         assert!(errors.iter().any(|(f, why)| *f == field && why.contains(part)), "{errors:?}");
     };
-    check(|f| f.command = Line::of("  "), Field::Command, "write what to run");
-    check(|f| f.command = Line::of("echo {n:x}"), Field::Command, "{n:04}");
+    check(|f| f.set(Field::Command, "  "), Field::Command, "write what to run");
+    check(|f| f.set(Field::Command, "echo {n:x}"), Field::Command, "{n:04}");
     check(
         |f| {
             f.kind = FormKind::Exec;
-            f.command = Line::of("echo 'a");
+            f.set(Field::Command, "echo 'a");
         },
         Field::Command,
         "quote",
@@ -220,20 +229,20 @@ fn form_errors_stand_at_their_fields() {
     check(
         |f| {
             f.source = Source::Range;
-            f.range = Line::of("1..");
+            f.set(Field::Range, "1..");
         },
         Field::Range,
         "missing",
     );
-    check(|f| f.timeout = Line::of("soon"), Field::Timeout, "30s");
-    check(|f| f.retries = Line::of("101"), Field::Retries, "at most 100");
-    check(|f| f.queue = Line::of("No!"), Field::Queue, "is not a name");
-    check(|f| f.priority = Line::of("high"), Field::Priority, "whole number");
+    check(|f| f.set(Field::Timeout, "soon"), Field::Timeout, "30s");
+    check(|f| f.set(Field::Retries, "101"), Field::Retries, "0 to 100");
+    check(|f| f.set(Field::Queue, "No!"), Field::Queue, "is not a name");
+    check(|f| f.set(Field::Priority, "high"), Field::Priority, "whole number");
     check(
         |f| {
             f.kind = FormKind::Square;
             f.source = Source::List;
-            f.list.paste("1\n2\nthree");
+            f.list = crate::model::field::Lines::of("1\n\nthree");
         },
         Field::List,
         "line 3: `three`",
@@ -254,7 +263,10 @@ fn marks_are_what_actions_are_about() {
     press(&mut model, "2");
     hear(&mut model, Inbound::Picture(Box::new(busy())));
     press(&mut model, "jjjjj  ");
-    let marked: Vec<u64> = model.tasks.marks.keys().map(|task| task.raw()).collect();
+    let marked: Vec<u64> = match &model.tasks.marks {
+        crate::model::marks::Marks::Tasks(tasks) => tasks.keys().map(|task| task.raw()).collect(),
+        crate::model::marks::Marks::Matching(_) => panic!("single marks"),
+    };
     assert_eq!(marked, [60_533, 60_534]);
     let asked = requests(&key(&mut model, 'c'));
     let tasks = vec![TaskId::new(60_533), TaskId::new(60_534)];

@@ -36,6 +36,8 @@ fn open(model: &Model) -> Option<&Details> {
             | Overlay::Inject
             | Overlay::Confirm(_)
             | Overlay::Join(_)
+            | Overlay::Menu(_)
+            | Overlay::Save(_)
             | Overlay::Palette(_),
         )
         | None => None,

@@ -1,15 +1,15 @@
-//! Small dialogs: questions, the join dialog, the quick line, the filter line.
+//! Small dialogs: questions, the join dialog, the quick line.
 
 use ganger_proto::Role as CertificateRole;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Position;
 
 use super::centred;
 use super::pen::{Pen, piece};
 use crate::layout::Frame;
 use crate::model::Model;
 use crate::model::field::Line;
-use crate::model::overlay::{Button, Confirm, FilterLine, JoinDialog, JoinField, Overlay};
-use crate::text::{chunks, clean, cut, grouped, seconds, width, wrap};
+use crate::model::overlay::{Button, Confirm, JoinDialog, JoinField};
+use crate::text::{chunks, clean, cut, seconds, width, wrap};
 use crate::theme::Role;
 
 /// Writes a typed line so that its cursor is seen; returns where that is.
@@ -30,63 +30,27 @@ pub(super) fn typed(pen: &mut Pen<'_>, (x, y): (u16, u16), columns: u16, line: &
     Position { x: x + (width(&before) - skip) as u16, y }
 }
 
-/// The filter of a list with how much it leaves.
-pub(super) fn filter(pen: &mut Pen<'_>, area: Rect, model: &Model) {
-    let Some(list) = model.list() else { return };
-    let editing = model.overlays.iter().find_map(|overlay| match overlay {
-        Overlay::Filter(line) => Some(line),
-        Overlay::Help(_)
-        | Overlay::Quick(_)
-        | Overlay::Inject
-        | Overlay::Confirm(_)
-        | Overlay::Join(_)
-        | Overlay::Details(_)
-        | Overlay::Palette(_) => None,
-    });
-    let y = area.y;
-    pen.put(area.x + 1, y, "/", Role::Key);
-    let text = editing.map_or(list.filter_text.as_str(), |line| line.line.text());
-    let total = model.picture.as_ref().map_or(0, |picture| picture.master.counts.total());
-    let of = format!("{} of {}", grouped(list.total), grouped(total));
-    let (said, role) = match editing.and_then(|line| line.error.as_ref()) {
-        Some(fault) => (format!("✗ {}", fault.text), Role::Bad),
-        None => (of, Role::Dim),
-    };
-    let columns = area.width.saturating_sub(6);
-    match editing {
-        Some(line) => drop(typed(pen, (area.x + 3, y), columns, &line.line)),
-        None => drop(pen.put_cut((area.x + 3, y), &clean(text), columns, Role::Strong)),
-    }
-    if let Some(fault) = editing.and_then(|line| line.error.as_ref()) {
-        let at = fault.at.min(text.len());
-        let before = text.get(..at).map_or(0, width) as u16;
-        let rest = text.get(at..).map_or(0, width).max(1) as u16;
-        pen.tint(Rect { x: area.x + 3 + before, y, width: rest, height: 1 }, Role::Bad);
-    }
-    let x = area.x + 3 + (width(text) as u16).min(columns) + 3;
-    let room = area.right().saturating_sub(x + 1);
-    if room > 10 {
-        pen.put_cut((x, y), &said, room, role);
-    }
-}
-
-pub(super) fn filter_cursor(area: Rect, line: &FilterLine) -> Position {
-    let columns = area.width.saturating_sub(7);
-    let before = width(&clean(&line.line.before_cursor())) as u16;
-    Position { x: area.x + 3 + before.min(columns), y: area.y }
-}
-
 /// The quick add line, at the bottom.
 pub(super) fn quick(pen: &mut Pen<'_>, frame: &Frame, line: &Line) -> Position {
     let area = if frame.toast.height > 0 { frame.toast } else { frame.footer };
     let mut pen = pen.within(area);
     pen.clear(Role::Text);
     let x = pen.put(area.x + 1, area.y, "add ", Role::Key);
-    if line.text().is_empty() {
-        let hint = " a shell line, or a number to square";
-        pen.put_cut((x + 1, area.y), hint, area.width.saturating_sub(x + 2), Role::Dim);
+    let room = area.width.saturating_sub(x + 1);
+    let (said, role) = match crate::update::quick_meaning(line.text()) {
+        _ if line.text().trim().is_empty() => {
+            (" a shell line, or a number to square".to_owned(), Role::Dim)
+        }
+        Ok(said) => (format!("→ {said}"), Role::Dim),
+        Err(why) => (format!("✗ {}", clean(&why)), Role::Bad),
+    };
+    let used = (width(&clean(line.text())) as u16).min(room);
+    let said_x = x + used + if used > 0 { 3 } else { 0 };
+    let left = area.right().saturating_sub(said_x + 1);
+    if left >= 12 {
+        pen.put_cut((said_x, area.y), &said, left, role);
     }
-    typed(&mut pen, (x, area.y), area.width.saturating_sub(x + 1), line)
+    typed(&mut pen, (x, area.y), room, line)
 }
 
 /// A question. Cancel stands first and is focused when it opens.

@@ -3,6 +3,8 @@
 use super::pen::Pen;
 use crate::keymap::{Action, Context};
 use crate::layout::{Frame, Width};
+use crate::model::list::List;
+use crate::model::marks::Marks;
 use crate::model::{LinkState, Model, Tone, allowed};
 use crate::theme::Role;
 use crate::update::again_label;
@@ -21,7 +23,7 @@ pub(super) fn toast(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         let x = pen.put(1, line.y, sign, role);
         let room = line.width.saturating_sub(x + 2);
         let x = pen.put_cut((x + 1, line.y), &toast.text, room, Role::Text);
-        if let Some(undo) = model.undo.filter(|_| toast.tone == Tone::Good) {
+        if let Some(undo) = model.undo.as_ref().filter(|_| toast.tone == Tone::Good) {
             let left = undo.until_ms.saturating_sub(model.now.mono_ms).div_ceil(1_000);
             let x = pen.put(x, line.y, " · press ", Role::Dim);
             let x = pen.put(x, line.y, "u", Role::Key);
@@ -36,12 +38,10 @@ pub(super) fn toast(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
 /// What is said while no toast is.
 fn standing(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     let y = frame.toast.y;
-    let marked = model.list().map_or(0, |list| list.marks.len());
     let gang = model.picture.as_ref().map(|picture| picture.gang);
     let counts = model.picture.as_ref().map(|picture| picture.master.counts);
-    let text = if marked > 0 {
-        let tasks = crate::text::counted(marked as u64, "task", "tasks");
-        format!("{tasks} marked · actions apply to the marked ids, not to the cursor")
+    let text = if let Some(text) = model.list().and_then(marked) {
+        text
     } else if model.view.frozen.is_some() {
         "frozen · work goes on behind this picture · f follows again".to_owned()
     } else if gang.is_some_and(|gang| gang.up == 0) && model.is_up() {
@@ -54,6 +54,21 @@ fn standing(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     pen.put_cut((1, y), &text, frame.toast.width.saturating_sub(2), Role::Dim);
 }
 
+/// Says what actions are about while tasks are marked.
+fn marked(list: &List) -> Option<String> {
+    let count = list.marks.count(list.total).map(|n| crate::text::counted(n, "task", "tasks"));
+    match (&list.marks, count) {
+        (marks, _) if marks.is_empty() => None,
+        (Marks::Tasks(_), Some(tasks)) => {
+            Some(format!("{tasks} marked · actions apply to the marked ids, not to the cursor"))
+        }
+        (Marks::Matching(_), Some(tasks)) => {
+            Some(format!("{tasks} marked, also those not in view · Space leaves one out"))
+        }
+        (_, None) => Some("marked tasks are being counted".to_owned()),
+    }
+}
+
 pub(super) fn footer(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     let line = frame.footer;
     let toast_here = frame.toast.height == 0 && model.toast.is_some();
@@ -61,7 +76,9 @@ pub(super) fn footer(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         return;
     }
     let contexts = model.contexts();
-    let help = contexts.iter().any(|context| !context.takes_text() && *context != Context::Help);
+    let mut rows = model.keymap.rows().iter();
+    let help =
+        rows.any(|row| row.binding.action == Action::Help && contexts.contains(&row.context));
     let mut right = line.width;
     if help && line.width >= 24 && !contexts.contains(&Context::Confirm) {
         right = line.width - 8;
@@ -125,7 +142,8 @@ fn is_of_use(model: &Model, action: Action) -> bool {
 }
 
 fn label(model: &Model, action: Action, label: &str, width: Width) -> String {
-    let marked = model.list().map_or(0, |list| list.marks.len());
+    let marked = model.list().filter(|list| !list.marks.is_empty());
+    let marked = marked.and_then(|list| list.marks.count(list.total));
     if action == Action::Again && width == Width::Full && !model.is_welcome() {
         again_label(model)
     } else if action == Action::PauseQueue && model.is_paused(&model.queue()) {
@@ -134,8 +152,10 @@ fn label(model: &Model, action: Action, label: &str, width: Width) -> String {
         "10 random".to_owned()
     } else if action == Action::Freeze && model.view.frozen.is_some() {
         "follow".to_owned()
-    } else if [Action::Retry, Action::Cancel].contains(&action) && marked > 0 {
-        format!("{label} {marked}")
+    } else if [Action::Retry, Action::Cancel, Action::Delete].contains(&action)
+        && let Some(marked) = marked
+    {
+        format!("{label} {}", crate::text::short(marked))
     } else {
         label.to_owned()
     }

@@ -5,6 +5,7 @@ mod ascii;
 mod chart;
 mod details;
 mod dialog;
+mod filter;
 mod footer;
 mod graph;
 mod header;
@@ -12,6 +13,7 @@ mod help;
 mod inject;
 mod log;
 mod lost;
+mod menu;
 mod palette;
 mod pen;
 mod queue;
@@ -34,6 +36,11 @@ use pen::Pen;
 
 pub(crate) use details::{lines_count as details_lines, text as details_text};
 pub(crate) use help::lines_count as help_lines;
+
+/// Returns the columns of a list that can be hidden, by the list's word.
+pub(crate) fn columns(list: &str) -> Vec<&'static str> {
+    if list == "results" { results::columns() } else { tasks::columns() }
+}
 
 /// Draws the whole screen; returns where the cursor is, when text is typed.
 pub(crate) fn view(
@@ -59,7 +66,12 @@ pub(crate) fn view(
         pen.within(frame.body).wash(Role::Backdrop);
     }
     let covers = |overlay: &Overlay| match overlay {
-        Overlay::Inject | Overlay::Confirm(_) | Overlay::Join(_) | Overlay::Help(_) => true,
+        Overlay::Inject
+        | Overlay::Confirm(_)
+        | Overlay::Join(_)
+        | Overlay::Help(_)
+        | Overlay::Menu(_)
+        | Overlay::Save(_) => true,
         // While a theme is chosen the screen is what is looked at.
         Overlay::Palette(open) => open.command.is_none(),
         Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Details(_) => false,
@@ -125,7 +137,7 @@ fn overview(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
 fn filter_line(pen: &mut Pen<'_>, frame: &Frame, model: &Model) -> Rect {
     let (line, rest) = layout::list_screen(frame, model);
     if let Some(line) = line {
-        dialog::filter(&mut pen.within(line), line, model);
+        filter::line(&mut pen.within(line), line, model);
     }
     rest
 }
@@ -141,13 +153,15 @@ fn overlay_box(
         Overlay::Palette(open) => return Some(palette::palette(pen, frame, model, open)),
         Overlay::Filter(line) => {
             let (at, _) = layout::list_screen(frame, model);
-            return at.map(|at| dialog::filter_cursor(at, line));
+            return at.map(|at| filter::hint(pen, at, model, line));
         }
-        Overlay::Quick(line) => return Some(dialog::quick(pen, frame, line)),
+        Overlay::Quick(quick) => return Some(dialog::quick(pen, frame, &quick.line)),
         Overlay::Inject => return inject::form(pen, frame, model),
         Overlay::Confirm(question) => return dialog::confirm(pen, frame, question),
         Overlay::Join(join) => return dialog::join(pen, frame, model, join),
         Overlay::Details(open) => details::details(pen, frame, model, open),
+        Overlay::Menu(menu) => menu::menu(pen, frame, menu),
+        Overlay::Save(save) => return menu::save(pen, frame, save),
     }
     None
 }
@@ -181,6 +195,10 @@ fn is_refused(model: &Model) -> bool {
     matches!(model.link, LinkState::Refused(_))
 }
 
+#[cfg(test)]
+pub(crate) mod form_tests;
+#[cfg(test)]
+mod list_tests;
 #[cfg(test)]
 mod shell_tests;
 #[cfg(test)]

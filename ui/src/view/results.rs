@@ -1,13 +1,15 @@
 //! Lists of results: on the overview and on their screen.
 
-use ganger_proto::picture::ResultRow;
+use std::borrow::Cow;
+
+use ganger_proto::picture::{ResultRow, SortKey};
 use ganger_proto::time::HumanMicros;
 use ganger_proto::{Outcome, TaskState};
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, piece};
 use super::table::{self, Align, Column, Placed};
-use super::tasks::{nothing, position};
+use super::tasks::{looks, nothing, position};
 use super::{edge, sign};
 use crate::layout::{Frame, Width};
 use crate::model::list::List;
@@ -36,7 +38,7 @@ const fn number(key: Key, title: &'static str, width: u16, priority: u8) -> Colu
 
 const COLUMNS: [Column<Key>; 7] = [
     column(Key::Time, "TIME", 11, 60),
-    number(Key::Id, "ID", 9, 90),
+    number(Key::Id, "ID", 9, 98),
     column(Key::Worker, "WORKER", 9, 70),
     column(Key::Batch, "BATCH", 6, 20),
     column(Key::Kind, "KIND", 6, 30),
@@ -55,23 +57,21 @@ const BOX: [Column<Key>; 5] = [
 pub(super) fn list(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model, list: &List) {
     let on_screen = model.screen == Screen::Results;
     let inner = if frame.width >= Width::Compact {
-        let right = match (list.is_live(), list.selected) {
-            (true, None) if model.view.frozen.is_none() => piece("▼ live", Role::Good),
-            (true, _) => piece("newest first", Role::Dim),
-            (false, _) => piece("by id", Role::Dim),
-        };
+        let mut right = looks(list, "newest first");
+        if list.is_live() && list.selected.is_none() && model.view.frozen.is_none() {
+            right[0] = piece("▼ live", Role::Good);
+        }
         let edge = if on_screen { Role::BorderFocus } else { edge(model, Pane::Results) };
-        pen.frame(area, "Results", &[right], edge)
+        pen.frame(area, "Results", &right, edge)
     } else {
         area
     };
-    let columns: &[Column<Key>] = match frame.width {
-        Width::Full if on_screen => &COLUMNS,
-        Width::Compact if on_screen => &COLUMNS,
-        Width::Full | Width::Compact | Width::Small | Width::Tiny => &BOX,
+    let columns = match frame.width {
+        Width::Full | Width::Compact if on_screen => table::shown(&COLUMNS, model, "results"),
+        Width::Full | Width::Compact | Width::Small | Width::Tiny => BOX.to_vec(),
     };
     let mut inside = pen.within(inner);
-    rows(&mut inside, frame, model, (list, columns));
+    rows(&mut inside, frame, model, (list, &columns));
     let answered = model.picture.as_ref().is_some_and(|picture| picture.results.is_some());
     if answered && model.result_rows().is_empty() {
         let y = inner.y + u16::from(frame.width == Width::Full);
@@ -86,15 +86,34 @@ pub(super) fn list(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model, 
     }
 }
 
+/// Returns the words of the columns that can be hidden.
+pub(super) fn columns() -> Vec<&'static str> {
+    COLUMNS.iter().filter_map(table::word).collect()
+}
+
+fn sort_key(key: Key) -> Option<SortKey> {
+    match key {
+        Key::Time => Some(SortKey::Since),
+        Key::Id => Some(SortKey::Id),
+        Key::Worker => Some(SortKey::Worker),
+        Key::Took => Some(SortKey::Took),
+        Key::Kind => Some(SortKey::Kind),
+        Key::Batch | Key::Result => None,
+    }
+}
+
 fn rows(pen: &mut Pen<'_>, frame: &Frame, model: &Model, (list, columns): (&List, &[Column<Key>])) {
     let inner = pen.area;
     let titles = u16::from(frame.width == Width::Full);
     let area = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     let columns = table::place(columns, area);
     if titles > 0 {
-        table::titles(pen, &columns, inner.y);
+        let sort = list.sorted_by();
+        let arrow = |key| sort.filter(|s| sort_key(key) == Some(s.key)).map(|s| s.direction);
+        table::sorted_titles(pen, &columns, inner.y, arrow);
     }
     let focused = model.screen == Screen::Results || model.pane_in_view() == Pane::Results;
+    let cursor = list.cursor().filter(|_| focused);
     let shown = model.result_rows().iter().skip(list.top()).take(list.height);
     for (y, row) in (inner.y + titles..).zip(shown) {
         if frame.width < Width::Compact {
@@ -102,29 +121,32 @@ fn rows(pen: &mut Pen<'_>, frame: &Frame, model: &Model, (list, columns): (&List
         } else {
             columns.iter().for_each(|column| cell(pen, column, y, (model, row)));
         }
-        if list.marks.contains_key(&row.task) {
+        if list.marks.has(row.task) {
             pen.put(inner.x, y, "◆", Role::Mark);
         }
-        if focused && list.cursor() == Some(row.task) {
+        if cursor == Some(row.task) {
             table::select(pen, Rect { y, height: 1, ..inner });
         }
     }
 }
 
 fn cell(pen: &mut Pen<'_>, at: &Placed<Key>, y: u16, (model, row): (&Model, &ResultRow)) {
-    let (text, role) = match at.key {
-        Key::Time => (time(model, row, usize::from(at.width)), Role::Dim),
+    let (text, role): (Cow<'_, str>, Role) = match at.key {
+        Key::Time => (time(model, row, usize::from(at.width)).into(), Role::Dim),
         // A narrow column shows the digits whole rather than grouped and cut.
         Key::Id if row.task.raw() >= 1_000_000 && at.width < 9 => {
-            (row.task.to_string(), Role::Text)
+            (row.task.to_string().into(), Role::Text)
         }
-        Key::Id => (grouped(row.task.raw()), Role::Text),
-        Key::Worker if row.worker.is_empty() => ("—".to_owned(), Role::Dim),
-        Key::Worker => (row.worker.clone(), Role::Text),
-        Key::Took => (HumanMicros(row.took_us).to_string(), Role::Text),
-        Key::Kind => (row.kind.clone(), Role::Text),
-        Key::Batch => (row.batch.to_string(), Role::Dim),
-        Key::Result => result(row),
+        Key::Id => (grouped(row.task.raw()).into(), Role::Text),
+        Key::Worker if row.worker.is_empty() => ("—".into(), Role::Dim),
+        Key::Worker => ((&row.worker).into(), Role::Text),
+        Key::Took => (HumanMicros(row.took_us).to_string().into(), Role::Text),
+        Key::Kind => ((&row.kind).into(), Role::Text),
+        Key::Batch => (row.batch.to_string().into(), Role::Dim),
+        Key::Result => {
+            let (text, role) = result(row);
+            (text.into(), role)
+        }
     };
     table::put(pen, at, y, &text, role);
 }
@@ -161,7 +183,7 @@ fn short_row(pen: &mut Pen<'_>, y: u16, list: &List, row: &ResultRow) {
     let x = pen.put(pen.area.x + 1, y, &id, Role::Dim);
     let room = pen.area.right().saturating_sub(x + 2);
     pen.put_cut((x + 1, y), &text, room, role);
-    if list.marks.contains_key(&row.task) {
+    if list.marks.has(row.task) {
         pen.put(pen.area.x, y, "◆", Role::Mark);
     }
 }

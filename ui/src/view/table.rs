@@ -1,8 +1,11 @@
 //! Columns of a list: which fit a width, where they lie. Columns drop from the lowest priority.
 
+use ganger_proto::picture::Direction;
 use ratatui::layout::Rect;
 
 use super::pen::Pen;
+use crate::model::Model;
+use crate::model::sorting::arrow;
 use crate::theme::Role;
 
 /// A column as asked for.
@@ -35,6 +38,8 @@ pub(super) struct Placed<K> {
 }
 
 const FLEXIBLE_MIN: u16 = 8;
+/// Columns of this priority are what a row is about; they are never hidden by choice.
+pub(super) const ALWAYS: u8 = 95;
 
 /// Places the columns that fit into `area`, one space between neighbours.
 pub(super) fn place<K: Copy>(columns: &[Column<K>], area: Rect) -> Vec<Placed<K>> {
@@ -66,12 +71,54 @@ pub(super) fn titles<K: Copy>(pen: &mut Pen<'_>, columns: &[Placed<K>], y: u16) 
     }
 }
 
+/// Writes the titles, with an arrow at the column that the rows are sorted by.
+pub(super) fn sorted_titles<K: Copy>(
+    pen: &mut Pen<'_>,
+    columns: &[Placed<K>],
+    y: u16,
+    sort: impl Fn(K) -> Option<Direction>,
+) {
+    for column in columns {
+        match sort(column.key) {
+            Some(direction) => {
+                let arrow = arrow(direction);
+                let spaced = format!("{} {arrow}", column.title);
+                let fits = crate::text::width(&spaced) <= usize::from(column.width).max(1);
+                let text = if fits { spaced } else { format!("{}{arrow}", column.title.trim()) };
+                put(pen, column, y, &text, Role::Strong);
+            }
+            None => put(pen, column, y, column.title, Role::Dim),
+        }
+    }
+}
+
+/// Returns the word by which a column is hidden; columns without one are always shown.
+pub(super) fn word<K>(column: &Column<K>) -> Option<&'static str> {
+    (column.width > 0 && column.priority < ALWAYS).then_some(column.title.trim())
+}
+
+/// Returns the columns that are not hidden.
+pub(super) fn shown<K: Copy>(columns: &[Column<K>], model: &Model, list: &str) -> Vec<Column<K>> {
+    let hidden = model.kept.lists.get(list).map(|kept| kept.hidden.as_slice()).unwrap_or_default();
+    let is_hidden = |column: &&Column<K>| {
+        word(column).is_some_and(|word| hidden.iter().any(|h| h.eq_ignore_ascii_case(word)))
+    };
+    columns.iter().filter(|column| !is_hidden(column)).copied().collect()
+}
+
 /// Writes one cell, cut to its column.
 pub(super) fn put<K: Copy>(pen: &mut Pen<'_>, at: &Placed<K>, y: u16, text: &str, role: Role) {
-    let text = crate::text::cut(text, usize::from(at.width));
+    let columns = usize::from(at.width);
+    let cut;
+    let text = if crate::text::width(text) <= columns {
+        text
+    } else {
+        cut = crate::text::cut(text, columns);
+        &cut
+    };
     match at.align {
-        Align::Left => drop(pen.put(at.x, y, &text, role)),
-        Align::Right => pen.put_right(at.x + at.width, y, &text, role),
+        Align::Left => drop(pen.put(at.x, y, text, role)),
+        Align::Right => pen.put_right(at.x + at.width, y, text, role),
     };
 }
 

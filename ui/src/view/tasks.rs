@@ -1,6 +1,8 @@
-//! Lists of tasks: what runs next, on the overview, and all of them by id, on their screen.
+//! Lists of tasks: what runs next, on the overview, and all of them in any order, on their screen.
 
-use ganger_proto::picture::TaskRow;
+use std::borrow::Cow;
+
+use ganger_proto::picture::{Search, SortKey, TaskRow};
 use ganger_proto::time::HumanMs;
 use ganger_proto::{Outcome, TaskState};
 use ratatui::layout::Rect;
@@ -10,6 +12,8 @@ use super::table::{self, Align, Column, Placed};
 use super::{edge, sign};
 use crate::layout::{Frame, Width};
 use crate::model::list::List;
+use crate::model::marks::{Marks, Matching};
+use crate::model::sorting;
 use crate::model::{Model, Pane};
 use crate::text::{grouped, seconds};
 use crate::theme::Role;
@@ -52,12 +56,12 @@ const NEXT: [Column<Key>; 8] = [
 const ALL: [Column<Key>; 11] = [
     column(Key::Mark, "", 1, 96),
     number(Key::Id, "ID", 10, 99),
-    column(Key::StateLong, " STATE", 12, 98),
+    column(Key::StateLong, " STATE", 12, 94),
     number(Key::Priority, "PRI", 5, 30),
     column(Key::Kind, " KIND", 7, 35),
     column(Key::Command, "COMMAND", 0, 97),
     column(Key::Worker, "WORKER", 9, 60),
-    number(Key::Tries, "TRIES", 5, 40),
+    number(Key::Tries, "TRIES", 6, 40),
     number(Key::Exit, "EXIT", 6, 50),
     column(Key::Batch, " BATCH", 7, 20),
     number(Key::Wait, "SINCE", 7, 45),
@@ -78,15 +82,12 @@ pub(super) fn next(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model) 
 pub(super) fn screen(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model) {
     let list = &model.tasks;
     let inner = if frame.width >= Width::Compact {
-        let mut right = vec![piece("by id", Role::Dim)];
-        if !list.marks.is_empty() {
-            right.push(piece(format!("   {} marked", list.marks.len()), Role::Mark));
-        }
-        pen.frame(area, "Tasks", &right, Role::BorderFocus)
+        pen.frame(area, "Tasks", &looks(list, "by id"), Role::BorderFocus)
     } else {
         area
     };
-    rows(&mut pen.within(inner), frame, model, (list, &ALL, true));
+    let columns = table::shown(&ALL, model, "tasks");
+    rows(&mut pen.within(inner), frame, model, (list, &columns, true));
     if has_rows(model) && model.task_rows().is_empty() {
         let y = inner.y + u16::from(frame.width == Width::Full);
         pen.within(inner).put_all(inner.x + 1, y, &nothing(model, list));
@@ -96,6 +97,46 @@ pub(super) fn screen(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model
     }
 }
 
+/// Returns the words of the columns that can be hidden.
+pub(super) fn columns() -> Vec<&'static str> {
+    ALL.iter().filter_map(table::word).collect()
+}
+
+fn sort_key(key: Key) -> Option<SortKey> {
+    match key {
+        Key::Id => Some(SortKey::Id),
+        Key::State | Key::StateLong => Some(SortKey::State),
+        Key::Priority => Some(SortKey::Priority),
+        Key::Kind => Some(SortKey::Kind),
+        Key::Worker => Some(SortKey::Worker),
+        Key::Tries => Some(SortKey::Tries),
+        Key::Exit => Some(SortKey::Exit),
+        Key::Wait => Some(SortKey::Since),
+        Key::Mark | Key::Command | Key::Batch => None,
+    }
+}
+
+/// Returns what stands at the right of a list's title: its order, and how many are marked.
+pub(super) fn looks(list: &List, natural: &str) -> Vec<Piece> {
+    let mut pieces = match list.sorted_by().filter(|_| !list.is_natural()) {
+        Some(sort) => {
+            let (word, arrow) = (sorting::word(sort.key), sorting::arrow(sort.direction));
+            vec![piece(format!("sorted by {word} {arrow}"), Role::Text)]
+        }
+        None => vec![piece(natural, Role::Dim)],
+    };
+    if let (Search::Running { permille }, true) = (&list.search, list.filter_text.is_empty()) {
+        pieces.push(piece(format!(" · searching {} %", permille / 10), Role::Note));
+    }
+    if !list.marks.is_empty() {
+        let count = list.marks.count(list.total).map_or("…".to_owned(), grouped);
+        let all = matches!(&list.marks, Marks::Matching(m) if *m == Matching::default());
+        let all = if all { "all " } else { "" };
+        pieces.push(piece(format!("   {all}{count} marked"), Role::Mark));
+    }
+    pieces
+}
+
 /// Tells whether the picture answers for tasks at all.
 fn has_rows(model: &Model) -> bool {
     model.picture.as_ref().is_some_and(|picture| picture.tasks.is_some())
@@ -103,7 +144,8 @@ fn has_rows(model: &Model) -> bool {
 
 /// Says why a list is empty and what to do.
 pub(super) fn nothing(model: &Model, list: &List) -> Vec<Piece> {
-    let total = model.picture.as_ref().map_or(0, |picture| picture.master.counts.total());
+    let counts = model.picture.as_ref().map(|picture| picture.master.counts).unwrap_or_default();
+    let total = if list.is_of_ended() { counts.ended() } else { counts.total() };
     if list.filter_text.is_empty() {
         vec![
             piece("nothing here yet; ", Role::Dim),
@@ -121,21 +163,22 @@ pub(super) fn nothing(model: &Model, list: &List) -> Vec<Piece> {
     }
 }
 
-/// Writes which rows are shown of how many.
+/// Writes which rows are shown of how many, and how many came in above them.
 pub(super) fn position(pen: &mut Pen<'_>, area: Rect, list: &List) {
     let shown = list.height.min(list.ids.len() - list.top().min(list.ids.len()));
     if shown == 0 || (list.is_live() && list.selected.is_none()) {
         return;
     }
-    let from = list.first + list.top() as u64 + 1;
-    let text = format!(
-        "{}–{} of {}",
-        grouped(from),
-        grouped(from + shown as u64 - 1),
-        grouped(list.total)
-    );
-    let waiting = if list.is_waiting() { " …" } else { "" };
-    pen.foot(area, &[piece(text + waiting, Role::Dim)]);
+    let above = list.above();
+    let (from, to) = (grouped(above + 1), grouped(above + shown as u64));
+    let mut text = format!("{from}–{to} of {}", grouped(list.total));
+    if above > 0 && list.is_newest_first() {
+        text.push_str(&format!(" · {} newer above", grouped(above)));
+    }
+    if list.is_waiting() || list.is_stale() {
+        text.push_str(" …");
+    }
+    pen.foot(area, &[piece(text, Role::Dim)]);
 }
 
 type Listing<'a> = (&'a List, &'a [Column<Key>], bool);
@@ -147,8 +190,11 @@ fn rows(pen: &mut Pen<'_>, frame: &Frame, model: &Model, (list, columns, focused
     let area = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     let columns = table::place(columns, area);
     if titles > 0 {
-        table::titles(pen, &columns, inner.y);
+        let sort = list.sorted_by();
+        let arrow = |key| sort.filter(|s| sort_key(key) == Some(s.key)).map(|s| s.direction);
+        table::sorted_titles(pen, &columns, inner.y, arrow);
     }
+    let cursor = list.cursor().filter(|_| focused);
     let shown = model.task_rows().iter().skip(list.top()).take(list.height);
     for (y, row) in (inner.y + titles..).zip(shown) {
         if is_short {
@@ -156,7 +202,7 @@ fn rows(pen: &mut Pen<'_>, frame: &Frame, model: &Model, (list, columns, focused
         } else {
             columns.iter().for_each(|column| cell(pen, column, y, (model, list, row)));
         }
-        if focused && list.cursor() == Some(row.task) {
+        if cursor == Some(row.task) {
             table::select(pen, Rect { y, height: 1, ..inner });
         }
     }
@@ -168,27 +214,31 @@ fn cell(
     y: u16,
     (model, list, row): (&Model, &List, &TaskRow),
 ) {
-    let (text, role) = match at.key {
-        Key::Mark if list.marks.contains_key(&row.task) => ("◆".to_owned(), Role::Mark),
+    let (text, role): (Cow<'_, str>, Role) = match at.key {
+        Key::Mark if list.marks.has(row.task) => ("◆".into(), Role::Mark),
         Key::Mark => return,
-        Key::Id => (grouped(row.task.raw()), Role::Text),
-        Key::State => state(row, Width::Compact),
+        Key::Id => (grouped(row.task.raw()).into(), Role::Text),
+        Key::State => owned(state(row, Width::Compact)),
         Key::StateLong => {
             let (text, role) = state(row, Width::Full);
-            (format!(" {text}"), role)
+            (format!(" {text}").into(), role)
         }
-        Key::Priority => (row.priority.to_string(), Role::Text),
-        Key::Kind if at.width > 6 => (format!(" {}", row.kind), Role::Text),
-        Key::Kind => (row.kind.clone(), Role::Text),
-        Key::Command => (row.command.clone(), Role::Text),
-        Key::Wait => (since(model, row), Role::Dim),
-        Key::Worker if row.worker.is_empty() => ("—".to_owned(), Role::Dim),
-        Key::Worker => (row.worker.clone(), Role::Text),
-        Key::Tries => (format!("{}/{}", row.attempt, row.attempts_max), Role::Text),
-        Key::Exit => exit(row),
-        Key::Batch => (format!(" {}", row.batch), Role::Dim),
+        Key::Priority => (row.priority.to_string().into(), Role::Text),
+        Key::Kind if at.width > 6 => (format!(" {}", row.kind).into(), Role::Text),
+        Key::Kind => ((&row.kind).into(), Role::Text),
+        Key::Command => ((&row.command).into(), Role::Text),
+        Key::Wait => (since(model, row).into(), Role::Dim),
+        Key::Worker if row.worker.is_empty() => ("—".into(), Role::Dim),
+        Key::Worker => ((&row.worker).into(), Role::Text),
+        Key::Tries => (format!("{}/{}", row.attempt, row.attempts_max).into(), Role::Text),
+        Key::Exit => owned(exit(row)),
+        Key::Batch => (format!(" {}", row.batch).into(), Role::Dim),
     };
     table::put(pen, at, y, &text, role);
+}
+
+fn owned<'a>((text, role): (String, Role)) -> (Cow<'a, str>, Role) {
+    (text.into(), role)
 }
 
 fn state(row: &TaskRow, width: Width) -> (String, Role) {
@@ -238,7 +288,7 @@ fn exit(row: &TaskRow) -> (String, Role) {
 /// A row of a narrow terminal: sign, id, command.
 fn short_row(pen: &mut Pen<'_>, y: u16, model: &Model, row: &TaskRow) {
     let (glyph, role) = sign::outcome(row.outcome, row.state);
-    let marked = model.list().is_some_and(|list| list.marks.contains_key(&row.task));
+    let marked = model.list().is_some_and(|list| list.marks.has(row.task));
     let (glyph, role) = if marked { ("◆", Role::Mark) } else { (glyph, role) };
     let x = pen.put(pen.area.x + 1, y, glyph, role);
     let x = pen.put(x + 1, y, &row.task.to_string(), Role::Dim);

@@ -1,22 +1,33 @@
-//! Putting tasks in: the form, `I`, the quick line, and taking them back with `u`.
+//! Putting tasks in: the form, `I`, and taking them back with `u`. Typing in the form is in edit.rs.
 
-use crossterm::event::{KeyCode, KeyEvent};
+mod edit;
+mod history;
+mod quick;
+mod reading;
+
 use ganger_proto::command::{Changed, SubmitHead};
 use ganger_proto::filter::{Term, Test};
 use ganger_proto::{
     Args, BatchId, BatchOptions, Filter, Key, Kind, Refusal, Request, Select, Spec, TaskState,
-    Template,
 };
 
-use super::{ask, keys::Step};
+use super::ask;
+use crate::keymap::Action;
 use crate::model::field::Line;
-use crate::model::form::{Field, Form, FormKind, Source};
+use crate::model::form::{Field, History, Source};
 use crate::model::overlay::{Button, Confirm, Overlay, Then, Typed};
 use crate::model::parse::Random;
 use crate::model::submission::{Batch, Submission};
-use crate::model::{Asked, LastBatch, Model, SUBMISSIONS_MAX, TOAST_MS, Tone, Undo};
+use crate::model::{Asked, LastBatch, Model, SUBMISSIONS_MAX, TOAST_MS, Tone, Undo, UndoOf};
 use crate::msg::Effect;
 use crate::text::{counted, grouped};
+
+pub(super) use edit::{edited, field, paste, typed};
+pub(crate) use history::prefill;
+pub(super) use history::{leave, load, save_as};
+pub(super) use quick::accept as accept_quick;
+pub(crate) use quick::meaning as quick_meaning;
+pub(super) use reading::{read, read_when_left, was_read};
 
 /// Tasks above which a submission asks once.
 const ASK_ABOVE: u64 = 10_000;
@@ -26,84 +37,60 @@ const TYPE_ABOVE: u64 = 1_000_000;
 const FIRST_AGAIN: Random = Random { count: 10, min: 0, max: 10_000, seed: None };
 
 pub(super) fn open(model: &mut Model) {
+    history::take_draft(model);
+    show(model);
+}
+
+/// Puts the form on the screen as it is.
+fn show(model: &mut Model) {
     if model.form.draw == 0 {
         model.form.draw = model.now.draw as u64 | 1;
     }
-    model.form.check();
+    set_clock(model);
     model.overlays.push(Overlay::Inject);
 }
 
-pub(super) fn typed(form: &mut Form, key: KeyEvent) {
-    match (form.focus, key.code) {
-        (Field::List, _) => form.list.key(key),
-        (Field::Kind | Field::Source, KeyCode::Left) => choose(form, Step::Previous),
-        (Field::Kind | Field::Source, KeyCode::Right | KeyCode::Char(' ')) => {
-            choose(form, Step::Next);
-        }
-        (_, KeyCode::Up) => field(form, Step::Previous),
-        (_, KeyCode::Down | KeyCode::Enter) => field(form, Step::Next),
-        (Field::Priority, KeyCode::Char('+')) => priority(form, 1),
-        (focus, _) => {
-            if let Some(line) = form.line_mut(focus) {
-                line.key(key);
-            }
-        }
-    }
-    form.check();
+/// Reads the form with the present time, which waits count from.
+fn set_clock(model: &mut Model) {
+    model.form.clock = (model.now.wall, model.utc_offset_min);
+    model.form.check();
 }
 
-fn priority(form: &mut Form, by: i16) {
-    if let Ok(priority) = form.priority.text().trim().parse::<i16>() {
-        form.priority = Line::of(&priority.saturating_add(by).to_string());
+pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
+    match (action, model.overlays.last()) {
+        (Action::Older | Action::Newer, Some(Overlay::Quick(_))) => quick::step(model, action),
+        (Action::Older | Action::Newer, _) => history::step(model, action),
+        (Action::SaveTemplate, _) => history::save_template(model),
+        (Action::LoadTemplate, _) => history::templates(model),
+        (Action::Editor, _) => edit::editor(model, out),
+        (_, _) => {}
     }
 }
 
-/// Many lines become a list of arguments; one line goes where the cursor is.
-pub(super) fn paste(form: &mut Form, text: &str) {
-    if form.focus == Field::List || text.trim_end().contains(['\n', '\r']) {
-        form.source = Source::List;
-        form.focus = Field::List;
-        form.list.paste(text.trim_end_matches(['\n', '\r']));
-    } else if let Some(line) = form.line_mut(form.focus) {
-        line.paste(text.trim_end_matches(['\n', '\r']));
-    }
-    form.check();
-}
-
-fn choose(form: &mut Form, step: Step) {
-    if form.focus == Field::Kind {
-        form.kind = other(&FormKind::ALL, form.kind, step);
-    } else {
-        form.source = other(&Source::ALL, form.source, step);
+/// Checks the form, asks when it is much, and sends. A file is read again first.
+pub(super) fn submit(model: &mut Model, out: &mut Vec<Effect>) {
+    set_clock(model);
+    if !reading::read_to_submit(model, out) {
+        submit_checked(model);
     }
 }
 
-fn other<T: Copy + PartialEq>(all: &[T], now: T, step: Step) -> T {
-    let at = all.iter().position(|item| *item == now).unwrap_or(0);
-    let by = match step {
-        Step::Next => 1,
-        Step::Previous => all.len() - 1,
-    };
-    all[(at + by) % all.len()]
-}
-
-pub(super) fn field(form: &mut Form, step: Step) {
-    form.focus = other(&form.fields(), form.focus, step);
-}
-
-/// Checks the form, asks when it is much, and sends.
-pub(super) fn submit(model: &mut Model) {
+fn submit_checked(model: &mut Model) {
     let batch = match &model.form.checked {
         Ok(batch) => batch.clone(),
         Err(errors) => {
             let Some((field, why)) = errors.first().cloned() else { return };
             model.form.focus = field;
+            if let Some(line) = why.strip_prefix("line ").filter(|_| field == Field::List) {
+                let number = line.split(':').next().and_then(|number| number.parse().ok());
+                model.form.list.go_to(number.unwrap_or(1usize).saturating_sub(1));
+            }
             return model.say(Tone::Bad, why);
         }
     };
     let count = batch.args.count();
     if count <= ASK_ABOVE {
-        return send(model, batch);
+        return send_form(model, batch);
     }
     let typed =
         (count > TYPE_ABOVE).then(|| Typed { expected: count.to_string(), line: Line::default() });
@@ -117,23 +104,39 @@ pub(super) fn submit(model: &mut Model) {
     })));
 }
 
-/// Puts a batch in line to be sent.
-pub(super) fn send(model: &mut Model, batch: Batch) {
-    if model.submissions.len() >= SUBMISSIONS_MAX {
-        return model.say(Tone::Note, "too many batches wait to be sent; try again in a moment");
-    }
-    let random = match model.overlays.last() {
-        Some(Overlay::Inject) if model.form.source == Source::Random => {
-            Random::parse(model.form.random.text()).ok().filter(|random| random.seed.is_none())
-        }
-        _ => None,
+/// Sends what the form holds, closes it and remembers it.
+pub(super) fn send_form(model: &mut Model, batch: Batch) {
+    let random = match model.form.source {
+        Source::Random => Random::parse(model.form.text(Field::Random)).ok(),
+        Source::One
+        | Source::List
+        | Source::Range
+        | Source::Repeat
+        | Source::File
+        | Source::Glob => None,
     };
-    if matches!(model.overlays.last(), Some(Overlay::Inject)) {
+    if send(model, batch) {
         model.overlays.pop();
         model.form.draw = 0;
+        let kept = model.form.kept();
+        history::remember(model, kept);
+        model.kept.draft = None;
+        model.form.history = History::default();
+        if let Some(last) = &mut model.last_batch {
+            last.random = random.filter(|random| random.seed.is_none());
+        }
     }
-    model.last_batch = Some(LastBatch { batch: batch.clone(), random });
+}
+
+/// Puts a batch in line to be sent; tells whether there was room.
+fn send(model: &mut Model, batch: Batch) -> bool {
+    if model.submissions.len() >= SUBMISSIONS_MAX {
+        model.say(Tone::Note, "too many batches wait to be sent; try again in a moment");
+        return false;
+    }
+    model.last_batch = Some(LastBatch { batch: batch.clone(), random: None });
     queue(model, batch);
+    true
 }
 
 fn queue(model: &mut Model, batch: Batch) {
@@ -149,13 +152,15 @@ pub(super) fn again(model: &mut Model) {
     }
     let last = model.last_batch.get_or_insert_with(|| {
         let head = SubmitHead { spec: Spec::of(Kind::Square), options: BatchOptions::default() };
-        let batch = Batch { head, args: Args::Repeat { count: FIRST_AGAIN.count } };
+        let args = Args::Repeat { count: FIRST_AGAIN.count };
+        let batch = Batch { head, args, key: None };
         LastBatch { batch, random: Some(FIRST_AGAIN) }
     });
     if let Some(random) = last.random {
         last.batch.args = random.draw(model.now.draw as u64);
     }
-    let batch = last.batch.clone();
+    // With the key of before it would be the batch of before.
+    let batch = Batch { key: None, ..last.batch.clone() };
     queue(model, batch);
 }
 
@@ -169,31 +174,6 @@ pub(crate) fn again_label(model: &Model) -> String {
             format!("again: {} ×{count}{random}", last.batch.head.spec.kind.word())
         }
     }
-}
-
-/// The quick add line: a number is squared, anything else is a shell line.
-pub(super) fn quick(model: &mut Model) {
-    let Some(Overlay::Quick(line)) = model.overlays.last() else { return };
-    let text = line.text().trim().to_owned();
-    if text.is_empty() {
-        model.overlays.pop();
-        return;
-    }
-    let (kind, args) = if text.parse::<i64>().is_ok() {
-        (Kind::Square, Args::Listed([text.as_bytes()].into_iter().collect()))
-    } else {
-        match Template::from_text(&text) {
-            Ok(line) => (Kind::Shell { line }, Args::Repeat { count: 1 }),
-            Err(error) => return model.say(Tone::Bad, error.to_string()),
-        }
-    };
-    let spec = Spec::of(kind);
-    if let Err(error) = spec.check() {
-        return model.say(Tone::Bad, error.to_string());
-    }
-    model.overlays.pop();
-    let head = SubmitHead { spec, options: BatchOptions::default() };
-    send(model, Batch { head, args });
 }
 
 /// Sends the next part of the first batch in line, one at a time.
@@ -210,8 +190,13 @@ pub(super) fn pump(model: &mut Model, out: &mut Vec<Effect>) {
     ask(model, Request::Submit(part), Asked::Part, out);
 }
 
-pub(super) fn accepted(model: &mut Model, batch: BatchId) {
+pub(super) fn accepted(model: &mut Model, batch: BatchId, duplicate: Duplicate) {
     let Some(submission) = model.submissions.front_mut() else { return };
+    if duplicate == Duplicate::Yes && submission.was_there_before() {
+        model.submissions.pop_front();
+        let text = format!("this key was used before, for batch {batch}; nothing was added");
+        return model.say(Tone::Note, text);
+    }
     let done = submission.accept(batch);
     let (accepted, total) = (submission.accepted, submission.batch.args.count());
     if !done {
@@ -223,7 +208,14 @@ pub(super) fn accepted(model: &mut Model, batch: BatchId) {
     model.submissions.pop_front();
     model.say(Tone::Good, text);
     let until_ms = model.now.mono_ms + TOAST_MS;
-    model.undo = Some(Undo { batch, tasks: total, until_ms });
+    model.undo = Some(Undo { of: UndoOf::Batch(batch), tasks: total, until_ms });
+}
+
+/// Whether the master had a part before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Duplicate {
+    Yes,
+    No,
 }
 
 pub(super) fn refused(model: &mut Model, refusal: &Refusal) {
@@ -242,13 +234,20 @@ pub(super) fn refused(model: &mut Model, refusal: &Refusal) {
     model.say(Tone::Bad, text);
 }
 
-/// `u`: cancels what has not started of the batch just put in.
+/// `u`: cancels what has not started of the batch just put in, or retries what was cancelled.
 pub(super) fn undo(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(undo) = model.undo.take() else { return };
+    let batch = match undo.of {
+        UndoOf::Batch(batch) => batch,
+        UndoOf::Cancel(ids) => {
+            let request = Request::Retry { select: Select::Tasks(ids) };
+            return ask(model, request, Asked::Retry, out);
+        }
+    };
     let term = |test| Term { negated: false, test };
     let filter = Filter {
         terms: vec![
-            term(Test::Batch(vec![undo.batch])),
+            term(Test::Batch(vec![batch])),
             term(Test::State(vec![TaskState::Queued, TaskState::Delayed])),
         ],
     };
@@ -269,5 +268,3 @@ pub(super) fn undone(model: &mut Model, tasks: u64, changed: &Changed) {
     };
     model.say(Tone::Good, text);
 }
-
-pub(super) fn act(_model: &mut Model, _action: crate::keymap::Action, _out: &mut Vec<Effect>) {}

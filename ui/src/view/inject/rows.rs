@@ -1,0 +1,362 @@
+//! The lines of the form from the top: which fields stand side by side, their labels, errors and
+//! hints. Draws nothing; see mod.rs.
+
+use super::super::pen::{Piece, piece};
+use crate::model::form::{Field, Form, FormKind, Reading, Source};
+use crate::model::form_read::READING;
+use crate::model::{Model, form};
+use crate::text::{clean, counted, grouped};
+use crate::theme::Role;
+
+/// Columns from which fields stand side by side.
+pub(super) const WIDE: u16 = 74;
+/// Columns of the labels at the left.
+pub(super) const LABEL: u16 = 12;
+/// Columns of the labels where there is one field a line.
+const LABEL_NARROW: u16 = 10;
+/// Lines of the list that are shown at the most.
+const LIST_ROWS: usize = 5;
+
+/// One line of the form.
+pub(super) enum Row {
+    Choices(Field, &'static str, Vec<(&'static str, bool)>),
+    Cells(Vec<Cell>),
+    /// What is said of the list, beside its label.
+    List(String),
+    /// A line of the list, from 0.
+    ListLine(usize),
+    /// A rule below the command, where there is room for beauty.
+    Rule,
+    Blank,
+    Error(Field, String),
+    /// Not wrong, but not done either.
+    Missing(Field, String),
+}
+
+/// A field with its place on its line.
+pub(super) struct Cell {
+    pub(super) field: Field,
+    pub(super) label: &'static str,
+    /// Columns from the left edge to the label, from the label to the value, and of the value; 0
+    /// takes what is left.
+    pub(super) x: u16,
+    pub(super) label_columns: u16,
+    pub(super) columns: u16,
+    /// A second field that shares the label.
+    pub(super) second: Option<Field>,
+    pub(super) note: String,
+}
+
+impl Row {
+    /// Tells whether the row belongs to the field.
+    pub(super) fn is_of(&self, field: Field) -> bool {
+        match self {
+            Self::Choices(own, ..) | Self::Error(own, _) | Self::Missing(own, _) => *own == field,
+            Self::Cells(cells) => {
+                cells.iter().any(|cell| cell.field == field || cell.second == Some(field))
+            }
+            Self::List(_) | Self::ListLine(_) => field == Field::List,
+            Self::Rule | Self::Blank => false,
+        }
+    }
+}
+
+/// How much room there is.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    pub(super) columns: u16,
+    pub(super) rows: u16,
+}
+
+/// Returns all lines of the form.
+pub(super) fn rows(model: &Model, room: Room) -> Vec<Row> {
+    let form = &model.form;
+    let wide = room.columns >= WIDE;
+    let mut rows = vec![
+        Row::Choices(Field::Kind, "Kind", FormKind::ALL.map(|k| (k.word(), k == form.kind)).into()),
+        Row::Choices(
+            Field::Source,
+            "Source",
+            Source::ALL.map(|s| (s.word(), s == form.source)).into(),
+        ),
+    ];
+    let label = if wide { LABEL } else { LABEL_NARROW };
+    let line = |field, label_text, note: String| {
+        let (x, columns, second) = (0, 0, None);
+        Row::Cells(vec![Cell {
+            field,
+            label: label_text,
+            x,
+            label_columns: label,
+            columns,
+            second,
+            note,
+        }])
+    };
+    if form.kind.has_command() {
+        rows.push(line(Field::Command, "Command", String::new()));
+        rows.extend((room.rows >= 24).then_some(Row::Rule));
+        errors(form, &[Field::Command], &mut rows);
+    }
+    match form.source_field() {
+        None => errors(form, &[Field::Source], &mut rows),
+        Some(Field::List) => {
+            list(form, room, &mut rows);
+            errors(form, &[Field::List], &mut rows);
+        }
+        Some(field) => {
+            rows.push(line(field, source_label(form, field), source_note(model, field)));
+            errors(form, &[field], &mut rows);
+        }
+    }
+    if wide && room.rows >= 18 {
+        rows.push(Row::Blank);
+    }
+    let groups: &[&[Place]] = if wide { &GRID } else { &[] };
+    for group in groups {
+        grid(form, group, room.columns, &mut rows);
+    }
+    if !wide {
+        for place in GRID.iter().flat_map(|group| group.iter()) {
+            single(form, place, &mut rows);
+        }
+    }
+    rows
+}
+
+/// A field's label and its share of a line, in twelfths.
+struct Place {
+    field: Field,
+    label: &'static str,
+    second: Option<(Field, &'static str)>,
+    from: u16,
+    to: u16,
+}
+
+const fn place(field: Field, label: &'static str, from: u16, to: u16) -> Place {
+    Place { field, label, second: None, from, to }
+}
+
+const GRID: [&[Place]; 4] = [
+    &[
+        place(Field::Priority, "Priority", 0, 4),
+        place(Field::Timeout, "Timeout", 4, 7),
+        Place {
+            second: Some((Field::Backoff, "Backoff")),
+            ..place(Field::Retries, "Retries", 7, 12)
+        },
+    ],
+    &[
+        place(Field::Queue, "Queue", 0, 4),
+        place(Field::Key, "Key", 4, 7),
+        place(Field::NotBefore, "Not before", 7, 12),
+    ],
+    &[place(Field::Env, "Env", 0, 12)],
+    &[place(Field::Cwd, "Directory", 0, 7), place(Field::Name, "Name", 7, 12)],
+];
+
+fn grid(form: &Form, group: &[Place], columns: u16, rows: &mut Vec<Row>) {
+    let open = form.fields();
+    let mut cells = Vec::new();
+    let mut shown = Vec::new();
+    for place in group.iter().filter(|place| open.contains(&place.field)) {
+        let at = |twelfths: u16| columns * twelfths / 12;
+        let x = if cells.is_empty() { 0 } else { at(place.from) };
+        let label_columns = match place.from {
+            0 => LABEL,
+            _ if cells.is_empty() => LABEL,
+            7 => 11,
+            _ => place.label.len() as u16 + 1,
+        };
+        let columns = if place.to == 12 { 0 } else { at(place.to) - x - label_columns - 2 };
+        let (field, label) = (place.field, place.label);
+        let second = place.second.map(|(field, _)| field);
+        cells.push(Cell { field, label, x, label_columns, columns, second, note: String::new() });
+        shown.push(field);
+        shown.extend(second);
+    }
+    if !cells.is_empty() {
+        rows.push(Row::Cells(cells));
+        errors(form, &shown, rows);
+    }
+}
+
+fn single(form: &Form, place: &Place, rows: &mut Vec<Row>) {
+    if !form.fields().contains(&place.field) {
+        return;
+    }
+    for (field, label) in [(place.field, place.label)].into_iter().chain(place.second) {
+        let label = if field == Field::NotBefore { "Start at" } else { label };
+        let cell = Cell {
+            field,
+            label,
+            x: 0,
+            label_columns: LABEL_NARROW,
+            columns: 0,
+            second: None,
+            note: String::new(),
+        };
+        rows.push(Row::Cells(vec![cell]));
+        errors(form, &[field], rows);
+    }
+}
+
+fn list(form: &Form, room: Room, rows: &mut Vec<Row>) {
+    let count = form.list.filled().count() as u64;
+    rows.push(Row::List(match count {
+        0 => "one a line; paste works".to_owned(),
+        _ => counted(count, "line", "lines"),
+    }));
+    let shown = usize::from(room.rows / 5).clamp(1, LIST_ROWS);
+    let first = form.list.row().saturating_sub(shown - 1);
+    let there = form.list.window(first, shown).len();
+    rows.extend((first..first + there).map(Row::ListLine));
+}
+
+/// Adds the errors of fields below them. A field that was left empty is not yet wrong.
+fn errors(form: &Form, fields: &[Field], rows: &mut Vec<Row>) {
+    let Err(errors) = &form.checked else { return };
+    for (field, why) in errors.iter().filter(|(at, _)| fields.contains(at)) {
+        let why = clean(why);
+        let is_untouched = match field {
+            Field::List => form.list.filled().next().is_none(),
+            Field::Kind | Field::Source => false,
+            _ if why == READING => true,
+            field => form.trimmed(*field).is_empty(),
+        };
+        rows.push(match is_untouched {
+            true => Row::Missing(*field, why),
+            false => Row::Error(*field, why),
+        });
+    }
+}
+
+fn source_label(form: &Form, field: Field) -> &'static str {
+    if field == Field::Range {
+        "Range n"
+    } else if field == Field::Random {
+        "Random n"
+    } else if field == Field::Repeat {
+        "Times"
+    } else if field == Field::File {
+        "File"
+    } else if field == Field::Glob {
+        "Names"
+    } else if form.kind == FormKind::Sleep {
+        "Duration"
+    } else if form.kind == FormKind::Square {
+        "Number n"
+    } else {
+        "Argument"
+    }
+}
+
+/// Returns what stands beside the field: its shape, or what was read.
+fn source_note(model: &Model, field: Field) -> String {
+    let form = &model.form;
+    match (&form.reading, form.wanted()) {
+        (Reading::Read { wanted, at, list }, Some(own)) if *wanted == own => {
+            let count = list.len() as u64;
+            let count = match own {
+                form::Wanted::File(_) => counted(count, "line", "lines"),
+                form::Wanted::Glob(_) => counted(count, "name", "names"),
+            };
+            let at = super::super::clock(*at, model.utc_offset_min);
+            return format!("{count}, read {at} and again when sent");
+        }
+        (_, _) => {}
+    }
+    let note = if field == Field::Range {
+        "1..500, or 1..500:5 for every fifth"
+    } else if field == Field::Random {
+        "count:smallest..largest[:seed]"
+    } else if field == Field::Repeat {
+        "{#} is the number of the task"
+    } else if form.kind == FormKind::Sleep {
+        "20ms, 1.5s, 2m"
+    } else if form.kind == FormKind::Square && field == Field::Value {
+        "workers answer n * n = n²"
+    } else {
+        ""
+    };
+    note.to_owned()
+}
+
+/// Returns what an empty field means.
+pub(super) fn unset(field: Field) -> &'static str {
+    if field == Field::Timeout {
+        "none"
+    } else if field == Field::Key {
+        "random"
+    } else if field == Field::NotBefore {
+        "at once"
+    } else if field == Field::Env {
+        "NAME=VALUE NAME2='two words'"
+    } else if field == Field::Name {
+        "of the batch"
+    } else {
+        ""
+    }
+}
+
+/// Returns a line about the field under the cursor.
+pub(super) fn hint(model: &Model) -> Vec<Piece> {
+    let dim = |text: &str| vec![piece(text, Role::Dim)];
+    let form = &model.form;
+    match form.focus {
+        Field::Kind => dim("shell runs sh -c LINE · exec runs a program · square answers n * n"),
+        Field::Source => dim("where the tasks' arguments come from; every argument is a task"),
+        Field::Command => template_hint(),
+        Field::List if !form.kind.has_command() => dim("every line is a task"),
+        Field::Value | Field::Range | Field::Random => match form.kind.has_command() {
+            true => dim("the argument, {} in the command"),
+            false => dim("the argument of each task"),
+        },
+        Field::Repeat => dim("the same task this often, without an argument"),
+        Field::List => dim("every line is a task; {} in the command is the line"),
+        Field::File => dim("a file on this screen's machine; every line is a task"),
+        Field::Glob => dim("names on this screen's machine, such as img/*.png or logs/*/*.log"),
+        Field::Priority => dim("+ and - change it; higher goes first, below 0 after the rest"),
+        Field::Timeout => dim("how long one attempt may run: 30s, 10m, 2h; empty is no limit"),
+        Field::Retries => dim("tries after the first failure"),
+        Field::Backoff => dim("the first and the longest wait between tries, doubled each time"),
+        Field::Queue => queues(model),
+        Field::NotBefore => dim("start no task before: 10m from now, 22:00, or a UTC moment"),
+        Field::Key => dim("the same key is the same batch, so it can be sent twice safely"),
+        Field::Env => dim("variables for the tasks; values are not kept in the history"),
+        Field::Cwd => dim("a path that the workers have · scratch: a fresh one each · worker"),
+        Field::Name => dim("what people call the batch"),
+    }
+}
+
+fn template_hint() -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for (sign, means) in [
+        ("{}", " arg  "),
+        ("{.}", " no ext  "),
+        ("{/}", " base  "),
+        ("{//}", " dir  "),
+        ("{n:04}", " zeros  "),
+        ("{#}", " number"),
+    ] {
+        pieces.push(piece(sign, Role::Replaced));
+        pieces.push(piece(means, Role::Dim));
+    }
+    pieces
+}
+
+fn queues(model: &Model) -> Vec<Piece> {
+    let rows = model.picture.as_ref().map_or(&[][..], |picture| &picture.queues);
+    let mut pieces = vec![piece("queues: ", Role::Dim)];
+    for row in rows.iter().take(8) {
+        pieces.push(piece(clean(row.name.as_str()), Role::Text));
+        let paused = if row.paused { ", paused" } else { "" };
+        let queued = grouped(row.counts.queued);
+        pieces.push(piece(format!(" ({queued} waiting{paused}) · "), Role::Dim));
+    }
+    pieces.push(piece("a new name makes one", Role::Dim));
+    match rows.is_empty() {
+        true => vec![piece("a new name makes a queue", Role::Dim)],
+        false => pieces,
+    }
+}
