@@ -8,6 +8,7 @@ mod clipboard;
 mod keep;
 mod keymap;
 mod layout;
+mod lines;
 pub mod link;
 mod model;
 mod msg;

@@ -8,10 +8,11 @@ use ratatui::layout::Rect;
 use super::pen::{Pen, Piece, piece};
 use super::{clock, sign};
 use crate::layout::{Frame, Width};
+use crate::lines::Liner;
 use crate::model::Model;
 use crate::model::form::quoted;
 use crate::model::overlay::{Details, Overlay};
-use crate::text::{clean, grouped, output_lines, seconds};
+use crate::text::{clean, grouped, seconds};
 use crate::theme::Role;
 
 /// Returns how many lines the open details have.
@@ -179,7 +180,10 @@ fn output(detail: &TaskDetail) -> Vec<Line> {
             lines.push(Line::new());
             lines.push(vec![piece(name, Role::Title)]);
             let role = if name == "stderr" { Role::Note } else { Role::Text };
-            lines.extend(output_lines(bytes).into_iter().map(|line| vec![piece(line, role)]));
+            let mut liner = Liner::default();
+            let mut push = |line: crate::lines::Line| lines.push(vec![piece(line.text, role)]);
+            liner.take(bytes, &mut push);
+            liner.end().into_iter().for_each(push);
         }
     }
     if last.ended.has_output {
