@@ -5,6 +5,7 @@
 //! the model into cells, and `run` does what `update` asks for.
 
 mod clipboard;
+mod file;
 mod keep;
 mod keymap;
 mod layout;

@@ -264,6 +264,7 @@ impl Driver {
             match effect {
                 Effect::Send(message) => self.post(message),
                 Effect::Copy(text) => self.copy(text),
+                Effect::Write { name, text } => self.write(name, text),
                 Effect::Keep(_) => {}
                 Effect::Redraw => self.screen.clear()?,
                 Effect::Leave => return Ok(Turn::Leave(Exit::Left)),
@@ -320,6 +321,14 @@ impl Driver {
         }
         self.paint.last = Some(Instant::now());
         self.screen.draw(&self.model, &self.theme, self.options.glyphs)
+    }
+
+    fn write(&self, name: String, text: String) {
+        let copied = self.copied.clone();
+        // It ends by itself; nothing waits for it.
+        drop(tokio::task::spawn_blocking(move || {
+            drop(copied.try_send(Msg::Copied(crate::file::write_new(&name, &text))));
+        }));
     }
 
     fn copy(&self, text: String) {

@@ -2,8 +2,9 @@
 
 use ganger_proto::Role;
 
-use super::{LinkState, Model};
+use super::{LinkState, Model, Screen};
 use crate::keymap::Action;
+use crate::layout;
 
 /// Who may do it, at the least.
 enum Needs {
@@ -36,6 +37,12 @@ pub(crate) fn reason(model: &Model, action: Action) -> Option<&'static str> {
         Some("there is nothing to take back")
     } else if on_tasks.contains(&action) && has_no_target(model, action) {
         Some("no task is selected; choose one with ↑ ↓ first")
+    } else if action == A::DetailsPane && !matches!(model.screen, Screen::Tasks | Screen::Results) {
+        Some("the pane opens on screens 2 and 3; Enter opens the task here")
+    } else if action == A::DetailsPane && !layout::has_room_for_pane(&layout::frame(model.size)) {
+        Some("the terminal is too small for a pane; Enter opens the task instead")
+    } else if action == A::Streams && model.details().is_none() {
+        Some("the log has no streams")
     } else if [A::Drain, A::Revoke].contains(&action) && model.worker_row().is_none() {
         Some("no worker is selected")
     } else {
@@ -44,7 +51,7 @@ pub(crate) fn reason(model: &Model, action: Action) -> Option<&'static str> {
 }
 
 fn has_no_target(model: &Model, action: Action) -> bool {
-    if !model.overlays.is_empty() {
+    if !model.overlays.is_empty() || model.details().is_some() {
         return false;
     }
     let Some(list) = model.list() else { return true };

@@ -5,9 +5,10 @@ use ganger_proto::command::Changed;
 use ganger_proto::picture::{ResultRow, TaskRow, WorkerRow};
 use ganger_proto::{Picture, Refusal, Reply};
 
-use super::{details, inject, join, reader};
+use super::{details, inject, join};
 use crate::link::{Connection, Inbound};
-use crate::model::{Asked, LinkState, Model, Tone, WelcomeToken};
+use crate::model::log::Looked;
+use crate::model::{Asked, LinkState, Model, Screen, Tone, WelcomeToken};
 use crate::text::{clean, clean_in_place, counted};
 
 pub(super) fn inbound(model: &mut Model, inbound: Inbound) {
@@ -30,7 +31,7 @@ pub(super) fn inbound(model: &mut Model, inbound: Inbound) {
                 }
             }
         }
-        Inbound::Followed { tag, result } => reader::followed(model, tag, result),
+        Inbound::Followed { tag, result } => details::followed(model, tag, result),
         Inbound::Lost { reason, tries, retry_in_ms } => {
             let retry_at_ms = model.now.mono_ms + retry_in_ms;
             disconnected(model);
@@ -64,6 +65,7 @@ fn disconnected(model: &mut Model) {
         model.say(Tone::Note, "it is not known whether the last action was done; look again");
     }
     model.asked.clear();
+    details::disconnected(model);
     if model.welcome == WelcomeToken::Asked {
         model.welcome = WelcomeToken::Unasked;
     }
@@ -87,11 +89,9 @@ fn is_change(asked: &Asked) -> bool {
 
 pub(super) fn take_picture(model: &mut Model, picture: Box<Picture>) {
     let (overview, results) = match model.screen {
-        crate::model::Screen::Results => (false, true),
-        crate::model::Screen::Tasks => (false, false),
-        crate::model::Screen::Overview
-        | crate::model::Screen::Workers
-        | crate::model::Screen::Log => (true, false),
+        Screen::Results => (false, true),
+        Screen::Tasks => (false, false),
+        Screen::Overview | Screen::Workers | Screen::Log => (true, false),
     };
     if let Some(window) = &picture.tasks {
         let ids = window.rows.iter().map(|row| row.task).collect();
@@ -103,6 +103,8 @@ pub(super) fn take_picture(model: &mut Model, picture: Box<Picture>) {
         let list = if results { &mut model.results } else { &mut model.latest };
         list.take(ids, window.start, window.total);
     }
+    let looked = if model.screen == Screen::Log { Looked::At } else { Looked::Away };
+    model.log.take(&picture.log, looked);
     model.picture_ms = model.now.mono_ms;
     model.picture = Some(picture);
 }

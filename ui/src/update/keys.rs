@@ -24,6 +24,9 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
 
 /// A key that means nothing where text is typed is text, or moves its cursor.
 fn typed(model: &mut Model, key: KeyEvent) {
+    if model.search_line.is_some() {
+        return reader::search_key(model, key);
+    }
     match model.overlays.last_mut() {
         Some(Overlay::Inject) => inject::typed(&mut model.form, key),
         Some(Overlay::Quick(line)) => line.key(key),
@@ -42,6 +45,9 @@ fn typed(model: &mut Model, key: KeyEvent) {
 }
 
 pub(super) fn paste(model: &mut Model, text: &str) {
+    if model.search_line.is_some() {
+        return reader::search_paste(model, text);
+    }
     match model.overlays.last_mut() {
         Some(Overlay::Inject) => inject::paste(&mut model.form, text),
         Some(Overlay::Quick(line)) => line.paste(text),
@@ -164,7 +170,7 @@ pub(super) enum Step {
 }
 
 #[derive(Clone, Copy)]
-enum Move {
+pub(super) enum Move {
     Rows(i64),
     /// In halves of a page.
     Pages(i64),
@@ -187,6 +193,10 @@ fn show(model: &mut Model, screen: Screen) {
 }
 
 fn pane(model: &mut Model, step: Step) {
+    if model.details().is_some() {
+        return reader::next_pane(model, step);
+    }
+    reader::enter_pane(model);
     const ORDER: [Pane; 3] = [Pane::Workers, Pane::Tasks, Pane::Results];
     if model.screen == Screen::Overview && !model.is_welcome() {
         let zoomed = model.view.zoomed.is_some();
@@ -206,6 +216,9 @@ fn pane(model: &mut Model, step: Step) {
 }
 
 fn scroll(model: &mut Model, by: Move) {
+    if reader::scroll(model, by) {
+        return;
+    }
     let page = i64::from(model.size.1.saturating_sub(8)).max(2);
     let lines = |from: usize| match by {
         Move::Rows(rows) => from.saturating_add_signed(rows as isize),
@@ -218,10 +231,6 @@ fn scroll(model: &mut Model, by: Move) {
             let last = crate::view::help_lines(model.size).saturating_sub(1);
             scroll.0 = lines(scroll.0).min(last);
             return;
-        }
-        Some(Overlay::Details(details)) => {
-            details.scroll.0 = lines(details.scroll.0);
-            return details::keep_within(model);
         }
         _ => {}
     }
@@ -237,32 +246,23 @@ fn scroll(model: &mut Model, by: Move) {
         let at = model.worker_row().and_then(|w| rows.iter().position(|row| row.name == w.name));
         let to = lines(at.unwrap_or(0)).min(rows.len().saturating_sub(1));
         model.worker = rows.get(to).map(|row| row.name.clone()).or_else(|| model.worker.clone());
-    } else {
-        scroll_log(model, by, page);
     }
-}
-
-/// The log is scrolled from its end, since it grows there.
-fn scroll_log(model: &mut Model, by: Move, page: i64) {
-    let lines = model.picture.as_ref().map_or(0, |picture| picture.log.len());
-    let up = match by {
-        Move::Rows(rows) => -rows,
-        Move::Pages(halves) => -halves * page / 2,
-        Move::First => i64::MAX / 2,
-        Move::Last => i64::MIN / 2,
-    };
-    let to = (model.log_from_end as i64).saturating_add(up);
-    model.log_from_end = to.clamp(0, lines.saturating_sub(1) as i64) as usize;
 }
 
 /// Undoes exactly one step.
 fn back(model: &mut Model) {
+    if reader::search_leave(model) {
+        return;
+    }
     if matches!(model.overlays.last(), Some(Overlay::Filter(_))) {
         filter::clear(model);
         model.overlays.pop();
         return;
     }
     if model.overlays.pop().is_some() || model.view.zoomed.take().is_some() {
+        return;
+    }
+    if reader::leave_pane(model) {
         return;
     }
     if model.view.frozen.is_some() {
@@ -313,6 +313,9 @@ fn zoom(model: &mut Model) {
 }
 
 fn accept(model: &mut Model, out: &mut Vec<Effect>) {
+    if model.search_line.is_some() {
+        return reader::search_accept(model);
+    }
     match model.overlays.last() {
         Some(Overlay::Filter(_)) => filter::accept(model),
         Some(Overlay::Quick(_)) => inject::quick(model),

@@ -7,10 +7,11 @@ use ganger_proto::{Request, Select, TaskId, TaskState};
 
 use super::ask;
 use crate::model::command_line::command_line;
+use crate::model::details::Tab;
 use crate::model::field::Line;
 use crate::model::list::Marked;
 use crate::model::overlay::{Button, Confirm, Overlay, Then, Typed};
-use crate::model::{Asked, Model, Tone, WelcomeToken};
+use crate::model::{Asked, Model, Screen, Tone, WelcomeToken};
 use crate::msg::Effect;
 use crate::text::{counted, grouped};
 use ganger_proto::Role;
@@ -23,7 +24,7 @@ const TYPE_ABOVE: usize = 1_000;
 /// Returns what an action is about: the open details' task, else the marked ones, else the one
 /// under the cursor.
 fn targets(model: &Model) -> BTreeMap<TaskId, Marked> {
-    if let Some(Overlay::Details(details)) = model.overlays.last() {
+    if let Some(details) = model.details() {
         let seen = details
             .detail
             .as_ref()
@@ -155,13 +156,24 @@ pub(super) fn pause(model: &mut Model, out: &mut Vec<Effect>) {
 
 /// Returns what `y` puts on the clipboard.
 pub(super) fn to_copy(model: &Model) -> Option<String> {
+    if let Some(details) = model.details() {
+        return match details.tab {
+            Tab::Output => Some(super::reader::plain(model)).filter(|text| !text.is_empty()),
+            Tab::Spec | Tab::Attempts | Tab::Timeline => crate::view::details_text(model),
+        };
+    }
     match model.overlays.last() {
         Some(Overlay::Inject) => return Some(command_line(&model.form).join(" ")),
         Some(Overlay::Join(dialog)) => {
             return dialog.minted.as_ref().map(|minted| minted.line(dialog.role));
         }
-        Some(Overlay::Details(_)) => return Some(crate::view::details_text(model)),
-        Some(Overlay::Help(_) | Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Confirm(_))
+        Some(
+            Overlay::Details(_)
+            | Overlay::Help(_)
+            | Overlay::Filter(_)
+            | Overlay::Quick(_)
+            | Overlay::Confirm(_),
+        )
         | None => {}
     }
     if model.is_welcome() {
@@ -169,6 +181,9 @@ pub(super) fn to_copy(model: &Model) -> Option<String> {
             WelcomeToken::Minted(minted) => Some(minted.line(Role::Worker)),
             WelcomeToken::Unasked | WelcomeToken::Asked | WelcomeToken::Refused(_) => None,
         };
+    }
+    if model.screen == Screen::Log {
+        return Some(super::reader::plain(model)).filter(|text| !text.is_empty());
     }
     let Some(list) = model.list() else { return Some(model.worker_row()?.name.to_string()) };
     let task = list.cursor()?;

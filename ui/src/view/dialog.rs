@@ -13,7 +13,7 @@ use crate::text::{chunks, clean, cut, grouped, seconds, width, wrap};
 use crate::theme::Role;
 
 /// Writes a typed line so that its cursor is seen; returns where that is.
-fn typed(pen: &mut Pen<'_>, (x, y): (u16, u16), columns: u16, line: &Line) -> Position {
+pub(super) fn typed(pen: &mut Pen<'_>, (x, y): (u16, u16), columns: u16, line: &Line) -> Position {
     let before = clean(&line.before_cursor());
     let columns = usize::from(columns.max(2));
     let skip = width(&before).saturating_sub(columns - 1);

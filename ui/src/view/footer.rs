@@ -1,8 +1,11 @@
 //! The last two lines: the sentence that goes away by itself, and the keys of this place.
 
+use ratatui::layout::Position;
+
 use super::pen::Pen;
-use crate::keymap::{Action, Context, keys, shown};
+use crate::keymap::{Action, Binding, Context, keys, shown};
 use crate::layout::{Frame, Width};
+use crate::model::field::Line;
 use crate::model::{LinkState, Model, Tone, allowed};
 use crate::theme::Role;
 use crate::update::again_label;
@@ -31,6 +34,15 @@ pub(super) fn toast(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     } else if frame.toast.height > 0 {
         standing(pen, frame, model);
     }
+}
+
+/// The line that searches what is read, in the place of the toast; returns where its cursor is.
+pub(super) fn search(pen: &mut Pen<'_>, frame: &Frame, line: &Line) -> Position {
+    let area = if frame.toast.height > 0 { frame.toast } else { frame.footer };
+    let mut pen = pen.within(area);
+    pen.clear(Role::Text);
+    let x = pen.put(1, area.y, "/ ", Role::Key);
+    super::dialog::typed(&mut pen, (x, area.y), area.width.saturating_sub(x + 1), line)
 }
 
 /// What is said while no toast is.
@@ -88,6 +100,7 @@ fn entries(model: &Model, contexts: &[Context], width: Width) -> Vec<(String, Ac
         .filter(|binding| binding.contexts.iter().any(|context| contexts.contains(context)))
         .filter(|binding| is_of_use(model, binding.action))
         .collect();
+    found.retain(|binding| !is_shadowed(binding, contexts));
     found.sort_by_key(|binding| binding.footer);
     let mut seen = Vec::new();
     found.retain(|binding| {
@@ -105,15 +118,35 @@ fn entries(model: &Model, contexts: &[Context], width: Width) -> Vec<(String, Ac
         .collect()
 }
 
+/// Tells whether a nearer place gives the key another meaning.
+fn is_shadowed(binding: &Binding, contexts: &[Context]) -> bool {
+    let place = |other: &Binding| contexts.iter().position(|at| other.contexts.contains(at));
+    keys().any(|other| {
+        other.action != binding.action
+            && place(other) < place(binding)
+            && place(other).is_some()
+            && other.chords.contains(&binding.chords[0])
+    })
+}
+
 fn is_of_use(model: &Model, action: Action) -> bool {
     if action == Action::RetryNow {
         return matches!(model.link, LinkState::Lost { .. });
     }
     if action == Action::Back {
-        return !model.overlays.is_empty();
+        return !model.overlays.is_empty() || model.search_line.is_some() || model.has_pane();
     }
     if action == Action::Undo {
         return model.undo.is_some();
+    }
+    if action == Action::Streams {
+        return model.details().is_some();
+    }
+    if action == Action::DetailsPane {
+        return allowed::reason(model, action).is_none();
+    }
+    if action == Action::NextPane && model.has_pane() {
+        return true;
     }
     if action == Action::Zoom || action == Action::NextPane {
         return model.screen == crate::model::Screen::Overview && !model.is_welcome();

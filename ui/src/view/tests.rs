@@ -11,7 +11,7 @@ use crate::msg::Msg;
 use crate::sample::{busy, empty, feed, hear, hostile, pass, showing};
 use crate::theme::Theme;
 
-const SIZES: [(u16, u16); 3] = [(120, 36), (80, 24), (40, 10)];
+pub(crate) const SIZES: [(u16, u16); 3] = [(120, 36), (80, 24), (40, 10)];
 
 pub(crate) fn draw(model: &Model, theme: &str, glyphs: Glyphs) -> Buffer {
     let (width, height) = model.size;
@@ -20,7 +20,7 @@ pub(crate) fn draw(model: &Model, theme: &str, glyphs: Glyphs) -> Buffer {
     buffer
 }
 
-fn text(buffer: &Buffer) -> String {
+pub(crate) fn text(buffer: &Buffer) -> String {
     let mut out = String::new();
     for y in 0..buffer.area.height {
         let mut skip = 0;
