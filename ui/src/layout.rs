@@ -170,7 +170,8 @@ pub(crate) fn details(frame: &Frame, area: Rect, details: &Details) -> DetailsBo
     let inner = if is_boxed { inside(area) } else { area };
     let head = match inner.height {
         0..4 => 0,
-        14.. if is_boxed => 2,
+        // Two lines of facts and a rule below them.
+        14.. if is_boxed => 3,
         4.. => 1,
     };
     let tail = u16::from(details.tab == Tab::Output && details.has_end() && inner.height >= 4);

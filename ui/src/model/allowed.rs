@@ -2,6 +2,7 @@
 
 use ganger_proto::Role;
 
+use super::details::Details;
 use super::{LinkState, Model, Screen};
 use crate::keymap::Action;
 use crate::layout;
@@ -37,6 +38,8 @@ pub(crate) fn reason(model: &Model, action: Action) -> Option<&'static str> {
         Some("there is nothing to take back")
     } else if on_tasks.contains(&action) && has_no_target(model, action) {
         Some("no task is selected; choose one with ↑ ↓ first")
+    } else if action == A::Cancel && model.details().is_some_and(Details::has_ended) {
+        Some("it has ended; only open tasks can be cancelled")
     } else if action == A::DetailsPane && !matches!(model.screen, Screen::Tasks | Screen::Results) {
         Some("the pane opens on screens 2 and 3; Enter opens the task here")
     } else if action == A::DetailsPane && !layout::has_room_for_pane(&layout::frame(model.size)) {

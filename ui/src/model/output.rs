@@ -69,6 +69,9 @@ impl Output {
             }
         }
         self.end_lines();
+        if !self.text.is_empty() {
+            self.say(format!("… {} …", text::clean(why)));
+        }
         self.state = State::Refused(text::clean(why));
         self.renew_open();
     }

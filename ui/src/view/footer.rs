@@ -101,7 +101,11 @@ fn entries(model: &Model, contexts: &[Context], width: Width) -> Vec<(String, Ac
         .filter(|binding| is_of_use(model, binding.action))
         .collect();
     found.retain(|binding| !is_shadowed(binding, contexts));
-    found.sort_by_key(|binding| binding.footer);
+    // Where something is read, its keys come before those of every screen.
+    let reads = contexts.iter().any(|at| matches!(at, Context::Reader | Context::Details));
+    let nearest = |binding: &Binding| contexts.iter().find(|at| binding.contexts.contains(at));
+    let is_far = |binding: &Binding| reads && nearest(binding) == Some(&Context::Screen);
+    found.sort_by_key(|binding| (is_far(binding), binding.footer));
     let mut seen = Vec::new();
     found.retain(|binding| {
         let is_first = !seen.contains(&binding.action);

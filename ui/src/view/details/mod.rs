@@ -71,12 +71,19 @@ fn boxed(
     (details, area, edge): (&Details, Rect, Role),
 ) {
     let boxes = layout::details(frame, area, details);
+    let is_ruled = boxes.head.height > 2;
     if let Some(area) = boxes.edge {
         let title = format!("Task {}", grouped(details.task.raw()));
         pen.frame(area, &title, &tabs(details), edge);
-        head(pen, &boxes, details);
+        head(pen, &boxes, model, details);
+        if is_ruled {
+            let line = "─".repeat(usize::from(area.width - 2));
+            pen.put(area.x, boxes.tab.y - 1, &format!("├{line}┤"), edge);
+        }
         let foot = foot(model, details, area.width);
-        pen.foot(area, &foot);
+        if !foot.is_empty() {
+            pen.foot(area, &foot);
+        }
     } else if boxes.head.height > 0 {
         narrow_head(pen, boxes.head, details);
     }
@@ -157,9 +164,20 @@ fn narrow_head(pen: &mut Pen<'_>, line: Rect, details: &Details) {
     }
 }
 
-fn head(pen: &mut Pen<'_>, boxes: &DetailsBoxes, details: &Details) {
+fn head(pen: &mut Pen<'_>, boxes: &DetailsBoxes, model: &Model, details: &Details) {
     let area = boxes.head;
-    let Some(detail) = &details.detail else { return };
+    let Some(detail) = &details.detail else {
+        // The list knows a little of it already.
+        let row = model.task_rows().iter().find(|row| row.task == details.task);
+        if let Some(row) = row.filter(|_| area.height > 0) {
+            let (glyph, role) = sign::outcome(row.outcome, row.state);
+            let mut pen = pen.within(area);
+            let x = pen.put(area.x + 1, area.y, &format!("{glyph} {}", row.state.word()), role);
+            let rest = format!("  {} {}", row.kind, row.command);
+            pen.put_cut((x, area.y), &rest, area.right().saturating_sub(x + 1), Role::Text);
+        }
+        return;
+    };
     let row = &detail.row;
     let (glyph, role) = sign::outcome(row.outcome, row.state);
     let state = piece(format!("{glyph} {}", state_words(detail)), role);
@@ -223,7 +241,9 @@ fn command(detail: &TaskDetail) -> String {
 }
 
 fn foot(model: &Model, details: &Details, width: u16) -> Vec<Piece> {
-    let scrolled = |lines: usize| piece(format!("{lines} lines"), Role::Dim);
+    if !model.is_up() {
+        return vec![piece("the connection is lost; this is what came before", Role::Note)];
+    }
     match details.tab {
         Tab::Output if details.output.text.is_empty() => Vec::new(),
         Tab::Output => {
@@ -235,7 +255,7 @@ fn foot(model: &Model, details: &Details, width: u16) -> Vec<Piece> {
         }
         Tab::Attempts => vec![piece("Enter opens the output of an attempt", Role::Dim)],
         Tab::Spec => vec![piece("y copies the command line", Role::Dim)],
-        Tab::Timeline => vec![scrolled(lines(model, details, width).len())],
+        Tab::Timeline => Vec::new(),
     }
 }
 

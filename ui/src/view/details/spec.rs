@@ -13,7 +13,7 @@ use crate::text::{clean, grouped, seconds, wrap};
 use crate::theme::Role;
 
 /// Columns of the labels.
-const LABEL: usize = 11;
+const LABEL: usize = 12;
 
 pub(super) fn lines(model: &Model, detail: &TaskDetail, width: usize) -> Vec<Line> {
     let room = width.saturating_sub(LABEL + 4).max(8);
@@ -138,13 +138,13 @@ pub(super) fn command_line(detail: &TaskDetail) -> String {
         option("-p", &detail.row.priority.to_string());
     }
     if spec.timeout_ms > 0 {
-        option("--timeout", &format!("{}ms", spec.timeout_ms));
+        option("--timeout", &time(spec.timeout_ms));
     }
     if options.retries > 0 {
         option("--retries", &options.retries.to_string());
         let Backoff { base_ms, cap_ms } = options.backoff;
         if options.backoff != Backoff::default() {
-            option("--backoff", &format!("{base_ms}ms..{cap_ms}ms"));
+            option("--backoff", &format!("{}..{}", time(base_ms), time(cap_ms)));
         }
     }
     match &spec.cwd {
@@ -157,6 +157,11 @@ pub(super) fn command_line(detail: &TaskDetail) -> String {
     }
     words.push(what(detail));
     clean(&words.join(" ").replace("  ", " "))
+}
+
+/// A duration as flags take it.
+fn time(ms: u64) -> String {
+    if ms.is_multiple_of(1_000) { format!("{}s", ms / 1_000) } else { format!("{ms}ms") }
 }
 
 fn what(detail: &TaskDetail) -> String {

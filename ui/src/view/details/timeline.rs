@@ -39,7 +39,11 @@ pub(super) fn lines(model: &Model, detail: &TaskDetail, width: usize) -> Vec<Lin
 fn axis(model: &Model, (from, to): (WallMs, WallMs), columns: usize, detail: &TaskDetail) -> Line {
     let at = |at| clock(at, model.utc_offset_min);
     let begin = at(from);
-    let end = if detail.row.state.is_end() { at(to) } else { format!("{} now", at(to)) };
+    let has_room = columns > begin.len() + 13;
+    let end = match detail.row.state.is_end() {
+        false if has_room => format!("{} now", at(to)),
+        true | false => at(to),
+    };
     let gap = columns.saturating_sub(begin.len() + end.len()).max(1);
     let label = format!("{:<width$}", "submitted", width = LABEL + TOOK);
     vec![
