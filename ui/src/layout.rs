@@ -4,6 +4,7 @@
 use ganger_proto::picture::Search;
 use ratatui::layout::Rect;
 
+use crate::model::details::{Details, Tab};
 use crate::model::overlay::Overlay;
 use crate::model::{Model, Pane, Screen};
 
@@ -119,6 +120,28 @@ fn split_columns(area: Rect, first: u16) -> [Rect; 2] {
 
 /// Returns the filter line, when there is one, and the rest of a list screen's body.
 pub(crate) fn list_screen(frame: &Frame, model: &Model) -> (Option<Rect>, Rect) {
+    let (line, rest) = below_filter(frame, model);
+    let pane = details_pane(frame, model).map_or(0, |pane| pane.height);
+    (line, Rect { height: rest.height - pane, ..rest })
+}
+
+/// Returns where the details below a list lie, when they are open and there is room.
+pub(crate) fn details_pane(frame: &Frame, model: &Model) -> Option<Rect> {
+    let on_list = matches!(model.screen, Screen::Tasks | Screen::Results);
+    if model.below.is_none() || !on_list || !has_room_for_pane(frame) {
+        return None;
+    }
+    let (_, rest) = below_filter(frame, model);
+    let list = (rest.height * 2 / 5).max(6);
+    Some(Rect { y: rest.y + list, height: rest.height - list, ..rest })
+}
+
+/// Tells whether a list and details below it fit.
+pub(crate) fn has_room_for_pane(frame: &Frame) -> bool {
+    frame.width >= Width::Compact && frame.body.height >= 14
+}
+
+fn below_filter(frame: &Frame, model: &Model) -> (Option<Rect>, Rect) {
     let editing = model.overlays.iter().any(|overlay| matches!(overlay, Overlay::Filter(_)));
     let filtered = model.list().is_some_and(|list| {
         !list.filter_text.is_empty() || matches!(list.search, Search::Refused(_))
@@ -147,6 +170,56 @@ pub(crate) fn refusal(width: u16, model: &Model) -> Vec<String> {
 fn filter_rows(frame: &Frame, model: &Model) -> u16 {
     let terms = model.list().is_some_and(|list| !list.filter_text.is_empty());
     u16::from(terms) + refusal(frame.body.width, model).len() as u16
+}
+
+/// The parts of a task's details.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DetailsBoxes {
+    /// The box around the rest; none in narrow terminals.
+    pub(crate) edge: Option<Rect>,
+    /// What is said of the task; in narrow terminals the tabs.
+    pub(crate) head: Rect,
+    /// The open tab.
+    pub(crate) tab: Rect,
+    /// How the attempt ended, below its output; no height before it has.
+    pub(crate) tail: Rect,
+}
+
+/// Returns the parts of details in `area`.
+pub(crate) fn details(frame: &Frame, area: Rect, details: &Details) -> DetailsBoxes {
+    let is_boxed = frame.width >= Width::Compact && area.height >= 4;
+    let inner = if is_boxed { inside(area) } else { area };
+    let head = match inner.height {
+        0..4 => 0,
+        // Two lines of facts and a rule below them.
+        14.. if is_boxed => 3,
+        4.. => 1,
+    };
+    let tail = u16::from(details.tab == Tab::Output && details.has_end() && inner.height >= 4);
+    let [head, tab, tail] = split_rows(inner, head, inner.height - head - tail);
+    DetailsBoxes { edge: is_boxed.then_some(area), head, tab, tail }
+}
+
+/// Returns where the text lies that keys of the reader are about.
+pub(crate) fn reading(model: &Model) -> Option<Rect> {
+    let frame = frame(model.size);
+    if let Some(shown) = model.details() {
+        let pane = details_pane(&frame, model).filter(|_| model.overlays.is_empty());
+        let boxes = details(&frame, pane.unwrap_or(frame.body), shown);
+        return (shown.tab == Tab::Output).then_some(boxes.tab);
+    }
+    let is_log = model.screen == Screen::Log && model.overlays.is_empty();
+    is_log.then(|| log(&frame))
+}
+
+/// Returns where the lines of the log lie.
+pub(crate) fn log(frame: &Frame) -> Rect {
+    if frame.width >= Width::Compact { inside(frame.body) } else { frame.body }
+}
+
+fn inside(area: Rect) -> Rect {
+    let (width, height) = (area.width.saturating_sub(2), area.height.saturating_sub(2));
+    Rect { x: area.x + 1, y: area.y + 1, width, height }
 }
 
 /// Returns how many rows a list shows in `area`.

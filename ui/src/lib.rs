@@ -6,6 +6,7 @@
 
 mod clipboard;
 mod editor;
+mod file;
 mod keep;
 mod keeper;
 mod keymap;
@@ -20,6 +21,7 @@ mod run;
 #[cfg(test)]
 mod sample;
 mod signals;
+mod sources;
 mod terminal;
 mod text;
 mod theme;

@@ -20,7 +20,7 @@ pub(crate) enum Msg {
     Second,
     /// Something came from the master.
     Link(Inbound),
-    /// A copy to the clipboard ended: the sentence to show.
+    /// A copy to the clipboard or a file ended: the sentence to show.
     Copied(Result<String, String>),
     /// What is remembered could not be written: the sentence to show.
     NotKept(String),
@@ -49,6 +49,8 @@ pub(crate) enum Effect {
     Send(Outbound),
     /// Remember this for the next run.
     Keep(Box<Kept>),
+    /// Write this to a new file in the current folder, called so or nearly so, and say where.
+    Write { name: String, text: String },
     /// Put this on the clipboard.
     Copy(String),
     /// Open this in the person's editor.

@@ -15,7 +15,7 @@ use crate::clipboard::{Clipboard, to_terminal, to_tmux};
 use crate::editor::edit;
 use crate::keep::Kept;
 use crate::keeper::{Keeper, load};
-use crate::lines::read;
+use crate::sources::read;
 use crate::link::{Inbound, Link, Outbound};
 use crate::model::form::Wanted;
 use crate::model::looks::Looks;
@@ -286,6 +286,7 @@ impl Driver {
             match effect {
                 Effect::Send(message) => self.post(message),
                 Effect::Copy(text) => self.copy(text),
+                Effect::Write { name, text } => self.write(name, text),
                 Effect::Keep(kept) => self.keep(kept),
                 Effect::Edit(text) => self.lent = Lent::Wanted(text),
                 Effect::Read(wanted) => self.read(wanted),
@@ -355,6 +356,14 @@ impl Driver {
             let result = read(&wanted);
             // The screen has ended when nobody takes it.
             drop(copied.blocking_send(Msg::WasRead(wanted, result)));
+        }));
+    }
+
+    fn write(&self, name: String, text: String) {
+        let copied = self.copied.clone();
+        // It ends by itself; nothing waits for it.
+        drop(spawn_blocking(move || {
+            drop(copied.try_send(Msg::Copied(crate::file::write_new(&name, &text))));
         }));
     }
 

@@ -5,9 +5,7 @@ use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Combining marks kept on one base character.
-const MARKS_MAX: usize = 4;
-/// Bytes of one output line that are looked at; the rest is counted.
-const LINE_BYTES_MAX: usize = 16 << 10;
+pub(crate) const MARKS_MAX: usize = 4;
 
 /// Returns `text` on one line and harmless: no control, bidi, zero-width or tag characters, at most
 /// four combining marks on a base. Line breaks and tabs become spaces.
@@ -37,87 +35,8 @@ pub(crate) fn clean_in_place(text: &mut String) {
     }
 }
 
-/// Returns the lines of a program's output without styles: escape sequences are removed and leave
-/// a sign, a carriage return starts its line over, tabs go to the next stop.
-pub(crate) fn output_lines(bytes: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(bytes);
-    let mut lines: Vec<String> = text.split('\n').map(output_line).collect();
-    if lines.last().is_some_and(String::is_empty) {
-        lines.pop();
-    }
-    lines
-}
-
-fn output_line(line: &str) -> String {
-    let mut kept = line.len().min(LINE_BYTES_MAX);
-    while !line.is_char_boundary(kept) {
-        kept -= 1;
-    }
-    let body = line[..kept].trim_end_matches('\r');
-    let last = body.rsplit('\r').next().unwrap_or(body);
-    let mut out = String::with_capacity(last.len());
-    let mut rest = last.chars();
-    while let Some(c) = rest.next() {
-        match c {
-            '\u{1b}' => match skip_escape(&mut rest) {
-                Removed::Style => {}
-                Removed::Other => out.push('␛'),
-            },
-            '\u{9b}' => drop_until_final(&mut rest),
-            '\u{8}' => drop(out.pop()),
-            '\t' => (0..8 - out.width() % 8).for_each(|_| out.push(' ')),
-            _ => out.push(c),
-        }
-    }
-    let mut out = clean(&out);
-    if kept < line.len() {
-        out.push_str(&format!(" … {} more not shown", bytes(line.len() as u64 - kept as u64)));
-    }
-    out
-}
-
-enum Removed {
-    Style,
-    Other,
-}
-
-fn skip_escape(rest: &mut std::str::Chars<'_>) -> Removed {
-    match rest.next() {
-        Some('[') => match drop_until_final_of(rest) {
-            Some('m' | 'K') => Removed::Style,
-            _ => Removed::Other,
-        },
-        Some(']' | 'P' | 'X' | '^' | '_') => {
-            while let Some(c) = rest.next() {
-                match c {
-                    '\u{7}' | '\u{9c}' => break,
-                    '\u{1b}' => {
-                        rest.next();
-                        break;
-                    }
-                    _ => {}
-                }
-            }
-            Removed::Other
-        }
-        Some('(' | ')' | '*' | '+' | '#' | '%') => {
-            rest.next();
-            Removed::Style
-        }
-        _ => Removed::Style,
-    }
-}
-
-fn drop_until_final(rest: &mut std::str::Chars<'_>) {
-    drop_until_final_of(rest);
-}
-
-fn drop_until_final_of(rest: &mut std::str::Chars<'_>) -> Option<char> {
-    rest.find(|c| ('\u{40}'..='\u{7e}').contains(c))
-}
-
 /// Tells whether a character has no business in a cell: it moves, hides or reorders others.
-fn is_hidden(c: char) -> bool {
+pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -260,20 +179,6 @@ mod tests {
         check("e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}", "e\u{301}\u{301}\u{301}\u{301}");
         check("\u{301}a", "a");
         check("日本", "日本");
-    }
-
-    #[test]
-    fn output_keeps_its_words_only() {
-        let check = |bytes: &[u8], expected: &[&str]| assert_eq!(output_lines(bytes), expected);
-        check(b"one\ntwo\n", &["one", "two"]);
-        check(b"10%\r20%\r100%\r\n", &["100%"]);
-        check(b"\x1b[31mred\x1b[0m\n", &["red"]);
-        check(b"a\x1b]52;c;ZXZpbA==\x07b", &["a␛b"]);
-        check(b"a\x1b]0;title", &["a␛"]);
-        check(b"a\x1bPq#0\x1b\\b", &["a␛b"]);
-        check(b"a\tb", &["a       b"]);
-        check(b"ok \xff", &["ok \u{fffd}"]);
-        check(b"ab\x08c", &["ac"]);
     }
 
     #[test]

@@ -172,6 +172,12 @@ impl Theme {
         }
     }
 
+    /// Tells whether no role has a colour; then what programs print is shown without colours too.
+    pub(crate) fn is_colourless(&self) -> bool {
+        let is_plain = |colour: Option<Color>| matches!(colour, None | Some(Color::Reset));
+        self.styles.iter().all(|style| is_plain(style.fg) && is_plain(style.bg))
+    }
+
     pub(crate) fn style(&self, role: Role) -> Style {
         self.styles[role as usize]
     }

@@ -2,10 +2,12 @@
 
 use ganger_proto::Role;
 
+use super::details::Details;
 use super::list::List;
 use super::overlay::Overlay;
-use super::{Focus, LinkState, Model};
+use super::{Focus, LinkState, Model, Screen};
 use crate::keymap::Action;
+use crate::layout;
 
 /// Whether this screen may change anything, whatever its certificate allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +82,14 @@ fn no_object(model: &Model, action: Action) -> Option<&'static str> {
             return Some("the list is on its way; try again in a moment");
         }
         Some("no task is selected; choose one with ↑ ↓ first")
+    } else if action == A::Cancel && model.details().is_some_and(Details::has_ended) {
+        Some("it has ended; only open tasks can be cancelled")
+    } else if action == A::DetailsPane && !matches!(model.screen, Screen::Tasks | Screen::Results) {
+        Some("the pane opens on screens 2 and 3; Enter opens the task here")
+    } else if action == A::DetailsPane && !layout::has_room_for_pane(&layout::frame(model.size)) {
+        Some("the terminal is too small for a pane; Enter opens the task instead")
+    } else if action == A::Streams && model.details().is_none() {
+        Some("the log has no streams")
     } else if [A::Drain, A::Revoke].contains(&action) && model.worker_row().is_none() {
         Some("no worker is selected")
     } else {
@@ -89,7 +99,7 @@ fn no_object(model: &Model, action: Action) -> Option<&'static str> {
 
 fn has_no_target(model: &Model, action: Action) -> bool {
     let covered = |overlay: &Overlay| !matches!(overlay, Overlay::Palette(_) | Overlay::Help(_));
-    if model.overlays.iter().any(covered) {
+    if model.overlays.iter().any(covered) || model.details().is_some() {
         return false;
     }
     use Action as A;

@@ -5,22 +5,27 @@ pub(crate) mod allowed;
 mod answer;
 pub(crate) mod bulk;
 pub(crate) mod command_line;
+pub(crate) mod details;
 pub(crate) mod field;
 pub(crate) mod filter_line;
 pub(crate) mod form;
 pub(crate) mod form_read;
 pub(crate) mod kept_form;
 pub(crate) mod list;
+pub(crate) mod log;
 pub(crate) mod looks;
 pub(crate) mod marks;
 pub(crate) mod menu;
+pub(crate) mod output;
 pub(crate) mod overlay;
 pub(crate) mod palette;
 pub(crate) mod parse;
 pub(crate) mod preview;
+pub(crate) mod reader;
 pub(crate) mod save;
 pub(crate) mod sorting;
 pub(crate) mod submission;
+pub(crate) mod timeline;
 mod toast;
 mod token;
 
@@ -37,10 +42,14 @@ use crate::link::Connection;
 use crate::msg::Moment;
 pub use allowed::Access;
 use bulk::{Bulk, Tally};
+use details::{Below, Following, Tab};
+use field::Line;
 use form::Form;
 use list::List;
+use log::Log;
 use looks::Looks;
 use overlay::Overlay;
+use reader::Look;
 use submission::{Batch, Submission};
 pub(crate) use toast::{TOAST_MS, Toast, Tone, Undo, UndoOf};
 pub(crate) use token::{Minted, WelcomeToken};
@@ -68,8 +77,17 @@ pub(crate) struct Model {
     pub(crate) tasks: List,
     pub(crate) results: List,
     pub(crate) worker: Option<Name>,
-    /// Log lines below the last one shown.
-    pub(crate) log_from_end: usize,
+    pub(crate) log: Log,
+    /// The details below the list, when they are open.
+    pub(crate) below: Option<Below>,
+    /// How output is shown.
+    pub(crate) look: Look,
+    /// The words searched for in an output or the log, while they are typed.
+    pub(crate) search_line: Option<Line>,
+    /// The output that is followed.
+    pub(crate) following: Option<Following>,
+    /// The task whose details make way for its neighbour in the list.
+    pub(crate) stepping: Option<TaskId>,
     pub(crate) overlays: Vec<Overlay>,
     pub(crate) form: Form,
     pub(crate) toast: Option<Toast>,
@@ -101,6 +119,8 @@ pub(crate) struct Model {
 pub(crate) const SUBMISSIONS_MAX: usize = 16;
 /// Log lines that screen 5 asks for.
 const LOG_ROWS: u32 = 1_000;
+/// Log lines that the others ask for, to count the warnings among them.
+const LOG_ROWS_ASIDE: u32 = 32;
 
 /// How the connection is.
 #[derive(Clone, Debug, PartialEq)]
@@ -204,7 +224,12 @@ impl Model {
             tasks: List::new(list::BY_ID),
             results: List::new(Order::Latest),
             worker: None,
-            log_from_end: 0,
+            log: Log::default(),
+            below: None,
+            look: Look::default(),
+            search_line: None,
+            following: None,
+            stepping: None,
             overlays: Vec::new(),
             form: Form::default(),
             toast: None,
@@ -298,7 +323,17 @@ impl Model {
 
     /// Returns where keys are looked up when only so many overlays are open.
     pub(crate) fn contexts_below(&self, overlays: usize) -> Vec<Context> {
-        if let Some(overlay) = self.overlays[..overlays].last() {
+        if self.search_line.is_some() {
+            return vec![Context::Search];
+        }
+        let over = self.overlays[..overlays].last();
+        if let Some(details) = self.details_at(overlays).filter(|_| self.is_up() || over.is_some())
+        {
+            let reader = (details.tab == Tab::Output).then_some(Context::Reader);
+            let screen = over.is_none().then_some(Context::Screen);
+            return reader.into_iter().chain([Context::Details]).chain(screen).collect();
+        }
+        if let Some(overlay) = over {
             return vec![overlay.context()];
         }
         if !self.is_up() {
@@ -313,7 +348,7 @@ impl Model {
             Some(Focus::Next | Focus::Latest | Focus::Tasks | Focus::Results) => {
                 contexts.push(Context::List);
             }
-            None => {}
+            None => contexts.push(Context::Reader),
         }
         contexts.push(Context::Screen);
         contexts
@@ -325,6 +360,7 @@ impl Model {
             number: self.watch_number,
             workers: Some(RowWindow { start: 0, rows: 200 }),
             history: self.screen == Screen::Overview,
+            log_rows: LOG_ROWS_ASIDE,
             ..Watch::default()
         };
         match self.screen {

@@ -1,8 +1,8 @@
 //! What lies over a screen: questions, dialogs, details. What keys do to it is in update/.
 
-use ganger_proto::command::TaskDetail;
-use ganger_proto::{Name, Request, Role, TaskId};
+use ganger_proto::{Name, Request, Role};
 
+use super::details::Details;
 use super::field::Line;
 use super::filter_line::FilterLine;
 use super::menu::Menu;
@@ -177,13 +177,4 @@ impl JoinDialog {
             text => Name::parse(text).map(Some).map_err(|error| error.to_string()),
         }
     }
-}
-
-/// One task in full.
-#[derive(Debug)]
-pub(crate) struct Details {
-    pub(crate) task: TaskId,
-    pub(crate) detail: Option<Box<TaskDetail>>,
-    pub(crate) error: String,
-    pub(crate) scroll: Scroll,
 }

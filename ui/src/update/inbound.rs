@@ -6,8 +6,9 @@ use ganger_proto::picture::{ResultRow, Search, TaskRow, WorkerRow};
 use ganger_proto::{Picture, Refusal, Reply};
 
 use super::inject::Duplicate;
-use super::{bulk, details, inject, join, lists, marks, reader, tasks};
+use super::{bulk, details, inject, join, lists, marks, tasks};
 use crate::link::{Connection, Inbound};
+use crate::model::log::Looked;
 use crate::model::{Asked, LinkState, Model, Screen, Tone, WelcomeToken};
 use crate::text::{clean, clean_in_place, counted};
 
@@ -31,7 +32,7 @@ pub(super) fn inbound(model: &mut Model, inbound: Inbound) {
                 }
             }
         }
-        Inbound::Followed { tag, result } => reader::followed(model, tag, result),
+        Inbound::Followed { tag, result } => details::followed(model, tag, result),
         Inbound::Lost { reason, tries, retry_in_ms } => {
             let retry_at_ms = model.now.mono_ms + retry_in_ms;
             disconnected(model);
@@ -67,6 +68,7 @@ fn disconnected(model: &mut Model) {
     model.asked.clear();
     bulk::forget(model);
     marks::forget_uncounted(model);
+    details::disconnected(model);
     if model.welcome == WelcomeToken::Asked {
         model.welcome = WelcomeToken::Unasked;
     }
@@ -87,7 +89,6 @@ fn is_change(asked: &Asked) -> bool {
         | Asked::Bulk(..)
         | Asked::Undo { .. }
         | Asked::Retry
-        | Asked::Delete
         | Asked::Priority(_)
         | Asked::Pause(_)
         | Asked::Resume(_)
@@ -127,6 +128,8 @@ pub(super) fn take_picture(model: &mut Model, mut picture: Box<Picture>) {
         (Some(_), None) => {}
         (None, _) => picture.results = results_before,
     }
+    let looked = if model.screen == Screen::Log { Looked::At } else { Looked::Away };
+    model.log.take(&picture.log, looked);
     model.picture_ms = model.now.mono_ms;
     model.picture = Some(picture);
 }
@@ -172,9 +175,6 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
         (Asked::EditCopy(_), Reply::Task(detail)) => lists::edit(model, detail),
         (Asked::Retry, Reply::Changed(changed)) => {
             model.say(Tone::Good, outcome(&changed, "run again", "ended otherwise and stay"));
-        }
-        (Asked::Delete, Reply::Changed(changed)) => {
-            model.say(Tone::Good, outcome(&changed, "deleted", "had gone"));
         }
         (Asked::Undo { tasks }, Reply::Changed(changed)) => inject::undone(model, tasks, &changed),
         (Asked::Priority(priority), Reply::Changed(changed)) => {

@@ -30,6 +30,9 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
 
 /// A key that means nothing where text is typed is text, or moves its cursor.
 fn typed(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
+    if model.search_line.is_some() {
+        return reader::search_key(model, key);
+    }
     match model.overlays.last_mut() {
         Some(Overlay::Inject) => inject::typed(model, key),
         Some(Overlay::Quick(quick)) => quick.line.key(key),
@@ -49,6 +52,9 @@ fn typed(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
 }
 
 pub(super) fn paste(model: &mut Model, text: &str) {
+    if model.search_line.is_some() {
+        return reader::search_paste(model, text);
+    }
     match model.overlays.last_mut() {
         Some(Overlay::Inject) => inject::paste(model, text),
         Some(Overlay::Quick(quick)) => quick.line.paste(text),
@@ -181,7 +187,7 @@ pub(super) enum Step {
 const PALETTE_PAGE: i64 = 4;
 
 #[derive(Clone, Copy)]
-enum Move {
+pub(super) enum Move {
     Rows(i64),
     /// In halves of a page.
     Pages(i64),
@@ -204,6 +210,10 @@ pub(super) fn show(model: &mut Model, screen: Screen) {
 }
 
 fn pane(model: &mut Model, step: Step) {
+    if model.details().is_some() {
+        return reader::next_pane(model, step);
+    }
+    reader::enter_pane(model);
     const ORDER: [Pane; 3] = [Pane::Workers, Pane::Tasks, Pane::Results];
     if model.screen == Screen::Overview && !model.is_welcome() {
         let zoomed = model.view.zoomed.is_some();
@@ -223,6 +233,9 @@ fn pane(model: &mut Model, step: Step) {
 }
 
 fn scroll(model: &mut Model, by: Move) {
+    if reader::scroll(model, by) {
+        return;
+    }
     let page = i64::from(model.size.1.saturating_sub(8)).max(2);
     let lines = |from: usize| match by {
         Move::Rows(rows) => from.saturating_add_signed(rows as isize),
@@ -245,10 +258,6 @@ fn scroll(model: &mut Model, by: Move) {
                     Move::Last => i64::MAX / 2,
                 },
             );
-        }
-        Some(Overlay::Details(details)) => {
-            details.scroll.0 = lines(details.scroll.0);
-            return details::keep_within(model);
         }
         Some(Overlay::Filter(_)) => {
             let back = matches!(by, Move::Rows(rows) if rows < 0);
@@ -276,26 +285,14 @@ fn scroll(model: &mut Model, by: Move) {
         let at = model.worker_row().and_then(|w| rows.iter().position(|row| row.name == w.name));
         let to = lines(at.unwrap_or(0)).min(rows.len().saturating_sub(1));
         model.worker = rows.get(to).map(|row| row.name.clone()).or_else(|| model.worker.clone());
-    } else {
-        scroll_log(model, by, page);
     }
-}
-
-/// The log is scrolled from its end, since it grows there.
-fn scroll_log(model: &mut Model, by: Move, page: i64) {
-    let lines = model.picture.as_ref().map_or(0, |picture| picture.log.len());
-    let up = match by {
-        Move::Rows(rows) => -rows,
-        Move::Pages(halves) => -halves * page / 2,
-        Move::First => i64::MAX / 2,
-        Move::Last => i64::MIN / 2,
-    };
-    let to = (model.log_from_end as i64).saturating_add(up);
-    model.log_from_end = to.clamp(0, lines.saturating_sub(1) as i64) as usize;
 }
 
 /// Undoes exactly one step.
 fn back(model: &mut Model) {
+    if reader::search_leave(model) {
+        return;
+    }
     if matches!(model.overlays.last(), Some(Overlay::Filter(_))) {
         filter::clear(model);
         model.overlays.pop();
@@ -308,6 +305,9 @@ fn back(model: &mut Model) {
         inject::leave(model);
     }
     if model.overlays.pop().is_some() || model.view.zoomed.take().is_some() {
+        return;
+    }
+    if reader::leave_pane(model) {
         return;
     }
     if model.view.frozen.is_some() {
@@ -358,6 +358,9 @@ fn zoom(model: &mut Model) {
 }
 
 fn accept(model: &mut Model, out: &mut Vec<Effect>) {
+    if model.search_line.is_some() {
+        return reader::search_accept(model);
+    }
     match model.overlays.last() {
         Some(Overlay::Filter(_)) => filter::accept(model),
         Some(Overlay::Quick(_)) => inject::accept_quick(model),

@@ -59,6 +59,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     layout::set_heights(model);
     join::mint_for_welcome(model, out);
     inject::pump(model, out);
+    details::settle(model, out);
     let watch = model.watch();
     if model.is_up() && model.watch_sent.as_ref() != Some(&watch) {
         model.watch_number += 1;

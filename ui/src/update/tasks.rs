@@ -11,10 +11,11 @@ use super::marks::seen;
 use super::{ask, bulk, save};
 use crate::model::bulk::{Breakdown, Bulk};
 use crate::model::command_line::command_line;
+use crate::model::details::Tab;
 use crate::model::marks::{Marked, Marks};
 use crate::model::overlay::{Overlay, Then};
 use crate::model::save::SaveThen;
-use crate::model::{Asked, Model, TOAST_MS, Tone, Undo, UndoOf, WelcomeToken};
+use crate::model::{Asked, Model, Screen, TOAST_MS, Tone, Undo, UndoOf, WelcomeToken};
 use crate::msg::Effect;
 use crate::text::grouped;
 
@@ -32,7 +33,7 @@ enum Target {
 /// Returns what an action is about: the open details' task, else the marked ones, else the one
 /// under the cursor.
 fn target(model: &Model) -> Target {
-    if let Some(Overlay::Details(details)) = model.overlays.last() {
+    if let Some(details) = model.details() {
         let seen = details
             .detail
             .as_ref()
@@ -203,14 +204,20 @@ pub(super) fn pause(model: &mut Model, out: &mut Vec<Effect>) {
 
 /// Returns what `y` puts on the clipboard.
 pub(super) fn to_copy(model: &Model) -> Option<String> {
+    if let Some(details) = model.details() {
+        return match details.tab {
+            Tab::Output => Some(super::reader::plain(model)).filter(|text| !text.is_empty()),
+            Tab::Spec | Tab::Attempts | Tab::Timeline => crate::view::details_text(model),
+        };
+    }
     match model.overlays.last() {
         Some(Overlay::Inject) => return Some(command_line(&model.form).join(" ")),
         Some(Overlay::Join(dialog)) => {
             return dialog.minted.as_ref().map(|minted| minted.line(dialog.role));
         }
-        Some(Overlay::Details(_)) => return Some(crate::view::details_text(model)),
         Some(
-            Overlay::Help(_)
+            Overlay::Details(_)
+            | Overlay::Help(_)
             | Overlay::Filter(_)
             | Overlay::Quick(_)
             | Overlay::Confirm(_)
@@ -225,6 +232,9 @@ pub(super) fn to_copy(model: &Model) -> Option<String> {
             WelcomeToken::Minted(minted) => Some(minted.line(Role::Worker)),
             WelcomeToken::Unasked | WelcomeToken::Asked | WelcomeToken::Refused(_) => None,
         };
+    }
+    if model.screen == Screen::Log {
+        return Some(super::reader::plain(model)).filter(|text| !text.is_empty());
     }
     let Some(list) = model.list() else { return Some(model.worker_row()?.name.to_string()) };
     let task = list.cursor()?;

@@ -1,8 +1,11 @@
 //! The last two lines: the sentence that goes away by itself, and the keys of this place.
 
+use ratatui::layout::Position;
+
 use super::pen::Pen;
-use crate::keymap::{Action, Context};
+use crate::keymap::{Action, Context, Row};
 use crate::layout::{Frame, Width};
+use crate::model::field::Line;
 use crate::model::list::List;
 use crate::model::marks::Marks;
 use crate::model::{LinkState, Model, Tone, allowed};
@@ -33,6 +36,15 @@ pub(super) fn toast(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     } else if frame.toast.height > 0 {
         standing(pen, frame, model);
     }
+}
+
+/// The line that searches what is read, in the place of the toast; returns where its cursor is.
+pub(super) fn search(pen: &mut Pen<'_>, frame: &Frame, line: &Line) -> Position {
+    let area = if frame.toast.height > 0 { frame.toast } else { frame.footer };
+    let mut pen = pen.within(area);
+    pen.clear(Role::Text);
+    let x = pen.put(1, area.y, "/ ", Role::Key);
+    super::dialog::typed(&mut pen, (x, area.y), area.width.saturating_sub(x + 1), line)
 }
 
 /// What is said while no toast is.
@@ -100,26 +112,40 @@ pub(super) fn footer(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
 
 /// Returns what the footer says, the most important first.
 fn entries(model: &Model, contexts: &[Context], width: Width) -> Vec<(String, Action, String)> {
-    let rows = model.keymap.rows().iter();
-    let mut found: Vec<_> = rows
+    let rows = model.keymap.rows();
+    let mut found: Vec<&Row> = rows
+        .iter()
         .filter(|row| row.binding.footer > 0 && contexts.contains(&row.context))
-        .filter(|row| is_of_use(model, row.binding.action))
-        .filter_map(|row| Some((row.binding, (*row.shown().first()?).to_owned())))
+        .filter(|row| is_of_use(model, row.binding.action) && !is_shadowed(row, rows, contexts))
         .collect();
-    found.sort_by_key(|(binding, _)| binding.footer);
+    // Where something is read, its keys come before those of every screen.
+    let reads = contexts.iter().any(|at| matches!(at, Context::Reader | Context::Details));
+    found.sort_by_key(|row| (reads && row.context == Context::Screen, row.binding.footer));
     let mut seen = Vec::new();
-    found.retain(|(binding, _)| {
-        let is_first = !seen.contains(&binding.action);
-        seen.push(binding.action);
-        is_first
-    });
-    found
-        .into_iter()
-        .map(|(binding, chord)| {
-            let chord = if chord == "F5" { "F5/Alt-Enter".to_owned() } else { chord };
-            (chord, binding.action, label(model, binding.action, binding.label, width))
-        })
-        .collect()
+    let mut entries = Vec::new();
+    for row in found {
+        let (binding, action) = (row.binding, row.binding.action);
+        if seen.contains(&action) {
+            continue;
+        }
+        let Some(chord) = row.shown().first().copied() else { continue };
+        seen.push(action);
+        let chord = if chord == "F5" { "F5/Alt-Enter" } else { chord };
+        entries.push((chord.to_owned(), action, label(model, action, binding.label, width)));
+    }
+    entries
+}
+
+/// Tells whether a nearer place gives the key another meaning.
+fn is_shadowed(row: &Row, rows: &[Row], contexts: &[Context]) -> bool {
+    let place = |other: &Row| contexts.iter().position(|at| other.context == *at);
+    let shown = row.shown();
+    rows.iter().any(|other| {
+        other.binding.action != row.binding.action
+            && place(other).is_some()
+            && place(other) < place(row)
+            && shown.first().is_some_and(|chord| other.shown().contains(chord))
+    })
 }
 
 fn is_of_use(model: &Model, action: Action) -> bool {
@@ -127,10 +153,19 @@ fn is_of_use(model: &Model, action: Action) -> bool {
         return matches!(model.link, LinkState::Lost { .. });
     }
     if action == Action::Back {
-        return !model.overlays.is_empty();
+        return !model.overlays.is_empty() || model.search_line.is_some() || model.has_pane();
     }
     if action == Action::Undo {
         return model.undo.is_some();
+    }
+    if action == Action::Streams {
+        return model.details().is_some();
+    }
+    if action == Action::DetailsPane {
+        return allowed::reason(model, action).is_none();
+    }
+    if action == Action::NextPane && model.has_pane() {
+        return true;
     }
     if action == Action::Zoom || action == Action::NextPane {
         return model.screen == crate::model::Screen::Overview && !model.is_welcome();

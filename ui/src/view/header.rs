@@ -157,6 +157,9 @@ fn count(model: &Model, screen: Screen) -> Option<(String, Role)> {
         }
         Screen::Workers => Some((gang.up.to_string(), Role::Dim)),
         Screen::Log if !picture.master.trouble.is_empty() => Some(("!".to_owned(), Role::Bad)),
+        Screen::Log if model.log.unseen > 0 => {
+            Some((format!("{}!", short(model.log.unseen)), Role::Note))
+        }
         Screen::Log => None,
     }
 }

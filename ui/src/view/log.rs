@@ -1,51 +1,43 @@
 //! The master's own recent log lines.
 
 use super::pen::{Pen, piece};
-use crate::layout::{Frame, Width};
+use super::reader;
+use crate::layout::{self, Frame, Width};
 use crate::model::Model;
-use crate::text::grouped;
+use crate::text::counted;
 use crate::theme::Role;
 
 pub(super) fn log(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
-    let Some(picture) = &model.picture else { return };
     let area = frame.body;
-    let lines = &picture.log;
-    let inner = if frame.width >= Width::Compact {
-        let right = match model.log_from_end {
-            0 => piece("▼ live", Role::Good),
-            below => piece(format!("{} newer below", grouped(below as u64)), Role::Note),
+    let log = &model.log;
+    if frame.width >= Width::Compact {
+        let right = match log.text.is_followed() {
+            true => piece("▼ live", Role::Good),
+            false => piece("stands still; f follows", Role::Note),
         };
-        pen.frame(area, "Log of the master", &[right], Role::BorderFocus)
-    } else {
-        area
-    };
-    let shown = usize::from(inner.height);
-    let end = lines.len() - model.log_from_end.min(lines.len());
-    let start = end.saturating_sub(shown);
-    let end = (start + shown).min(lines.len());
-    let mut inside = pen.within(inner);
-    if lines.is_empty() {
-        inside.put(inner.x + 1, inner.y, "the log is empty so far", Role::Dim);
+        pen.frame(area, "Log of the master", &[right], Role::BorderFocus);
     }
-    for (y, line) in (inner.y..).zip(&lines[start..end]) {
-        let room = inner.width.saturating_sub(2);
-        inside.put_cut((inner.x + 1, y), line, room, role(line));
+    let inner = layout::log(frame);
+    if log.text.is_empty() {
+        let x = inner.x + 1;
+        pen.within(inner).put(x, inner.y, "the log is empty so far", Role::Dim);
+        return;
     }
-    if lines.len() > shown && frame.width >= Width::Compact {
-        let text = format!("{}–{} of {}", start + 1, end, grouped(lines.len() as u64));
-        pen.foot(area, &[piece(text, Role::Dim)]);
+    reader::text(pen, inner, model, (&log.text, log.look));
+    if frame.width >= Width::Compact {
+        let unseen = below(model);
+        let what = match unseen {
+            0 => String::new(),
+            _ => format!("{} below", counted(unseen, "line", "lines")),
+        };
+        pen.foot(area, &reader::foot(&log.text, log.look, &what, area.width));
     }
 }
 
-fn role(line: &str) -> Role {
-    let has = |word: &str| line.split_whitespace().take(4).any(|found| found == word);
-    if has("ERROR") {
-        Role::Bad
-    } else if has("WARN") {
-        Role::Note
-    } else if has("DEBUG") || has("TRACE") {
-        Role::Dim
-    } else {
-        Role::Text
-    }
+/// Lines below the last one in view.
+fn below(model: &Model) -> u64 {
+    let text = &model.log.text;
+    let fit = text.fit(model.log.look, layout::log(&layout::frame(model.size)));
+    let last = text.window(fit).last().map_or(0, |row| row.line + 1);
+    text.end().saturating_sub(last)
 }

@@ -17,6 +17,7 @@ mod menu;
 mod palette;
 mod pen;
 mod queue;
+mod reader;
 mod results;
 mod sign;
 mod table;
@@ -84,6 +85,9 @@ pub(crate) fn view(
         }
         cursor = overlay_box(&mut pen, &frame, model, overlay);
     }
+    if let Some(line) = &model.search_line {
+        cursor = Some(footer::search(&mut pen, &frame, line));
+    }
     if model.overlays.is_empty() && !model.is_up() {
         lost::dialog(&mut pen, &frame, model);
     }
@@ -103,10 +107,12 @@ fn body(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         Screen::Tasks => {
             let area = filter_line(pen, frame, model);
             tasks::screen(pen, frame, area, model);
+            details::pane(pen, frame, model);
         }
         Screen::Results => {
             let area = filter_line(pen, frame, model);
             results::list(pen, frame, area, model, &model.results);
+            details::pane(pen, frame, model);
         }
         Screen::Workers => workers::list(pen, frame, frame.body, model),
         Screen::Log => log::log(pen, frame, model),
@@ -189,6 +195,11 @@ fn clock(at: ganger_proto::WallMs, offset_min: Option<i32>) -> String {
     let second = (at.0 as i64 / 1_000 + minutes * 60).rem_euclid(86_400);
     let zone = if offset_min.is_none() { "Z" } else { "" };
     format!("{:02}:{:02}:{:02}{zone}", second / 3_600, second / 60 % 60, second % 60)
+}
+
+/// Returns a time of day to the millisecond, `14:32:07.910`.
+fn clock_ms(at: ganger_proto::WallMs, offset_min: Option<i32>) -> String {
+    format!("{}.{:03}", clock(at, Some(offset_min.unwrap_or(0))), at.0 % 1_000)
 }
 
 fn is_refused(model: &Model) -> bool {

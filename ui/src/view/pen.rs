@@ -1,8 +1,8 @@
 //! The only way a view puts text into cells: clipped to a rectangle, styled by role.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-use ratatui::style::Color;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::{Color, Style};
 
 use crate::text;
 use crate::theme::{Role, Theme};
@@ -47,6 +47,29 @@ impl<'a> Pen<'a> {
         }
         let room = usize::from(self.area.right() - x);
         self.buffer.set_stringn(x, y, text, room, self.theme.style(role)).0
+    }
+
+    /// Writes text that has a look of its own, over that of `role`. A theme without colours shows
+    /// none of it.
+    pub(super) fn put_look(
+        &mut self,
+        (x, y): (u16, u16),
+        text: &str,
+        look: Style,
+        role: Role,
+    ) -> u16 {
+        let end = self.put(x, y, text, role);
+        if self.area.contains(Position { x, y }) && look != Style::new() {
+            let look = if self.theme.is_colourless() {
+                Style { fg: None, bg: None, ..look }
+            } else {
+                look
+            };
+            for x in x..end {
+                self.buffer[(x, y)].set_style(look);
+            }
+        }
+        end
     }
 
     /// Writes `text` cut to `columns`.

@@ -1,0 +1,159 @@
+//! One task in full, over the screen or as a pane below its list: which tab, which attempt, what
+//! was heard. What keys do to it is in update/.
+
+use ganger_proto::TaskId;
+use ganger_proto::command::{AttemptRow, TaskDetail};
+
+use super::Model;
+use super::output::{Output, State};
+use super::overlay::{Overlay, Scroll};
+use crate::layout;
+
+/// One task in full.
+#[derive(Debug)]
+pub(crate) struct Details {
+    pub(crate) task: TaskId,
+    pub(crate) detail: Option<Box<TaskDetail>>,
+    pub(crate) error: String,
+    pub(crate) tab: Tab,
+    /// The attempt whose output is shown; the newest when none was chosen.
+    pub(crate) attempt: Option<u32>,
+    pub(crate) output: Output,
+    /// Of the tabs that are not the output.
+    pub(crate) scroll: Scroll,
+    /// The row of the attempts that keys are about.
+    pub(crate) row: usize,
+}
+
+impl Details {
+    pub(crate) fn new(task: TaskId, tab: Tab) -> Self {
+        Self {
+            task,
+            detail: None,
+            error: String::new(),
+            tab,
+            attempt: None,
+            output: Output::default(),
+            scroll: Scroll::default(),
+            row: 0,
+        }
+    }
+
+    /// Tells whether how the shown attempt ended is known.
+    pub(crate) fn has_end(&self) -> bool {
+        self.shown_attempt().is_some() && !matches!(self.output.state, State::Asked | State::Open)
+    }
+
+    /// Returns what was recorded of the attempt whose output is shown.
+    pub(crate) fn shown_attempt(&self) -> Option<&AttemptRow> {
+        let detail = self.detail.as_ref()?;
+        detail.attempts.iter().find(|attempt| attempt.attempt == self.output.attempt)
+    }
+
+    /// Tells whether the task has ended, as far as is known.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.detail.as_ref().is_some_and(|detail| detail.row.state.is_end())
+    }
+}
+
+/// A part of the details.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Tab {
+    #[default]
+    Output,
+    Spec,
+    Attempts,
+    Timeline,
+}
+
+impl Tab {
+    pub(crate) const ALL: [Self; 4] = [Self::Output, Self::Spec, Self::Attempts, Self::Timeline];
+
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Output => "Output",
+            Self::Spec => "Spec",
+            Self::Attempts => "Attempts",
+            Self::Timeline => "Timeline",
+        }
+    }
+}
+
+/// The details below a list.
+#[derive(Debug)]
+pub(crate) struct Below {
+    /// None while the list has no task under its cursor.
+    pub(crate) details: Option<Box<Details>>,
+    pub(crate) keys: Keys,
+}
+
+/// Which of list and pane has the keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Keys {
+    #[default]
+    List,
+    Pane,
+}
+
+/// The output that is followed at the master; one at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Following {
+    pub(crate) tag: u64,
+    pub(crate) task: TaskId,
+    pub(crate) attempt: Option<u32>,
+}
+
+impl Overlay {
+    pub(crate) fn details_mut(&mut self) -> Option<&mut Details> {
+        if let Self::Details(details) = self { Some(details) } else { None }
+    }
+}
+
+impl Model {
+    /// Returns the details that keys are about.
+    pub(crate) fn details(&self) -> Option<&Details> {
+        self.details_at(self.overlays.len())
+    }
+
+    /// Returns the details that keys are about when only so many overlays are open.
+    pub(crate) fn details_at(&self, overlays: usize) -> Option<&Details> {
+        if let Some(over) = self.overlays[..overlays].last() {
+            return if let Overlay::Details(details) = over { Some(details) } else { None };
+        }
+        let below = self.below.as_ref().filter(|below| below.keys == Keys::Pane)?;
+        below.details.as_deref().filter(|_| self.has_pane())
+    }
+
+    pub(crate) fn details_mut(&mut self) -> Option<&mut Details> {
+        let in_pane = self.pane_has_keys();
+        match &mut self.below {
+            Some(below) if in_pane => below.details.as_deref_mut(),
+            Some(_) | None => self.overlays.last_mut().and_then(Overlay::details_mut),
+        }
+    }
+
+    /// Tells whether keys are about the pane below the list.
+    pub(crate) fn pane_has_keys(&self) -> bool {
+        let in_pane = self.below.as_ref().is_some_and(|below| below.keys == Keys::Pane);
+        in_pane && self.overlays.is_empty() && self.has_pane()
+    }
+
+    /// Tells whether the pane below the list is drawn.
+    pub(crate) fn has_pane(&self) -> bool {
+        self.below.is_some() && layout::details_pane(&layout::frame(self.size), self).is_some()
+    }
+
+    /// Returns the details that are seen, whoever has the keys.
+    pub(crate) fn details_seen(&mut self) -> Option<&mut Details> {
+        let has_pane = self.has_pane();
+        let over = self.overlays.iter_mut().rev().find_map(Overlay::details_mut);
+        over.or_else(|| self.below.as_mut().filter(|_| has_pane)?.details.as_deref_mut())
+    }
+
+    /// Returns everything open on that task.
+    pub(crate) fn details_of(&mut self, task: TaskId) -> impl Iterator<Item = &mut Details> {
+        let over = self.overlays.iter_mut().filter_map(Overlay::details_mut);
+        let below = self.below.as_mut().and_then(|below| below.details.as_deref_mut());
+        over.chain(below).filter(move |details| details.task == task)
+    }
+}

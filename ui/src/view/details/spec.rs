@@ -1,0 +1,184 @@
+//! What a task is: what it runs, where, within which limits, and the command line that would put
+//! the same task in again.
+
+use ganger_proto::command::TaskDetail;
+use ganger_proto::{Backoff, Cwd, Kind, Template};
+
+use super::super::clock;
+use super::super::pen::piece;
+use super::{Line, command};
+use crate::model::Model;
+use crate::model::form::quoted;
+use crate::text::{clean, grouped, seconds, wrap};
+use crate::theme::Role;
+
+/// Columns of the labels.
+const LABEL: usize = 12;
+
+pub(super) fn lines(model: &Model, detail: &TaskDetail, width: usize) -> Vec<Line> {
+    let room = width.saturating_sub(LABEL + 4).max(8);
+    let mut lines = Vec::new();
+    for (label, value) in fields(model, detail) {
+        for (i, row) in wrap(&value, room).into_iter().enumerate() {
+            let label = if i == 0 { label } else { "" };
+            let role = if label == "command" { Role::Strong } else { Role::Text };
+            let label = piece(format!("{label:<LABEL$}"), Role::Dim);
+            lines.push(vec![label, piece(row, role)]);
+        }
+    }
+    lines.push(Line::new());
+    lines.push(vec![piece("the same task again:", Role::Dim)]);
+    let rows = wrap(&command_line(detail), width.saturating_sub(6).max(8));
+    lines.extend(rows.into_iter().map(|row| vec![piece(format!("  {row}"), Role::Token)]));
+    lines
+}
+
+fn fields(model: &Model, detail: &TaskDetail) -> Vec<(&'static str, String)> {
+    let (row, spec, options) = (&detail.row, &detail.spec, &detail.options);
+    let at = |at| clock(at, model.utc_offset_min);
+    let mut fields = Vec::new();
+    let mut field = |label, value: String| fields.push((label, value));
+    field("kind", kind(&spec.kind).to_owned());
+    field("command", command(detail));
+    if let Some(template) = template(&spec.kind) {
+        field("template", template);
+    }
+    if !detail.argument.is_empty() {
+        field("argument", clean(&String::from_utf8_lossy(&detail.argument)));
+    }
+    if matches!(spec.kind, Kind::Exec { .. } | Kind::Shell { .. }) {
+        field("directory", directory(&spec.cwd));
+        for (i, (key, value)) in spec.env.iter().enumerate() {
+            field(if i == 0 { "environment" } else { "" }, format!("{key}={value}"));
+        }
+    }
+    field(
+        "timeout",
+        match spec.timeout_ms {
+            0 => "none".to_owned(),
+            ms => format!("{} for each attempt", seconds(ms)),
+        },
+    );
+    field("retries", retries(detail));
+    field("queue", format!("{}, priority {}", row.queue, row.priority));
+    if let Some(moment) = options.not_before {
+        field("not before", at(moment));
+    }
+    let place = grouped(detail.index + 1);
+    let batch = match options.name.as_str() {
+        "" => row.batch.to_string(),
+        name => format!("{} “{name}”", row.batch),
+    };
+    field("batch", format!("{batch}, task {place} of it"));
+    field("submitted", format!("{} by {}", at(row.submitted), detail.owner));
+    fields
+}
+
+const fn kind(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Square => "square: n * n = n², in the worker itself",
+        Kind::Sleep => "sleep: waits, in the worker itself",
+        Kind::Exec { .. } => "exec: a program, without a shell",
+        Kind::Shell { .. } => "shell: a line for sh -c",
+    }
+}
+
+/// The words before the argument has its place; none when nothing is replaced in them.
+fn template(kind: &Kind) -> Option<String> {
+    let source = |template: &Template| clean(&String::from_utf8_lossy(template.source()));
+    match kind {
+        Kind::Square | Kind::Sleep => None,
+        Kind::Shell { line } => Some(source(line)),
+        Kind::Exec { argv } => {
+            Some(argv.iter().map(|word| quoted(&source(word))).collect::<Vec<_>>().join(" "))
+        }
+    }
+}
+
+fn directory(cwd: &Cwd) -> String {
+    match cwd {
+        Cwd::Directory(path) => clean(&String::from_utf8_lossy(path)),
+        Cwd::Scratch => "a fresh one for each attempt".to_owned(),
+        Cwd::Unset => "the worker's own".to_owned(),
+    }
+}
+
+fn retries(detail: &TaskDetail) -> String {
+    let Backoff { base_ms, cap_ms } = detail.options.backoff;
+    let failed = match detail.failures {
+        0 => String::new(),
+        count => format!("; {} so far", crate::text::counted(count.into(), "failure", "failures")),
+    };
+    match detail.options.retries {
+        0 => format!("none{failed}"),
+        count => format!(
+            "{count} after the first failure, waiting {} to {} between{failed}",
+            seconds(base_ms),
+            seconds(cap_ms)
+        ),
+    }
+}
+
+/// Returns the command line that puts the same task in again. It names its number in the batch
+/// nowhere, so templates that use it are written out.
+pub(super) fn command_line(detail: &TaskDetail) -> String {
+    let (spec, options) = (&detail.spec, &detail.options);
+    let mut words = vec!["ganger submit".to_owned()];
+    let mut option = |flag: &str, value: &str| words.push(format!("{flag} {}", quoted(value)));
+    if matches!(spec.kind, Kind::Square | Kind::Sleep) {
+        option("--kind", spec.kind.word());
+    }
+    if !options.name.is_empty() {
+        option("--name", &options.name);
+    }
+    if options.queue.as_str() != "default" {
+        option("--queue", options.queue.as_str());
+    }
+    if detail.row.priority != 0 {
+        option("-p", &detail.row.priority.to_string());
+    }
+    if spec.timeout_ms > 0 {
+        option("--timeout", &time(spec.timeout_ms));
+    }
+    if options.retries > 0 {
+        option("--retries", &options.retries.to_string());
+        let Backoff { base_ms, cap_ms } = options.backoff;
+        if options.backoff != Backoff::default() {
+            option("--backoff", &format!("{}..{}", time(base_ms), time(cap_ms)));
+        }
+    }
+    match &spec.cwd {
+        Cwd::Directory(path) => option("--cwd", &String::from_utf8_lossy(path)),
+        Cwd::Scratch => option("--cwd", "scratch"),
+        Cwd::Unset => {}
+    }
+    for (key, value) in &spec.env {
+        option("--env", &format!("{key}={value}"));
+    }
+    words.push(what(detail));
+    clean(&words.join(" ").replace("  ", " "))
+}
+
+/// A duration as flags take it.
+fn time(ms: u64) -> String {
+    if ms.is_multiple_of(1_000) { format!("{}s", ms / 1_000) } else { format!("{ms}ms") }
+}
+
+fn what(detail: &TaskDetail) -> String {
+    let argument = match detail.argument.is_empty() {
+        true => String::new(),
+        false => format!(" ::: {}", quoted(&String::from_utf8_lossy(&detail.argument))),
+    };
+    let numbered = |template: &Template| template.source().windows(3).any(|part| part == b"{#}");
+    let source = |template: &Template| quoted(&String::from_utf8_lossy(template.source()));
+    match &detail.spec.kind {
+        Kind::Square | Kind::Sleep => argument,
+        Kind::Shell { line } if numbered(line) => format!("--shell {}", quoted(&command(detail))),
+        Kind::Shell { line } => format!("--shell {}{argument}", source(line)),
+        Kind::Exec { argv } if argv.iter().any(numbered) => format!("-- {}", command(detail)),
+        Kind::Exec { argv } => {
+            let words: Vec<_> = argv.iter().map(source).collect();
+            format!("-- {}{argument}", words.join(" "))
+        }
+    }
+}
