@@ -10,6 +10,7 @@ mod keymap;
 mod layout;
 pub mod link;
 mod model;
+mod mouse;
 mod msg;
 mod run;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use ganger_proto::WallMs;
 
 use crate::keep::Kept;
 use crate::link::{Inbound, Outbound};
+use crate::mouse::{Capture, Pointed};
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub(crate) enum Msg {
     Key(KeyEvent),
     /// Text was pasted.
     Paste(String),
+    /// The mouse did something.
+    Mouse(Pointed),
     /// The terminal has this many columns and rows.
     Resize(u16, u16),
     /// About a second passed.
@@ -44,6 +47,8 @@ pub(crate) enum Effect {
     Keep(Box<Kept>),
     /// Put this on the clipboard.
     Copy(String),
+    /// Give the mouse to the screen or to the terminal.
+    Mouse(Capture),
     /// Give the terminal back to the shell until it says otherwise.
     Suspend,
     /// Draw everything again, whatever the terminal holds.

@@ -215,7 +215,11 @@ impl Driver {
             }
             Event::Paste(text) => self.feed_and_paint(Msg::Paste(text)),
             Event::Resize(columns, rows) => self.feed_and_paint(Msg::Resize(columns, rows)),
-            Event::Key(_) | Event::Mouse(_) | Event::FocusGained | Event::FocusLost => Ok(Turn::Go),
+            Event::Mouse(event) => match self.screen.hits().pointed(event) {
+                Some(pointed) => self.feed_and_paint(Msg::Mouse(pointed)),
+                None => Ok(Turn::Go),
+            },
+            Event::Key(_) | Event::FocusGained | Event::FocusLost => Ok(Turn::Go),
         }
     }
 
@@ -265,6 +269,7 @@ impl Driver {
                 Effect::Send(message) => self.post(message),
                 Effect::Copy(text) => self.copy(text),
                 Effect::Keep(_) => {}
+                Effect::Mouse(capture) => self.screen.give_mouse(capture)?,
                 Effect::Redraw => self.screen.clear()?,
                 Effect::Leave => return Ok(Turn::Leave(Exit::Left)),
                 Effect::Suspend => {

@@ -1,11 +1,15 @@
 //! The terminal as this process found it: raw mode and the alternate screen, given back on every
 //! way out, also on a panic. Draws nothing by itself.
 
+use std::fmt;
 use std::io::{self, Stdout, Write as _};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::Command;
+use crossterm::event::{
+    DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange,
+};
 use crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
     LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -13,9 +17,9 @@ use crossterm::terminal::{
 use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use ratatui::layout::Position;
 
 use crate::model::Model;
+use crate::mouse::{Capture, Hits};
 use crate::run::Glyphs;
 use crate::theme::Theme;
 
@@ -26,6 +30,28 @@ static HOOK: Once = Once::new();
 /// Holds the terminal; dropping it gives the terminal back.
 pub(crate) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
+    capture: Capture,
+    /// What the mouse finds on what was drawn last.
+    hits: Hits,
+}
+
+/// Reports presses and the wheel, with places beyond column 223. Crossterm's own command asks for
+/// every move of the mouse too, and each would wake the loop for nothing.
+struct CaptureMouse;
+
+impl Command for CaptureMouse {
+    fn write_ansi(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        f.write_str("\u{1b}[?1000h\u{1b}[?1006h")
+    }
+}
+
+/// Reports the mouse no more.
+struct ReleaseMouse;
+
+impl Command for ReleaseMouse {
+    fn write_ansi(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        f.write_str("\u{1b}[?1006l\u{1b}[?1000l")
+    }
 }
 
 impl Screen {
@@ -38,22 +64,38 @@ impl Screen {
                 before(panic);
             }));
         });
-        enter()?;
+        let capture = Capture::default();
+        enter(capture)?;
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout()));
-        terminal.map(|terminal| Self { terminal }).inspect_err(|_| give_back())
+        let hits = Hits::default();
+        terminal.map(|terminal| Self { terminal, capture, hits }).inspect_err(|_| give_back())
     }
 
     /// Draws the model; nothing is written for cells that did not change.
     pub(crate) fn draw(&mut self, model: &Model, theme: &Theme, glyphs: Glyphs) -> io::Result<()> {
         queue!(io::stdout(), BeginSynchronizedUpdate)?;
-        let mut cursor: Option<Position> = None;
         self.terminal.draw(|frame| {
-            cursor = crate::view::view(model, theme, glyphs, frame.buffer_mut());
-            if let Some(position) = cursor {
+            let drawn = crate::view::view(model, theme, glyphs, frame.buffer_mut());
+            if let Some(position) = drawn.cursor {
                 frame.set_cursor_position(position);
             }
+            self.hits = drawn.hits;
         })?;
         execute!(io::stdout(), EndSynchronizedUpdate)
+    }
+
+    /// Returns what the mouse finds where.
+    pub(crate) const fn hits(&self) -> &Hits {
+        &self.hits
+    }
+
+    /// Gives the mouse to the screen or to the terminal.
+    pub(crate) fn give_mouse(&mut self, capture: Capture) -> io::Result<()> {
+        self.capture = capture;
+        match capture {
+            Capture::Screen => execute!(io::stdout(), CaptureMouse),
+            Capture::Terminal => execute!(io::stdout(), ReleaseMouse),
+        }
     }
 
     /// Forgets what the terminal holds, so that everything is drawn again.
@@ -82,7 +124,7 @@ impl Screen {
 
     /// Takes the terminal again after something else may have changed its modes.
     pub(crate) fn retake(&mut self) -> io::Result<()> {
-        enter()?;
+        enter(self.capture)?;
         self.clear()
     }
 }
@@ -93,10 +135,15 @@ impl Drop for Screen {
     }
 }
 
-fn enter() -> io::Result<()> {
+fn enter(capture: Capture) -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
-    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
+    let mut out = io::stdout();
+    queue!(out, EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange, cursor::Hide)?;
+    match capture {
+        Capture::Screen => execute!(out, CaptureMouse),
+        Capture::Terminal => out.flush(),
+    }
 }
 
 /// Errors are of no use here: there is nothing left to show them on.
@@ -106,6 +153,8 @@ fn give_back() {
         drop(execute!(
             out,
             EndSynchronizedUpdate,
+            ReleaseMouse,
+            DisableFocusChange,
             DisableBracketedPaste,
             LeaveAlternateScreen,
             cursor::Show

@@ -6,6 +6,7 @@ pub(crate) mod command_line;
 pub(crate) mod field;
 pub(crate) mod form;
 pub(crate) mod list;
+pub(crate) mod outside;
 pub(crate) mod overlay;
 pub(crate) mod parse;
 pub(crate) mod submission;
@@ -24,6 +25,7 @@ use crate::link::Connection;
 use crate::msg::Moment;
 use form::Form;
 use list::List;
+use outside::Outside;
 use overlay::Overlay;
 use submission::{Batch, Submission};
 pub(crate) use toast::{TOAST_MS, Toast, Tone, Undo};
@@ -73,6 +75,7 @@ pub(crate) struct Model {
     /// What of it has been given to be written.
     pub(crate) kept_sent: Kept,
     pub(crate) prefix: Option<KeyCombination>,
+    pub(crate) outside: Outside,
 }
 
 /// Batches that may wait to be sent.
@@ -211,6 +214,7 @@ impl Model {
             kept: Kept::default(),
             kept_sent: Kept::default(),
             prefix: None,
+            outside: Outside::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyEvent;
 
-use super::{confirm, details, filter, inject, join, lists, reader, shell, tasks, workers};
+use super::{confirm, details, filter, inject, join, lists, mouse, reader, shell, tasks, workers};
 use crate::keymap::{Action, Meaning, meaning};
 use crate::link::Outbound;
 use crate::model::overlay::{Overlay, Scroll};
@@ -67,7 +67,7 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     }
 }
 
-fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
+pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
     if let Some(reason) = allowed::reason(model, action) {
         return model.say(Tone::Note, reason);
     }
@@ -153,7 +153,8 @@ fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         | A::SaveOutput => reader::act(model, action, out),
         A::OpenWorker | A::MoreSlots | A::FewerSlots | A::Why => workers::act(model, action, out),
         A::Editor | A::SaveTemplate | A::LoadTemplate => inject::act(model, action, out),
-        A::Palette | A::Mouse => shell::act(model, action, out),
+        A::Palette => shell::act(model, action, out),
+        A::Mouse => mouse::toggle(model, out),
     }
 }
 
@@ -164,7 +165,7 @@ pub(super) enum Step {
 }
 
 #[derive(Clone, Copy)]
-enum Move {
+pub(super) enum Move {
     Rows(i64),
     /// In halves of a page.
     Pages(i64),
@@ -172,7 +173,7 @@ enum Move {
     Last,
 }
 
-fn show(model: &mut Model, screen: Screen) {
+pub(super) fn show(model: &mut Model, screen: Screen) {
     if model.screen != screen {
         model.previous = model.screen;
         model.screen = screen;
@@ -205,7 +206,7 @@ fn pane(model: &mut Model, step: Step) {
     }
 }
 
-fn scroll(model: &mut Model, by: Move) {
+pub(super) fn scroll(model: &mut Model, by: Move) {
     let page = i64::from(model.size.1.saturating_sub(8)).max(2);
     let lines = |from: usize| match by {
         Move::Rows(rows) => from.saturating_add_signed(rows as isize),

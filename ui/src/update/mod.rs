@@ -9,6 +9,7 @@ mod inject;
 mod join;
 mod keys;
 mod lists;
+mod mouse;
 mod reader;
 mod shell;
 mod tasks;
@@ -29,6 +30,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => keys::key(model, key, &mut out),
         Msg::Paste(text) => keys::paste(model, &text),
+        Msg::Mouse(pointed) => mouse::pointed(model, pointed, &mut out),
         Msg::Resize(columns, rows) => model.size = (columns, rows),
         Msg::Second => second(model, &mut out),
         Msg::Link(inbound) => inbound::inbound(model, inbound),

@@ -11,6 +11,7 @@ use super::{edge, sign};
 use crate::layout::{Frame, Width};
 use crate::model::list::List;
 use crate::model::{Model, Pane};
+use crate::mouse::Hit;
 use crate::text::{grouped, seconds};
 use crate::theme::Role;
 
@@ -151,6 +152,7 @@ fn rows(pen: &mut Pen<'_>, frame: &Frame, model: &Model, (list, columns, focused
     }
     let shown = model.task_rows().iter().skip(list.top()).take(list.height);
     for (y, row) in (inner.y + titles..).zip(shown) {
+        pen.hit(Rect { y, height: 1, ..inner }, Hit::Task(row.task));
         if is_short {
             short_row(pen, y, model, row);
         } else {
