@@ -138,6 +138,39 @@ struct MasterToml {
     advertise: Option<Vec<String>>,
     store: Option<String>,
     local_worker: Option<u32>,
+    screen: ScreenConfig,
+}
+
+/// What `[screen]` of `ganger.toml` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScreenConfig {
+    /// How a person is called who looks elsewhere.
+    pub notify: NotifyWish,
+}
+
+/// How the screen calls a person who looks elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NotifyWish {
+    /// By the terminal's bell.
+    #[default]
+    Bell,
+    /// By a notification of the terminal.
+    Osc,
+    /// Not at all.
+    Off,
+}
+
+impl ScreenConfig {
+    /// Reads `[screen]` of `HOME/ganger.toml`.
+    ///
+    /// # Errors
+    /// Names the line of the file that cannot be used.
+    pub fn read(home: &Path) -> Result<Self, ConfigError> {
+        let file: Option<MasterToml> = read_toml(&home.join("ganger.toml"))?;
+        Ok(file.unwrap_or_default().screen)
+    }
 }
 
 impl MasterConfig {
@@ -420,6 +453,8 @@ mod tests {
         check("listen = \"here\"", &["ganger.toml", "[::]:7433"]);
         check("store = \"postgres:x\"", &["sqlite:PATH"]);
         check("local_worker = -1", &["line 1"]);
+        check("\n[screen]\nnotify = \"horn\"", &["line 3", "`bell`, `osc`, `off`"]);
+        check("[screen]\nvolume = 3", &["line 2", "volume"]);
     }
 
     #[test]
@@ -434,10 +469,10 @@ mod tests {
         let shown: String = sample
             .lines()
             .filter_map(|line| line.strip_prefix("# "))
-            .filter(|line| line.contains(" = "))
+            .filter(|line| line.contains(" = ") || line.starts_with('['))
             .flat_map(|line| [line, "\n"])
             .collect();
-        assert_eq!(shown.lines().count(), 4);
+        assert_eq!(shown.lines().count(), 6);
         fs::write(home.path().join("ganger.toml"), shown).unwrap();
         MasterConfig::resolve(home.path(), MasterFlags::default(), &env(&[])).unwrap();
     }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, NotifyWish};
 use ganger_ui as ui;
 
 use super::error::{CliError, Result, is_final, with_causes};
@@ -43,7 +43,7 @@ pub(crate) async fn run(place: Place) -> Result<()> {
     // Bounds as said above.
     let (to_screen, inbound) = mpsc::channel(INBOUND_MAX);
     let (outbound, from_screen) = mpsc::channel(OUTBOUND_MAX);
-    let options = looks(&place, local_offset_min().await);
+    let options = looks(&place, local_offset_min().await)?;
     let bridge = Bridge { place, to_screen, from_screen, watch: None };
     let bridge = tokio::spawn(bridge.run(caller));
     let shown = ui::run(Link { inbound, outbound }, options).await;
@@ -59,7 +59,7 @@ pub(crate) async fn run(place: Place) -> Result<()> {
 }
 
 /// Chooses colours, signs and the way to copy by what the environment says of the terminal.
-fn looks(place: &Place, utc_offset_min: Option<i32>) -> ui::Options {
+fn looks(place: &Place, utc_offset_min: Option<i32>) -> Result<ui::Options> {
     let is_set = |name: &str| config::process_env(name).is_some();
     let theme = if is_set("NO_COLOR") {
         "mono".to_owned()
@@ -70,7 +70,7 @@ fn looks(place: &Place, utc_offset_min: Option<i32>) -> ui::Options {
     // The first of these that is set decides, as setlocale(3) has it.
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(config::process_env);
     let clock = Clock::start();
-    ui::Options {
+    Ok(ui::Options {
         theme: ui::ThemeChoice::Named(theme),
         glyphs: if speaks_utf8(locale.as_deref()) {
             ui::Glyphs::Unicode
@@ -79,12 +79,28 @@ fn looks(place: &Place, utc_offset_min: Option<i32>) -> ui::Options {
         },
         home: place.home.display().to_string(),
         utc_offset_min,
+        notify: notify(config::ScreenConfig::read(&place.home)?.notify, &config::process_env),
         clipboard: if is_set("TMUX") { ui::Clipboard::Tmux } else { ui::Clipboard::Terminal },
         clock: Arc::new(move || {
             let now = clock.now();
             (now.mono_ms, now.wall)
         }),
         key_source: Box::new(random_u128),
+    })
+}
+
+/// Chooses the sequence that the terminal knows. tmux and screen keep notifications to themselves
+/// but pass the bell on.
+fn notify(wish: NotifyWish, env: &config::Env) -> ui::Notify {
+    let says = |name: &str, word: &str| {
+        env(name).is_some_and(|value| value.to_string_lossy().starts_with(word))
+    };
+    match wish {
+        NotifyWish::Off => ui::Notify::Off,
+        NotifyWish::Bell => ui::Notify::Bell,
+        NotifyWish::Osc if says("TMUX", "") || says("STY", "") => ui::Notify::Bell,
+        NotifyWish::Osc if says("VTE_VERSION", "") || says("TERM", "rxvt") => ui::Notify::Osc777,
+        NotifyWish::Osc => ui::Notify::Osc9,
     }
 }
 
@@ -356,6 +372,21 @@ mod tests {
             assert_eq!(parse_offset(text), minutes, "{text}");
         }
         assert_ne!(random_u128(), random_u128());
+    }
+
+    #[test]
+    fn the_terminal_is_asked_in_its_own_words() {
+        let check = |variable: Option<(&'static str, &'static str)>, expected| {
+            let found = move |name: &str| variable.filter(|(known, _)| *known == name);
+            let env = move |name: &str| found(name).map(|(_, value)| value.into());
+            assert_eq!(notify(NotifyWish::Osc, &env), expected, "{variable:?}");
+        };
+        check(None, ui::Notify::Osc9);
+        check(Some(("VTE_VERSION", "7600")), ui::Notify::Osc777);
+        check(Some(("TERM", "rxvt-unicode-256color")), ui::Notify::Osc777);
+        check(Some(("TERM", "xterm-kitty")), ui::Notify::Osc9);
+        check(Some(("TMUX", "socket")), ui::Notify::Bell);
+        assert_eq!(notify(NotifyWish::Off, &config::process_env), ui::Notify::Off);
     }
 
     #[tokio::test]

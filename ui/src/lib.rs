@@ -12,9 +12,11 @@ pub mod link;
 mod model;
 mod mouse;
 mod msg;
+mod notify;
 mod run;
 #[cfg(test)]
 mod sample;
+mod signals;
 mod terminal;
 mod text;
 mod theme;
@@ -24,5 +26,6 @@ mod view;
 pub use clipboard::Clipboard;
 pub use keep::{Kept, KeptForm, KeptList};
 pub use keymap::key_table;
+pub use notify::Notify;
 pub use run::{Clock, Exit, Glyphs, Options, ScreenError, ThemeChoice, run};
 pub use theme::{Theme, ThemeError};

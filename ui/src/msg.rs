@@ -5,6 +5,7 @@ use ganger_proto::WallMs;
 
 use crate::keep::Kept;
 use crate::link::{Inbound, Outbound};
+use crate::model::outside::Attention;
 use crate::mouse::{Capture, Pointed};
 
 /// What happened.
@@ -16,6 +17,8 @@ pub(crate) enum Msg {
     Paste(String),
     /// The mouse did something.
     Mouse(Pointed),
+    /// The terminal got or lost the focus.
+    Attention(Attention),
     /// The terminal has this many columns and rows.
     Resize(u16, u16),
     /// About a second passed.
@@ -47,6 +50,8 @@ pub(crate) enum Effect {
     Keep(Box<Kept>),
     /// Put this on the clipboard.
     Copy(String),
+    /// Call the person, who may look elsewhere.
+    Notify(String),
     /// Give the mouse to the screen or to the terminal.
     Mouse(Capture),
     /// Give the terminal back to the shell until it says otherwise.

@@ -12,14 +12,16 @@ use std::time::Duration;
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
 use ganger_proto::WallMs;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::clipboard::{Clipboard, to_terminal, to_tmux};
 use crate::link::{Inbound, Link, Outbound};
 use crate::model::Model;
+use crate::model::outside::Attention;
 use crate::msg::{Effect, Moment, Msg};
+use crate::notify::Notify;
+use crate::signals::{Signals, Woken};
 use crate::terminal::Screen;
 use crate::theme::{Theme, ThemeError};
 use crate::update::update;
@@ -39,6 +41,8 @@ pub struct Options {
     pub utc_offset_min: Option<i32>,
     /// How `y` copies.
     pub clipboard: Clipboard,
+    /// How a person is called who looks elsewhere.
+    pub notify: Notify,
     /// The time.
     pub clock: Clock,
     /// Draws random numbers for submission keys and for random arguments.
@@ -185,6 +189,7 @@ impl Driver {
                     let before = self.model.toast.is_some();
                     let turn = self.feed(Msg::Second)?;
                     self.wake_if_never_stopped()?;
+                    self.retitle()?;
                     if before || shows_time(&self.model) {
                         self.paint_soon();
                     }
@@ -219,7 +224,9 @@ impl Driver {
                 Some(pointed) => self.feed_and_paint(Msg::Mouse(pointed)),
                 None => Ok(Turn::Go),
             },
-            Event::Key(_) | Event::FocusGained | Event::FocusLost => Ok(Turn::Go),
+            Event::FocusGained => self.feed(Msg::Attention(Attention::Here)),
+            Event::FocusLost => self.feed(Msg::Attention(Attention::Away)),
+            Event::Key(_) => Ok(Turn::Go),
         }
     }
 
@@ -236,7 +243,9 @@ impl Driver {
                 | Inbound::Lost { .. }
                 | Inbound::Refused { .. } => true,
             };
-            self.advance(Msg::Link(inbound));
+            if let Turn::Leave(exit) = self.feed(Msg::Link(inbound))? {
+                return Ok(Turn::Leave(exit));
+            }
             if shows {
                 self.paint_soon();
             }
@@ -244,21 +253,10 @@ impl Driver {
         }
         // What was taken from the queue beyond the bound is not lost: it is fed as well.
         if let Some(inbound) = next {
-            self.advance(Msg::Link(inbound));
             self.paint_soon();
+            return self.feed(Msg::Link(inbound));
         }
         Ok(Turn::Go)
-    }
-
-    /// Feeds a message whose effects are only sends.
-    fn advance(&mut self, msg: Msg) {
-        let (mono_ms, wall) = (self.options.clock)();
-        self.model.now = Moment { mono_ms, wall, draw: (self.options.key_source)() };
-        for effect in update(&mut self.model, msg) {
-            if let Effect::Send(message) = effect {
-                self.post(message);
-            }
-        }
     }
 
     fn feed(&mut self, msg: Msg) -> io::Result<Turn> {
@@ -269,6 +267,7 @@ impl Driver {
                 Effect::Send(message) => self.post(message),
                 Effect::Copy(text) => self.copy(text),
                 Effect::Keep(_) => {}
+                Effect::Notify(text) => self.screen.call(self.options.notify, &text)?,
                 Effect::Mouse(capture) => self.screen.give_mouse(capture)?,
                 Effect::Redraw => self.screen.clear()?,
                 Effect::Leave => return Ok(Turn::Leave(Exit::Left)),
@@ -318,6 +317,14 @@ impl Driver {
         Ok(())
     }
 
+    /// Once a second is often enough for a title.
+    fn retitle(&mut self) -> io::Result<()> {
+        match self.paint.suspended_s {
+            None => self.screen.set_title(crate::view::title(&self.model, self.options.glyphs)),
+            Some(_) => Ok(()),
+        }
+    }
+
     fn paint_now(&mut self) -> io::Result<()> {
         self.paint.due = None;
         if self.paint.suspended_s.is_some() {
@@ -361,35 +368,4 @@ fn same_look(before: Option<&ganger_proto::Picture>, after: &ganger_proto::Pictu
             && before.history == after.history
             && before.log == after.log
     })
-}
-
-enum Woken {
-    End,
-    Continued,
-}
-
-/// The signals that end or wake the screen.
-struct Signals {
-    terminate: Signal,
-    hang_up: Signal,
-    proceed: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        let proceed = rustix::process::Signal::CONT.as_raw();
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-            proceed: signal(SignalKind::from_raw(proceed))?,
-        })
-    }
-
-    async fn next(&mut self) -> Woken {
-        tokio::select! {
-            _ = self.terminate.recv() => Woken::End,
-            _ = self.hang_up.recv() => Woken::End,
-            _ = self.proceed.recv() => Woken::Continued,
-        }
-    }
 }

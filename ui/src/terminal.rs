@@ -10,6 +10,7 @@ use crossterm::Command;
 use crossterm::event::{
     DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange,
 };
+use crossterm::style::Print;
 use crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
     LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -20,6 +21,7 @@ use ratatui::backend::CrosstermBackend;
 
 use crate::model::Model;
 use crate::mouse::{Capture, Hits};
+use crate::notify::{GIVE_TITLE_BACK, KEEP_TITLE, Notify, notification, title};
 use crate::run::Glyphs;
 use crate::theme::Theme;
 
@@ -33,6 +35,8 @@ pub(crate) struct Screen {
     capture: Capture,
     /// What the mouse finds on what was drawn last.
     hits: Hits,
+    /// The title of the window, once it is set.
+    title: Option<String>,
 }
 
 /// Reports presses and the wheel, with places beyond column 223. Crossterm's own command asks for
@@ -68,7 +72,8 @@ impl Screen {
         enter(capture)?;
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout()));
         let hits = Hits::default();
-        terminal.map(|terminal| Self { terminal, capture, hits }).inspect_err(|_| give_back())
+        let taken = |terminal| Self { terminal, capture, hits, title: None };
+        terminal.map(taken).inspect_err(|_| give_back())
     }
 
     /// Draws the model; nothing is written for cells that did not change.
@@ -98,6 +103,20 @@ impl Screen {
         }
     }
 
+    /// Calls the person.
+    pub(crate) fn call(&self, how: Notify, text: &str) -> io::Result<()> {
+        execute!(io::stdout(), Print(notification(how, text)))
+    }
+
+    /// Sets the title of the window when it is another one.
+    pub(crate) fn set_title(&mut self, text: String) -> io::Result<()> {
+        if self.title.as_ref() != Some(&text) {
+            execute!(io::stdout(), Print(title(&text)))?;
+            self.title = Some(text);
+        }
+        Ok(())
+    }
+
     /// Forgets what the terminal holds, so that everything is drawn again.
     ///
     /// `Terminal::clear` is of no use here: it asks the terminal where its cursor is, and the
@@ -125,6 +144,7 @@ impl Screen {
     /// Takes the terminal again after something else may have changed its modes.
     pub(crate) fn retake(&mut self) -> io::Result<()> {
         enter(self.capture)?;
+        self.title = None;
         self.clear()
     }
 }
@@ -139,7 +159,14 @@ fn enter(capture: Capture) -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
     let mut out = io::stdout();
-    queue!(out, EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange, cursor::Hide)?;
+    queue!(
+        out,
+        Print(KEEP_TITLE),
+        EnterAlternateScreen,
+        EnableBracketedPaste,
+        EnableFocusChange,
+        cursor::Hide
+    )?;
     match capture {
         Capture::Screen => execute!(out, CaptureMouse),
         Capture::Terminal => out.flush(),
@@ -157,6 +184,7 @@ fn give_back() {
             DisableFocusChange,
             DisableBracketedPaste,
             LeaveAlternateScreen,
+            Print(GIVE_TITLE_BACK),
             cursor::Show
         ));
         drop(out.flush());

@@ -1,6 +1,7 @@
 //! The model's only way to change: one message in, effects out. Reads no clock and sends nothing;
 //! see run.rs.
 
+mod alarm;
 mod confirm;
 mod details;
 mod filter;
@@ -31,6 +32,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Key(key) => keys::key(model, key, &mut out),
         Msg::Paste(text) => keys::paste(model, &text),
         Msg::Mouse(pointed) => mouse::pointed(model, pointed, &mut out),
+        Msg::Attention(attention) => model.outside.attention = attention,
         Msg::Resize(columns, rows) => model.size = (columns, rows),
         Msg::Second => second(model, &mut out),
         Msg::Link(inbound) => inbound::inbound(model, inbound),
@@ -53,6 +55,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
         model.watch_sent = Some(watch.clone());
         out.push(Effect::Send(Outbound::Watch(watch)));
     }
+    alarm::settle(model, out);
     if model.kept != model.kept_sent {
         model.kept_sent.clone_from(&model.kept);
         out.push(Effect::Keep(Box::new(model.kept.clone())));

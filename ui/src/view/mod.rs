@@ -18,6 +18,7 @@ mod results;
 mod sign;
 mod table;
 mod tasks;
+mod title;
 mod welcome;
 mod workers;
 
@@ -34,6 +35,7 @@ use pen::Pen;
 
 pub(crate) use details::{lines_count as details_lines, text as details_text};
 pub(crate) use help::lines_count as help_lines;
+pub(crate) use title::title;
 
 /// What was drawn, besides the cells.
 #[derive(Debug, Default)]
