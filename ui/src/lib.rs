@@ -13,9 +13,12 @@ mod model;
 mod mouse;
 mod msg;
 mod notify;
+mod rows;
 mod run;
 #[cfg(test)]
 mod sample;
+mod save;
+mod shot;
 mod signals;
 mod terminal;
 mod text;

@@ -7,6 +7,8 @@ use crate::keep::Kept;
 use crate::link::{Inbound, Outbound};
 use crate::model::outside::Attention;
 use crate::mouse::{Capture, Pointed};
+use crate::save::FileName;
+use crate::shot::ShotFormat;
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -25,7 +27,7 @@ pub(crate) enum Msg {
     Second,
     /// Something came from the master.
     Link(Inbound),
-    /// A copy to the clipboard ended: the sentence to show.
+    /// A copy to the clipboard or into a file ended: the sentence to show.
     Copied(Result<String, String>),
 }
 
@@ -41,7 +43,6 @@ pub(crate) struct Moment {
 }
 
 /// What must be done outside.
-#[expect(clippy::large_enum_variant, reason = "effects are few and live for one turn of the loop")]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Say this to the master.
@@ -50,6 +51,10 @@ pub(crate) enum Effect {
     Keep(Box<Kept>),
     /// Put this on the clipboard.
     Copy(String),
+    /// Write a picture of the screen.
+    Screenshot { format: ShotFormat, file: FileName },
+    /// Write text into a file; `what` begins the sentence that says where it is.
+    Save { file: FileName, text: String, what: String },
     /// Call the person, who may look elsewhere.
     Notify(String),
     /// Give the mouse to the screen or to the terminal.

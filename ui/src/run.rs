@@ -12,6 +12,8 @@ use std::time::Duration;
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
 use ganger_proto::WallMs;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -21,6 +23,7 @@ use crate::model::Model;
 use crate::model::outside::Attention;
 use crate::msg::{Effect, Moment, Msg};
 use crate::notify::Notify;
+use crate::save::{FileName, save};
 use crate::signals::{Signals, Woken};
 use crate::terminal::Screen;
 use crate::theme::{Theme, ThemeError};
@@ -267,6 +270,10 @@ impl Driver {
                 Effect::Send(message) => self.post(message),
                 Effect::Copy(text) => self.copy(text),
                 Effect::Keep(_) => {}
+                Effect::Screenshot { format, file } => {
+                    self.save(file, format.write(&self.frame()), "the picture".to_owned());
+                }
+                Effect::Save { file, text, what } => self.save(file, text, what),
                 Effect::Notify(text) => self.screen.call(self.options.notify, &text)?,
                 Effect::Mouse(capture) => self.screen.give_mouse(capture)?,
                 Effect::Redraw => self.screen.clear()?,
@@ -332,6 +339,23 @@ impl Driver {
         }
         self.paint.last = Some(Instant::now());
         self.screen.draw(&self.model, &self.theme, self.options.glyphs)
+    }
+
+    /// Draws the screen as it is, for a picture.
+    fn frame(&self) -> Buffer {
+        let (width, height) = self.model.size;
+        let mut frame = Buffer::empty(Rect { x: 0, y: 0, width, height });
+        crate::view::view(&self.model, &self.theme, self.options.glyphs, &mut frame);
+        frame
+    }
+
+    /// Writes beside the loop: a disk may be slow. The task ends with its file; the handle is of no
+    /// use, since nothing waits for it.
+    fn save(&self, file: FileName, text: String, what: String) {
+        let copied = self.copied.clone();
+        drop(tokio::task::spawn_blocking(move || {
+            drop(copied.try_send(Msg::Copied(save(&file, &text, &what))));
+        }));
     }
 
     fn copy(&self, text: String) {

@@ -3,6 +3,7 @@
 
 pub(crate) mod allowed;
 pub(crate) mod command_line;
+pub(crate) mod export;
 pub(crate) mod field;
 pub(crate) mod form;
 pub(crate) mod list;
@@ -23,6 +24,7 @@ use crate::keymap::Context;
 use crate::layout;
 use crate::link::Connection;
 use crate::msg::Moment;
+use export::Export;
 use form::Form;
 use list::List;
 use outside::Outside;
@@ -76,6 +78,7 @@ pub(crate) struct Model {
     pub(crate) kept_sent: Kept,
     pub(crate) prefix: Option<KeyCombination>,
     pub(crate) outside: Outside,
+    pub(crate) export: Option<Export>,
 }
 
 /// Batches that may wait to be sent.
@@ -140,6 +143,7 @@ pub(crate) enum Asked {
     Join,
     Show(TaskId),
     StartWorker,
+    Export,
 }
 
 /// What `I` puts in again.
@@ -215,6 +219,7 @@ impl Model {
             kept_sent: Kept::default(),
             prefix: None,
             outside: Outside::default(),
+            export: None,
         }
     }
 

@@ -82,9 +82,11 @@ mod tests {
     use crate::msg::Msg;
     use crate::sample::{busy, feed, pass, showing};
 
+    type Step = (u64, fn(&mut Picture));
+
     /// Shows pictures one after the other, each some seconds after the one before; returns what
     /// was told.
-    fn told(attention: Attention, steps: &[(u64, fn(&mut Picture))]) -> Vec<String> {
+    fn told(attention: Attention, steps: &[Step]) -> Vec<String> {
         let mut picture = busy();
         picture.master.counts.failed = 0;
         let mut model = showing((80, 24), picture.clone());
@@ -97,16 +99,7 @@ mod tests {
             all.extend(feed(&mut model, Msg::Link(Inbound::Picture(Box::new(picture.clone())))));
         }
         all.extend(pass(&mut model, QUIET_MS));
-        let text = |effect| match effect {
-            Effect::Notify(text) => Some(text),
-            Effect::Send(_)
-            | Effect::Keep(_)
-            | Effect::Copy(_)
-            | Effect::Mouse(_)
-            | Effect::Suspend
-            | Effect::Redraw
-            | Effect::Leave => None,
-        };
+        let text = |effect| if let Effect::Notify(text) = effect { Some(text) } else { None };
         all.into_iter().filter_map(text).collect()
     }
 

@@ -5,7 +5,7 @@ use ganger_proto::command::Changed;
 use ganger_proto::picture::{ResultRow, TaskRow, WorkerRow};
 use ganger_proto::{Picture, Refusal, Reply};
 
-use super::{details, inject, join, reader};
+use super::{details, files, inject, join, reader};
 use crate::link::{Connection, Inbound};
 use crate::model::{Asked, LinkState, Model, Tone, WelcomeToken};
 use crate::text::{clean, clean_in_place, counted};
@@ -71,7 +71,7 @@ fn disconnected(model: &mut Model) {
 
 fn is_change(asked: &Asked) -> bool {
     match asked {
-        Asked::Part | Asked::Welcome | Asked::Join | Asked::Show(_) => false,
+        Asked::Part | Asked::Welcome | Asked::Join | Asked::Show(_) | Asked::Export => false,
         Asked::Cancel
         | Asked::Undo { .. }
         | Asked::Retry
@@ -116,6 +116,7 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
         (Asked::Join, Reply::Invited { token, id, expires }) => {
             join::minted(model, clean(&token), id, expires);
         }
+        (Asked::Export, Reply::Tasks { rows, total }) => files::took(model, rows, total),
         (Asked::Show(task), Reply::Task(detail)) => details::take(model, task, detail),
         (Asked::Cancel, Reply::Changed(changed)) => {
             model.say(Tone::Good, outcome(&changed, "cancelled", "had finished"));
@@ -155,6 +156,10 @@ fn refused(model: &mut Model, asked: Asked, refusal: &Refusal) {
         Asked::Part => inject::refused(model, refusal),
         Asked::Welcome => model.welcome = WelcomeToken::Refused(clean(&why)),
         Asked::Join => join::refused(model, &why),
+        Asked::Export => {
+            model.export = None;
+            model.say(Tone::Note, format!("nothing was exported: {why}"));
+        }
         Asked::Show(task) => details::refused(model, task, &why),
         Asked::Cancel
         | Asked::Undo { .. }

@@ -2,7 +2,9 @@
 
 use crossterm::event::KeyEvent;
 
-use super::{confirm, details, filter, inject, join, lists, mouse, reader, shell, tasks, workers};
+use super::{
+    confirm, details, files, filter, inject, join, lists, mouse, reader, shell, tasks, workers,
+};
 use crate::keymap::{Action, Meaning, meaning};
 use crate::link::Outbound;
 use crate::model::overlay::{Overlay, Scroll};
@@ -264,6 +266,9 @@ fn back(model: &mut Model) {
         return;
     }
     if model.overlays.pop().is_some() || model.view.zoomed.take().is_some() {
+        return;
+    }
+    if files::stop(model) {
         return;
     }
     if model.view.frozen.is_some() {

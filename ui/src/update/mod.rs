@@ -4,6 +4,7 @@
 mod alarm;
 mod confirm;
 mod details;
+mod files;
 mod filter;
 mod inbound;
 mod inject;
@@ -56,6 +57,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
         out.push(Effect::Send(Outbound::Watch(watch)));
     }
     alarm::settle(model, out);
+    files::pump(model, out);
     if model.kept != model.kept_sent {
         model.kept_sent.clone_from(&model.kept);
         out.push(Effect::Keep(Box::new(model.kept.clone())));
