@@ -227,7 +227,7 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command()),
         Some(Command::Fsck(args)) => fsck::run(&place, &args),
         Some(command) => block_on(Box::pin(dispatch(place, command))),
-        None if cli.plain || cli.globals.is_json() => block_on(plain::run(&place)),
+        None if cli.plain || place.form == out::Form::Json => block_on(plain::run(&place)),
         None => block_on(Box::pin(no_command(place))),
     }
 }
