@@ -52,7 +52,7 @@ fn look(alarm: &mut Alarm, picture: &Picture, now: u64) {
     if seen.failed > before.failed && !alarm.failure_told && open > 0 {
         alarm.failure_told = true;
         let rest = counted(open, "task is", "tasks are");
-        alarm.waiting = Some(format!("a task failed; {rest} still open"));
+        alarm.waiting = Some(format!("a task failed, {rest} still open"));
     }
     if open > 0 {
         let busy = Busy { since_ms: now, done: counts.done, failed: counts.failed };
@@ -66,7 +66,7 @@ fn look(alarm: &mut Alarm, picture: &Picture, now: u64) {
     }
     if before.workers_up > 0 && seen.workers_up == 0 && open > 0 {
         let safe = counted(open, "task is", "tasks are");
-        alarm.waiting = Some(format!("no worker is left; {safe} safe in the queue"));
+        alarm.waiting = Some(format!("no worker is left, {safe} safe in the queue"));
     }
     if seen.in_trouble && !before.in_trouble {
         alarm.waiting = Some(cut(&master.trouble, COLUMNS_MAX));
@@ -135,7 +135,7 @@ mod tests {
     fn the_first_failure_of_a_batch_is_told() {
         let said = told(Attention::Away, &[(500, fail), (11_000, fail), (11_000, fail)]);
         assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].starts_with("a task failed; "), "{said:?}");
+        assert!(said[0].starts_with("a task failed, "), "{said:?}");
         let next: fn(&mut Picture) = |picture| picture.master.newest_batch = Some(BatchId::new(99));
         let said = told(Attention::Away, &[(500, fail), (11_000, next), (11_000, fail)]);
         assert_eq!(said.len(), 2, "{said:?}");
@@ -148,6 +148,6 @@ mod tests {
         assert_eq!(said.len(), 2, "{said:?}");
         assert!(said[0].starts_with("a task failed") && said[1] == "no space left", "{said:?}");
         let said = told(Attention::Away, &[(500, no_workers)]);
-        assert!(said[0].starts_with("no worker is left; "), "{said:?}");
+        assert!(said[0].starts_with("no worker is left, "), "{said:?}");
     }
 }
