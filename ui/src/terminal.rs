@@ -191,3 +191,61 @@ fn give_back() {
         drop(disable_raw_mode());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+    use super::*;
+
+    #[test]
+    #[ignore = "it panics on purpose, in a terminal that the next test gives it"]
+    fn panics_while_it_has_the_terminal() {
+        let mut screen = Screen::take().unwrap();
+        screen.set_title("soon gone".to_owned()).unwrap();
+        panic!("on purpose");
+    }
+
+    /// A panic is told on a terminal that is the shell's again: cooked, with its cursor, its first
+    /// screen and none of the modes that the screen had set.
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_is_told() {
+        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+        let name = "terminal::tests::panics_while_it_has_the_terminal";
+        command.args([name, "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
+        let mut child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut from = pair.master.try_clone_reader().unwrap();
+        let mut bytes = Vec::new();
+        let mut chunk = [0; 4096];
+        // Linux ends a terminal without a program with an error.
+        while let Ok(count @ 1..) = from.read(&mut chunk) {
+            bytes.extend_from_slice(&chunk[..count]);
+        }
+        assert!(!child.wait().unwrap().success());
+        let text = String::from_utf8_lossy(&bytes);
+        let told = text.find("on purpose").unwrap();
+        let before = &text[..told];
+        for (taken, given_back) in [
+            ("\u{1b}[?1049h", "\u{1b}[?1049l"),
+            ("\u{1b}[?2004h", "\u{1b}[?2004l"),
+            ("\u{1b}[?1004h", "\u{1b}[?1004l"),
+            ("\u{1b}[?1000h", "\u{1b}[?1000l"),
+            ("\u{1b}[?1006h", "\u{1b}[?1006l"),
+            ("\u{1b}[?25l", "\u{1b}[?25h"),
+            ("\u{1b}[22;2t", "\u{1b}[23;2t"),
+        ] {
+            let taken = before.find(taken).unwrap_or_else(|| panic!("{taken:?} in {before:?}"));
+            assert!(before[taken..].contains(given_back), "{given_back:?} in {before:?}");
+            assert!(!text[told..].contains(given_back), "given back once");
+        }
+        // A cooked terminal ends its lines with both; a raw one would not.
+        assert!(text[told..].contains("\r\n"), "{text:?}");
+        let modes = format!("{:?}", pair.master.get_termios().unwrap().local_flags);
+        assert!(modes.contains("ICANON") && modes.contains("ECHO"), "{modes}");
+    }
+}
