@@ -82,7 +82,9 @@ impl<'a> Grammar<'a> {
 
     fn is_place(&self, parameters: &str) -> bool {
         let mut numbers = parameters.split(';').map(str::parse::<u32>);
-        let within = |number: Option<Result<u32, _>>, most: u32| matches!(number, Some(Ok(number)) if (1..=most).contains(&number));
+        let within = |number: Option<Result<u32, _>>, most: u32| {
+            number.is_some_and(|number| number.is_ok_and(|number| (1..=most).contains(&number)))
+        };
         within(numbers.next(), self.rows)
             && within(numbers.next(), self.columns)
             && numbers.next().is_none()

@@ -1,4 +1,5 @@
-//! Files that a person asked for, in the folder where the screen was started. Never writes over one.
+//! Files that a person asked for, in the folder where the screen was started. Never writes over
+//! one; what is in them is not known here.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};

@@ -1,5 +1,5 @@
-//! What is new since the last look: batches, workers, failures, the store. Pure; who asks and prints
-//! is plain.rs.
+//! What is new since the last look: batches, workers, failures, the store. Pure; who asks and
+//! prints is plain.rs.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! An export under way: pages of rows come one after the other, and are kept as text until the last.
+//! An export under way: pages of rows come one after the other and are kept as text until the
+//! last. What it asks for and what it says is in update/files.rs.
 
 use ganger_proto::{Filter, TaskId};
 

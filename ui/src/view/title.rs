@@ -1,4 +1,5 @@
-//! The title of the terminal's window: what a person wants to know of a screen that is behind others.
+//! The title of the terminal's window: what a person wants to know of a screen that is behind
+//! others. Who sets it is terminal.rs.
 
 use crate::Glyphs;
 use crate::model::{LinkState, Model};
