@@ -132,6 +132,19 @@ mod tests {
     }
 
     #[test]
+    fn a_frozen_screen_calls_all_the_same() {
+        let mut picture = busy();
+        let mut model = showing((80, 24), picture.clone());
+        crate::view::tests::press(&mut model, "f");
+        pass(&mut model, 12_000);
+        empty(&mut picture);
+        picture.number += 1;
+        let effects = feed(&mut model, Msg::Link(Inbound::Picture(Box::new(picture))));
+        assert!(model.held.is_some(), "what is shown stays as it was");
+        assert!(matches!(effects.as_slice(), [Effect::Notify(_)]), "{effects:?}");
+    }
+
+    #[test]
     fn the_first_failure_of_a_batch_is_told() {
         let said = told(Attention::Away, &[(500, fail), (11_000, fail), (11_000, fail)]);
         assert_eq!(said.len(), 1, "{said:?}");

@@ -167,7 +167,7 @@ pub(super) enum Step {
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Move {
+enum Move {
     Rows(i64),
     /// In halves of a page.
     Pages(i64),
@@ -208,7 +208,7 @@ fn pane(model: &mut Model, step: Step) {
     }
 }
 
-pub(super) fn scroll(model: &mut Model, by: Move) {
+fn scroll(model: &mut Model, by: Move) {
     let page = i64::from(model.size.1.saturating_sub(8)).max(2);
     let lines = |from: usize| match by {
         Move::Rows(rows) => from.saturating_add_signed(rows as isize),

@@ -1,7 +1,7 @@
 //! What the mouse does: a click selects or presses, a second one opens, the wheel scrolls what is
 //! under it. Where things lie is the view's affair; see mouse.rs.
 
-use super::keys::{self, Move};
+use super::keys;
 use crate::keymap::{Action, keys as key_table};
 use crate::model::overlay::Overlay;
 use crate::model::{Model, Screen, Tone};
@@ -14,10 +14,10 @@ const DOUBLE_MS: u64 = 400;
 const NOTCH: i64 = 3;
 
 pub(super) fn pointed(model: &mut Model, pointed: Pointed, out: &mut Vec<Effect>) {
-    let rows = match pointed.gesture {
+    let (rows, action) = match pointed.gesture {
         Gesture::Click => return clicked(model, pointed, out),
-        Gesture::WheelUp => -NOTCH,
-        Gesture::WheelDown => NOTCH,
+        Gesture::WheelUp => (-NOTCH, Action::Up),
+        Gesture::WheelDown => (NOTCH, Action::Down),
     };
     if let Some(pane) = pointed.pane {
         model.pane = pane;
@@ -28,7 +28,8 @@ pub(super) fn pointed(model: &mut Model, pointed: Pointed, out: &mut Vec<Effect>
     }
     match model.list_mut() {
         Some(list) if !is_covered => list.scroll_by(rows),
-        Some(_) | None => keys::scroll(model, Move::Rows(rows)),
+        // What is over the lists knows its own keys best.
+        Some(_) | None => (0..NOTCH).for_each(|_| keys::act(model, action, out)),
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn view(model: &Model, theme: &Theme, glyphs: Glyphs, buffer: &mut Bu
             let height = pen.area.height - frame.footer.height;
             pen.within(Rect { height, ..buffer_area }).wash(Role::Backdrop);
             pen.hit(Rect { height, ..buffer_area }, Hit::Overlay);
-        } else if matches!(overlay, Overlay::Details(_)) {
+        } else if !matches!(overlay, Overlay::Filter(_) | Overlay::Quick(_)) {
             pen.hit(frame.body, Hit::Overlay);
         }
         cursor = overlay_box(&mut pen, &frame, model, overlay);
