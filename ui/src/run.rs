@@ -110,6 +110,8 @@ pub async fn run(link: Link, options: Options) -> Result<Exit, ScreenError> {
         ThemeChoice::Named(name) => Theme::named(name)?,
         ThemeChoice::Text(text) => Theme::parse(text)?,
     };
+    // Before the terminal is taken: a signal in between would leave it as it is.
+    let signals = Signals::new()?;
     let screen = Screen::take()?;
     let model = Model::new(screen.size()?, options.home.clone(), options.utc_offset_min);
     let (copied, copies) = mpsc::channel(4);
@@ -123,7 +125,7 @@ pub async fn run(link: Link, options: Options) -> Result<Exit, ScreenError> {
         paint: Paint::default(),
     };
     driver.paint_now()?;
-    driver.follow(link, copies).await
+    driver.follow(link, copies, signals).await
 }
 
 struct Driver {
@@ -159,11 +161,11 @@ impl Driver {
         &mut self,
         mut link: Link,
         mut copies: mpsc::Receiver<Msg>,
+        mut signals: Signals,
     ) -> Result<Exit, ScreenError> {
         let mut events = EventStream::new();
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut signals = Signals::new()?;
         loop {
             let due = self.paint.due;
             let frame = async { sleep_until(due.unwrap_or_else(Instant::now)).await };
