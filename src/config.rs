@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::master::StoreChoice;
 use screen::{KeysToml, ScreenToml};
 
-pub use screen::{KeyLine, ScreenConfig};
+pub use screen::{KeyLine, NotifyWish, ScreenConfig};
 
 /// Looks up one environment variable; tests hand in their own.
 pub type Env = dyn Fn(&str) -> Option<OsString>;
@@ -439,6 +439,8 @@ mod tests {
         check("listen = \"here\"", &["ganger.toml", "[::]:7433"]);
         check("store = \"postgres:x\"", &["sqlite:PATH"]);
         check("local_worker = -1", &["line 1"]);
+        check("\n[screen]\nnotify = \"horn\"", &["line 3", "`bell`, `osc`, `off`"]);
+        check("[screen]\nvolume = 3", &["line 2", "volume"]);
     }
 
     #[test]
@@ -456,7 +458,7 @@ mod tests {
             .filter(|line| line.contains(" = ") || line.starts_with('['))
             .flat_map(|line| [line, "\n"])
             .collect();
-        assert_eq!(shown.lines().count(), 8);
+        assert_eq!(shown.lines().count(), 9);
         fs::write(home.path().join("ganger.toml"), shown).unwrap();
         MasterConfig::resolve(home.path(), MasterFlags::default(), &env(&[])).unwrap();
     }

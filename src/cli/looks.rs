@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ganger_ui as ui;
 
-use crate::config::{self, ConfigError, ScreenConfig};
+use crate::config::{self, ConfigError, NotifyWish, ScreenConfig};
 
 use super::error::Result;
 use super::place::Place;
@@ -23,6 +23,7 @@ pub(super) struct Looks {
     pub(super) depth: ui::Depth,
     pub(super) keymap: ui::Keymap,
     pub(super) access: ui::Access,
+    pub(super) notify: ui::Notify,
 }
 
 impl Looks {
@@ -39,7 +40,23 @@ impl Looks {
         let variable = |name: &str| {
             config::process_env(name).map(|value| value.to_string_lossy().into_owned())
         };
-        Ok(Self { theme, themes, depth: depth(&variable), keymap, access })
+        let notify = notify(config.notify, &config::process_env);
+        Ok(Self { theme, themes, depth: depth(&variable), keymap, access, notify })
+    }
+}
+
+/// Chooses the sequence that the terminal knows. tmux and screen keep notifications to themselves
+/// but pass the bell on.
+fn notify(wish: NotifyWish, env: &config::Env) -> ui::Notify {
+    let says = |name: &str, word: &str| {
+        env(name).is_some_and(|value| value.to_string_lossy().starts_with(word))
+    };
+    match wish {
+        NotifyWish::Off => ui::Notify::Off,
+        NotifyWish::Bell => ui::Notify::Bell,
+        NotifyWish::Osc if says("TMUX", "") || says("STY", "") => ui::Notify::Bell,
+        NotifyWish::Osc if says("VTE_VERSION", "") || says("TERM", "rxvt") => ui::Notify::Osc777,
+        NotifyWish::Osc => ui::Notify::Osc9,
     }
 }
 
@@ -209,5 +226,20 @@ mod tests {
         check(&[("TERM", "tmux-256color")], ui::Depth::Indexed);
         check(&[("TERM", "linux")], ui::Depth::Sixteen);
         check(&[], ui::Depth::Sixteen);
+    }
+
+    #[test]
+    fn the_terminal_is_asked_in_its_own_words() {
+        let check = |variable: Option<(&'static str, &'static str)>, expected| {
+            let found = move |name: &str| variable.filter(|(known, _)| *known == name);
+            let env = move |name: &str| found(name).map(|(_, value)| value.into());
+            assert_eq!(notify(NotifyWish::Osc, &env), expected, "{variable:?}");
+        };
+        check(None, ui::Notify::Osc9);
+        check(Some(("VTE_VERSION", "7600")), ui::Notify::Osc777);
+        check(Some(("TERM", "rxvt-unicode-256color")), ui::Notify::Osc777);
+        check(Some(("TERM", "xterm-kitty")), ui::Notify::Osc9);
+        check(Some(("TMUX", "socket")), ui::Notify::Bell);
+        assert_eq!(notify(NotifyWish::Off, &config::process_env), ui::Notify::Off);
     }
 }

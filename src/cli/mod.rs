@@ -122,7 +122,8 @@ struct Cli {
     #[command(flatten)]
     globals: Globals,
 
-    /// Print a summary every ten seconds instead of drawing the screen
+    /// Print a line for each event and a summary every ten seconds instead of drawing the screen;
+    /// so does --json, as JSON lines
     #[arg(long)]
     plain: bool,
 
@@ -262,7 +263,7 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Fsck(args)) => fsck::run(&place, &args),
         Some(Command::Man(args)) => man::run(&args, Cli::command()),
         Some(command) => block_on(Box::pin(dispatch(place, command))),
-        None if cli.plain => block_on(plain::run(&place)),
+        None if cli.plain || place.form == out::Form::Json => block_on(plain::run(&place)),
         None => block_on(Box::pin(no_command(place, cli.screen))),
     }
 }

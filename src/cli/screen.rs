@@ -81,6 +81,7 @@ fn options(place: &Place, chosen: Looks, utc_offset_min: Option<i32>) -> ui::Opt
         },
         home: place.home.display().to_string(),
         utc_offset_min,
+        notify: chosen.notify,
         clipboard: if is_set("TMUX") { ui::Clipboard::Tmux } else { ui::Clipboard::Terminal },
         clock: Arc::new(move || {
             let now = clock.now();

@@ -14,6 +14,20 @@ use super::{ConfigError, Env, GangerToml, line_at, parse_toml, read_text, text_o
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ScreenToml {
     theme: Option<Spanned<String>>,
+    notify: NotifyWish,
+}
+
+/// How the screen calls a person who looks elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NotifyWish {
+    /// By the terminal's bell.
+    #[default]
+    Bell,
+    /// By a notification of the terminal.
+    Osc,
+    /// Not at all.
+    Off,
 }
 
 /// `[keys.PLACE]`: an action's name, and its keys.
@@ -28,6 +42,8 @@ pub struct ScreenConfig {
     pub theme_wanted: Option<(String, String)>,
     /// The theme that the file names, and its line.
     pub theme_usual: Option<(String, usize)>,
+    /// How a person is called who looks elsewhere.
+    pub notify: NotifyWish,
     /// Keys in the order of the file.
     pub keys: Vec<KeyLine>,
 }
@@ -69,7 +85,8 @@ impl ScreenConfig {
             }
         }
         keys.sort_by_key(|key| key.line);
-        Ok(Self { path, theme_wanted: flag.or(variable), theme_usual: usual, keys })
+        let theme_wanted = flag.or(variable);
+        Ok(Self { path, theme_wanted, theme_usual: usual, notify: file.screen.notify, keys })
     }
 
     /// Returns the error for something that a line of the file says.

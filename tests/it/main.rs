@@ -5,7 +5,10 @@
 
 mod bad_input;
 mod chaos;
+mod hostile;
 mod joining;
+mod plain;
+mod pty;
 mod rig;
 mod screen;
 mod work;

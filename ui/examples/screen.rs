@@ -15,7 +15,7 @@ use ganger_proto::{
     TaskState, Usage, WallMs, Watch,
 };
 use ganger_ui::link::{Connection, Inbound, Link, Outbound};
-use ganger_ui::{Access, Clipboard, Depth, Glyphs, Keymap, Options, ThemeChoice};
+use ganger_ui::{Access, Clipboard, Depth, Glyphs, Keymap, Notify, Options, ThemeChoice};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval};
 
@@ -39,6 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         home: "~/.local/share/ganger".to_owned(),
         utc_offset_min: None,
         clipboard: Clipboard::Terminal,
+        notify: Notify::Bell,
         clock: Arc::new(move || (began.elapsed().as_millis() as u64, wall())),
         key_source: Box::new(move || draws.u128(..)),
     };

@@ -6,7 +6,6 @@
 
 mod clipboard;
 mod editor;
-mod file;
 mod keep;
 mod keeper;
 mod keymap;
@@ -14,12 +13,17 @@ mod layout;
 mod lines;
 pub mod link;
 mod model;
+mod mouse;
 mod msg;
+mod notify;
 mod options;
 mod paint;
+mod rows;
 mod run;
 #[cfg(test)]
 mod sample;
+mod save;
+mod shot;
 mod signals;
 mod sources;
 mod terminal;
@@ -32,6 +36,7 @@ pub use clipboard::Clipboard;
 pub use keep::{Kept, KeptForm, KeptList};
 pub use keymap::{CustomKey, KeyFault, Keymap, key_table};
 pub use model::Access;
+pub use notify::Notify;
 pub use options::{Clock, Glyphs, Options, ThemeChoice};
 pub use run::{Exit, ScreenError, run};
 pub use theme::{Depth, Theme, ThemeError};

@@ -6,6 +6,10 @@ use ganger_proto::{ArgList, WallMs};
 use crate::keep::Kept;
 use crate::link::{Inbound, Outbound};
 use crate::model::form::Wanted;
+use crate::model::outside::Attention;
+use crate::mouse::{Capture, Pointed};
+use crate::save::FileName;
+use crate::shot::ShotFormat;
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -14,13 +18,17 @@ pub(crate) enum Msg {
     Key(KeyEvent),
     /// Text was pasted.
     Paste(String),
+    /// The mouse did something.
+    Mouse(Pointed),
+    /// The terminal got or lost the focus.
+    Attention(Attention),
     /// The terminal has this many columns and rows.
     Resize(u16, u16),
     /// About a second passed.
     Second,
     /// Something came from the master.
     Link(Inbound),
-    /// A copy to the clipboard or a file ended: the sentence to show.
+    /// A copy to the clipboard or into a file ended: the sentence to show.
     Copied(Result<String, String>),
     /// What is remembered could not be written: the sentence to show.
     NotKept(String),
@@ -42,21 +50,26 @@ pub(crate) struct Moment {
 }
 
 /// What must be done outside.
-#[expect(clippy::large_enum_variant, reason = "effects are few and live for one turn of the loop")]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Say this to the master.
     Send(Outbound),
     /// Remember this for the next run.
     Keep(Box<Kept>),
-    /// Write this to a new file in the current folder, called so or nearly so, and say where.
-    Write { name: String, text: String },
     /// Put this on the clipboard.
     Copy(String),
     /// Open this in the person's editor.
     Edit(String),
     /// Read this on the screen's host.
     Read(Wanted),
+    /// Write a picture of the screen.
+    Screenshot { format: ShotFormat, file: FileName },
+    /// Write text into a file; `what` begins the sentence that says where it is.
+    Save { file: FileName, text: String, what: String },
+    /// Call the person, who may look elsewhere.
+    Notify(String),
+    /// Give the mouse to the screen or to the terminal.
+    Mouse(Capture),
     /// Give the terminal back to the shell until it says otherwise.
     Suspend,
     /// Draw everything again, whatever the terminal holds.

@@ -9,6 +9,7 @@ use ganger_proto::WallMs;
 use crate::clipboard::Clipboard;
 use crate::keymap::Keymap;
 use crate::model::Access;
+use crate::notify::Notify;
 use crate::theme::{Depth, Theme};
 
 /// Tells the milliseconds of a clock that never runs backwards, and the time of day.
@@ -36,6 +37,8 @@ pub struct Options {
     pub utc_offset_min: Option<i32>,
     /// How `y` copies.
     pub clipboard: Clipboard,
+    /// How a person is called who looks elsewhere.
+    pub notify: Notify,
     /// The time.
     pub clock: Clock,
     /// Draws random numbers for submission keys and for random arguments.

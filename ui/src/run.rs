@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -15,15 +17,17 @@ use crate::clipboard::{Clipboard, to_terminal, to_tmux};
 use crate::editor::edit;
 use crate::keep::Kept;
 use crate::keeper::{Keeper, load};
-use crate::sources::read;
 use crate::link::{Inbound, Link, Outbound};
 use crate::model::form::Wanted;
 use crate::model::looks::Looks;
+use crate::model::outside::Attention;
 use crate::model::{Model, Tone};
 use crate::msg::{Effect, Moment, Msg};
 use crate::options::Options;
 use crate::paint::{Paint, same_look, shows_time};
+use crate::save::{FileName, save};
 use crate::signals::{Signals, Woken};
+use crate::sources::read;
 use crate::terminal::Screen;
 use crate::update::update;
 
@@ -64,6 +68,8 @@ pub async fn run(link: Link, mut options: Options) -> Result<Exit, ScreenError> 
     let looks = Looks::with(std::mem::take(&mut options.themes)).within(options.depth);
     let (looks, ignored) =
         looks.begin(&options.theme, kept.theme.as_deref()).map_err(ScreenError::Theme)?;
+    // Before the terminal is taken: a signal in between would leave it as it is.
+    let signals = Signals::new()?;
     let screen = Screen::take()?;
     let mut model = Model::new(screen.size()?, options.home.clone(), options.utc_offset_min);
     model.keymap = std::mem::take(&mut options.keymap);
@@ -88,7 +94,7 @@ pub async fn run(link: Link, mut options: Options) -> Result<Exit, ScreenError> 
         paint: Paint::default(),
     };
     driver.paint_now()?;
-    let exit = driver.follow(link, copies).await;
+    let exit = driver.follow(link, copies, signals).await;
     let keeper = driver.keeper.take();
     // The terminal is the shell's again before the disk is waited for.
     drop(driver);
@@ -133,11 +139,11 @@ impl Driver {
         &mut self,
         mut link: Link,
         mut copies: mpsc::Receiver<Msg>,
+        mut signals: Signals,
     ) -> Result<Exit, ScreenError> {
         let mut events = Some(EventStream::new());
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut signals = Signals::new()?;
         loop {
             let due = self.paint.due;
             let frame = async { sleep_until(due.unwrap_or_else(Instant::now)).await };
@@ -166,6 +172,7 @@ impl Driver {
                     let before = self.model.toast.is_some();
                     let turn = self.feed(Msg::Second)?;
                     self.wake_if_never_stopped()?;
+                    self.retitle()?;
                     if before || shows_time(&self.model) {
                         self.paint.soon();
                     }
@@ -237,7 +244,13 @@ impl Driver {
             }
             Event::Paste(text) => self.feed_and_paint(Msg::Paste(text)),
             Event::Resize(columns, rows) => self.feed_and_paint(Msg::Resize(columns, rows)),
-            Event::Key(_) | Event::Mouse(_) | Event::FocusGained | Event::FocusLost => Ok(Turn::Go),
+            Event::Mouse(event) => match self.screen.hits().pointed(event) {
+                Some(pointed) => self.feed_and_paint(Msg::Mouse(pointed)),
+                None => Ok(Turn::Go),
+            },
+            Event::FocusGained => self.feed(Msg::Attention(Attention::Here)),
+            Event::FocusLost => self.feed(Msg::Attention(Attention::Away)),
+            Event::Key(_) => Ok(Turn::Go),
         }
     }
 
@@ -286,10 +299,15 @@ impl Driver {
             match effect {
                 Effect::Send(message) => self.post(message),
                 Effect::Copy(text) => self.copy(text),
-                Effect::Write { name, text } => self.write(name, text),
                 Effect::Keep(kept) => self.keep(kept),
                 Effect::Edit(text) => self.lent = Lent::Wanted(text),
                 Effect::Read(wanted) => self.read(wanted),
+                Effect::Screenshot { format, file } => {
+                    self.save(file, format.write(&self.frame()), "the picture".to_owned());
+                }
+                Effect::Save { file, text, what } => self.save(file, text, what),
+                Effect::Notify(text) => self.screen.call(self.options.notify, &text)?,
+                Effect::Mouse(capture) => self.screen.give_mouse(capture)?,
                 Effect::Redraw => self.screen.clear()?,
                 Effect::Leave => return Ok(Turn::Leave(Exit::Left)),
                 Effect::Suspend => {
@@ -338,6 +356,14 @@ impl Driver {
         Ok(())
     }
 
+    /// Once a second is often enough for a title.
+    fn retitle(&mut self) -> io::Result<()> {
+        match self.paint.suspended_s {
+            None => self.screen.set_title(crate::view::title(&self.model, self.options.glyphs)),
+            Some(_) => Ok(()),
+        }
+    }
+
     fn paint_now(&mut self) -> io::Result<()> {
         self.paint.due = None;
         if self.paint.suspended_s.is_some() || self.is_lent() {
@@ -359,11 +385,22 @@ impl Driver {
         }));
     }
 
-    fn write(&self, name: String, text: String) {
+    /// Draws the screen as it is, for a picture.
+    fn frame(&self) -> Buffer {
+        let (width, height) = self.model.size;
+        let mut frame = Buffer::empty(Rect { x: 0, y: 0, width, height });
+        if let Some(theme) = self.model.theme() {
+            crate::view::view(&self.model, theme, self.options.glyphs, &mut frame);
+        }
+        frame
+    }
+
+    /// Writes beside the loop: a disk may be slow. The task ends with its file; the handle is of no
+    /// use, since nothing waits for it.
+    fn save(&self, file: FileName, text: String, what: String) {
         let copied = self.copied.clone();
-        // It ends by itself; nothing waits for it.
         drop(spawn_blocking(move || {
-            drop(copied.try_send(Msg::Copied(crate::file::write_new(&name, &text))));
+            drop(copied.try_send(Msg::Copied(save(&file, &text, &what))));
         }));
     }
 

@@ -92,6 +92,8 @@ const ABOUT: &[(Action, &str)] = &[
     (SaveTemplate, "keep the filled-in form under a name"),
     (LoadTemplate, "fill the form from one that was kept"),
     (Palette, "find any action or command by its name"),
+    (Older, "what was typed before"),
+    (Newer, "what was typed after it"),
     (Complete, "fill in what is selected"),
     (Mouse, "give the mouse to the terminal, or back"),
 ];

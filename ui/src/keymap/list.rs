@@ -27,7 +27,7 @@ pub(super) const KEYS: &[Binding] = &[
     key(A::CopyJson, "copy-json", &["Y"], "copy as JSON").at(&[C::List]),
     key(A::SaveView, "save-view", &["ctrl-s"], "save view").at(&[C::List]).foot(30),
     key(A::Columns, "columns", &["C"], "columns").at(&[C::List]),
-    key(A::NextField, "complete", &["tab"], "complete").at(&[C::Filter]).foot(2),
+    key(A::NextField, "complete-term", &["tab"], "complete").at(&[C::Filter]).foot(2),
     key(A::PreviousField, "complete-back", &["backtab"], "complete backwards").at(&[C::Filter]),
     key(A::Up, "earlier-filter", &["up"], "earlier filters").at(&[C::Filter]).foot(3),
     key(A::Down, "later-filter", &["down"], "later filters").at(&[C::Filter]),

@@ -258,6 +258,30 @@ impl List {
         }
     }
 
+    /// Moves cursor and rows together, so that the cursor keeps its place on the screen.
+    pub(crate) fn scroll_by(&mut self, rows: i64) {
+        let row = self.cursor_row;
+        let at_top = self.first == 0 && self.selected_at().unwrap_or(0) == 0;
+        if rows < 0 && at_top {
+            // Scrolled to its first row, a live list is followed again.
+            return if self.is_live() { self.go_first() } else { self.move_by(rows) };
+        }
+        self.move_by(rows);
+        if self.jump.is_none() {
+            self.cursor_row = row.min(self.height.saturating_sub(1));
+        }
+    }
+
+    /// Selects a row that is seen; no row moves.
+    pub(crate) fn select(&mut self, task: TaskId) {
+        if let Some(at) = self.ids.iter().position(|id| *id == task) {
+            self.cursor_row = at.saturating_sub(self.top());
+            self.jump = None;
+            self.selected = Some(task);
+            self.prefetch();
+        }
+    }
+
     fn reach(&mut self, from: TaskId, rows: i64) {
         self.selected = Some(from);
         self.cursor_row = if rows < 0 { 0 } else { self.height.saturating_sub(1) };

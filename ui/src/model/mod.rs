@@ -6,6 +6,7 @@ mod answer;
 pub(crate) mod bulk;
 pub(crate) mod command_line;
 pub(crate) mod details;
+pub(crate) mod export;
 pub(crate) mod field;
 pub(crate) mod filter_line;
 pub(crate) mod form;
@@ -17,6 +18,7 @@ pub(crate) mod looks;
 pub(crate) mod marks;
 pub(crate) mod menu;
 pub(crate) mod output;
+pub(crate) mod outside;
 pub(crate) mod overlay;
 pub(crate) mod palette;
 pub(crate) mod parse;
@@ -43,11 +45,13 @@ use crate::msg::Moment;
 pub use allowed::Access;
 use bulk::{Bulk, Tally};
 use details::{Below, Following, Tab};
+use export::Export;
 use field::Line;
 use form::Form;
 use list::List;
 use log::Log;
 use looks::Looks;
+use outside::Outside;
 use overlay::Overlay;
 use reader::Look;
 use submission::{Batch, Submission};
@@ -113,6 +117,8 @@ pub(crate) struct Model {
     pub(crate) keymap: Keymap,
     pub(crate) looks: Looks,
     pub(crate) access: Access,
+    pub(crate) outside: Outside,
+    pub(crate) export: Option<Export>,
 }
 
 /// Batches that may wait to be sent.
@@ -195,6 +201,7 @@ pub(crate) enum Asked {
     Join,
     Show(TaskId),
     StartWorker,
+    Export,
 }
 
 /// What `I` puts in again.
@@ -249,6 +256,8 @@ impl Model {
             keymap: Keymap::default(),
             looks: Looks::default(),
             access: Access::Full,
+            outside: Outside::default(),
+            export: None,
         }
     }
 

@@ -79,6 +79,8 @@ pub(crate) enum Argument {
     Theme,
     /// Terms or the name of a saved filter, to the end of the line.
     Filter,
+    /// A file's name, to the end of the line.
+    File,
     /// Any text, to the end of the line.
     Text,
     /// One of these.
@@ -95,6 +97,7 @@ impl Argument {
             Self::Queue => "QUEUE",
             Self::Theme => "THEME",
             Self::Filter => "FILTER",
+            Self::File => "FILE",
             Self::Text => "LINE",
             Self::Word(word, _) => word,
         }
@@ -107,7 +110,7 @@ impl Argument {
 
     /// Tells whether it takes all that follows.
     pub(crate) const fn is_rest(self) -> bool {
-        matches!(self, Self::Filter | Self::Text)
+        matches!(self, Self::Filter | Self::File | Self::Text)
     }
 }
 

@@ -183,7 +183,7 @@ fn candidates(model: &Model, argument: Argument, part: &str) -> Vec<Found> {
             saved.chain(values).chain(terms).collect()
         }
         Argument::Word(_, words) => words.iter().map(|one| word(one, "")).collect(),
-        Argument::Number | Argument::Text => Vec::new(),
+        Argument::Number | Argument::File | Argument::Text => Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use ganger_proto::picture::{ResultRow, Search, TaskRow, WorkerRow};
 use ganger_proto::{Picture, Refusal, Reply};
 
 use super::inject::Duplicate;
-use super::{bulk, details, inject, join, lists, marks, tasks};
+use super::{bulk, details, files, inject, join, lists, marks, tasks};
 use crate::link::{Connection, Inbound};
 use crate::model::log::Looked;
 use crate::model::{Asked, LinkState, Model, Screen, Tone, WelcomeToken};
@@ -82,7 +82,8 @@ fn is_change(asked: &Asked) -> bool {
         | Asked::Show(_)
         | Asked::EditCopy(_)
         | Asked::Count { .. }
-        | Asked::CountRange(_) => false,
+        | Asked::CountRange(_)
+        | Asked::Export => false,
         Asked::Cancel
         | Asked::CancelWaiting(_)
         | Asked::Delete
@@ -153,6 +154,7 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
         (Asked::Join, Reply::Invited { token, id, expires }) => {
             join::minted(model, clean(&token), id, expires);
         }
+        (Asked::Export, Reply::Tasks { rows, total }) => files::took(model, rows, total),
         (Asked::Show(task), Reply::Task(detail)) => details::take(model, task, detail),
         (Asked::Cancel, Reply::Changed(changed)) => {
             model.say(Tone::Good, outcome(&changed, "cancelled", "had finished"));
@@ -208,6 +210,10 @@ fn refused(model: &mut Model, asked: Asked, refusal: &Refusal) {
         Asked::Part => inject::refused(model, refusal),
         Asked::Welcome => model.welcome = WelcomeToken::Refused(clean(&why)),
         Asked::Join => join::refused(model, &why),
+        Asked::Export => {
+            model.export = None;
+            model.say(Tone::Note, format!("nothing was exported: {why}"));
+        }
         Asked::Show(task) => details::refused(model, task, &why),
         Asked::Count { number, .. } => bulk::refused(model, number, refusal),
         Asked::CountRange(_) => tasks::unmark(model),

@@ -3,8 +3,8 @@
 use crossterm::event::KeyEvent;
 
 use super::{
-    confirm, copy, details, filter, help, inject, join, lists, marks, menu, palette, reader, save,
-    shell, tasks, workers,
+    confirm, copy, details, files, filter, help, inject, join, lists, marks, menu, mouse, palette,
+    reader, save, shell, tasks, workers,
 };
 use crate::keymap::{Action, Context, Meaning};
 use crate::link::Outbound;
@@ -173,7 +173,8 @@ pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         A::Editor | A::SaveTemplate | A::LoadTemplate | A::Older | A::Newer => {
             inject::act(model, action, out);
         }
-        A::Palette | A::Complete | A::Mouse => shell::act(model, action, out),
+        A::Palette | A::Complete => shell::act(model, action, out),
+        A::Mouse => mouse::toggle(model, out),
     }
 }
 
@@ -307,7 +308,7 @@ fn back(model: &mut Model) {
     if model.overlays.pop().is_some() || model.view.zoomed.take().is_some() {
         return;
     }
-    if reader::leave_pane(model) {
+    if reader::leave_pane(model) || files::stop(model) {
         return;
     }
     if model.view.frozen.is_some() {

@@ -1,10 +1,12 @@
 //! The model's only way to change: one message in, effects out. Reads no clock and sends nothing;
 //! see run.rs.
 
+mod alarm;
 mod bulk;
 mod confirm;
 mod copy;
 mod details;
+mod files;
 mod filter;
 mod found;
 mod help;
@@ -15,6 +17,7 @@ mod keys;
 mod lists;
 mod marks;
 mod menu;
+mod mouse;
 mod palette;
 mod reader;
 mod save;
@@ -41,6 +44,8 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             inject::read_when_left(model, &mut out);
         }
         Msg::Paste(text) => keys::paste(model, &text),
+        Msg::Mouse(pointed) => mouse::pointed(model, pointed, &mut out),
+        Msg::Attention(attention) => model.outside.attention = attention,
         Msg::Resize(columns, rows) => model.size = (columns, rows),
         Msg::Second => second(model, &mut out),
         Msg::Link(inbound) => inbound::inbound(model, inbound),
@@ -68,6 +73,8 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
         model.watch_sent = Some(watch.clone());
         out.push(Effect::Send(Outbound::Watch(watch)));
     }
+    alarm::settle(model, out);
+    files::pump(model, out);
     if model.kept != model.kept_sent {
         model.kept_sent.clone_from(&model.kept);
         out.push(Effect::Keep(Box::new(model.kept.clone())));

@@ -12,6 +12,7 @@ use crate::model::overlay::Overlay;
 use crate::model::reader::{Fit, Hop, Look, Switch, Text};
 use crate::model::{Model, Tone};
 use crate::msg::Effect;
+use crate::save::FileName;
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "keys.rs sends the actions of this room only")]
 pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
@@ -208,18 +209,20 @@ fn hop(model: &mut Model, go: impl Fn(&mut Text, Fit) -> Hop) {
 }
 
 fn save(model: &mut Model, out: &mut Vec<Effect>) {
-    let name = match model.details() {
+    let (stem, what) = match model.details() {
         Some(details) if details.output.attempt > 0 => {
-            format!("ganger-task-{}-attempt-{}", details.task, details.output.attempt)
+            let (task, attempt) = (details.task, details.output.attempt);
+            (format!("ganger-task-{task}-attempt-{attempt}"), "the output")
         }
-        Some(details) => format!("ganger-task-{}", details.task),
-        None => "ganger-log".to_owned(),
+        Some(details) => (format!("ganger-task-{}", details.task), "the output"),
+        None => ("ganger-log".to_owned(), "the log"),
     };
     let text = plain(model);
     if text.is_empty() {
         return model.say(Tone::Note, "there is nothing to save yet");
     }
-    out.push(Effect::Write { name, text });
+    let file = FileName::Free { stem, extension: "txt" };
+    out.push(Effect::Save { file, text, what: what.to_owned() });
 }
 
 /// Returns the lines that are read as plain text, the same streams as on the screen.

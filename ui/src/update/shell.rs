@@ -1,14 +1,16 @@
 //! What is done to the program around the lists, and the commands that are typed with their
 //! arguments. How they are found and completed is in palette.rs and found.rs.
 
-use ganger_proto::{Filter, Name, QueueName, Request, Role, Select, TaskId};
+use ganger_proto::{Name, QueueName, Request, Role, TaskId};
 
-use super::{ask, details, inject, join, palette, workers};
+use super::{ask, bulk, details, files, inject, join, lists, mouse, palette, workers};
 use crate::keymap::Action;
+use crate::model::bulk::Bulk;
 use crate::model::field::Line;
-use crate::model::overlay::{Button, Confirm, Overlay, QuickLine, Then, Typed};
+use crate::model::overlay::{Overlay, QuickLine};
 use crate::model::palette::{Argument, Command};
-use crate::model::{Asked, Model, Screen};
+use crate::model::{Asked, Model};
+use crate::mouse::Capture;
 use crate::msg::Effect;
 
 pub(super) fn act(model: &mut Model, action: Action, _out: &mut Vec<Effect>) {
@@ -21,6 +23,11 @@ pub(super) fn act(model: &mut Model, action: Action, _out: &mut Vec<Effect>) {
 
 /// Roles of a certificate, as the join dialog names them.
 const ROLES: &[&str] = &["worker", "submitter", "viewer", "operator"];
+
+/// What lists are sorted by.
+const SORTS: &[&str] =
+    &["id", "state", "priority", "kind", "worker", "tries", "exit", "took", "since"];
+const ORDERS: &[&str] = &["rising", "falling"];
 
 /// Every command there is, in the order of the palette.
 pub(crate) static COMMANDS: &[Command] = &[
@@ -39,6 +46,22 @@ pub(crate) static COMMANDS: &[Command] = &[
         about: "show what matches, or a saved one",
         right: None,
         run: filter,
+    },
+    Command {
+        name: "sort",
+        arguments: &[Argument::Word("KEY", SORTS), Argument::Word("ORDER", ORDERS)],
+        least: 1,
+        about: "sort the list, rising or falling",
+        right: None,
+        run: sort,
+    },
+    Command {
+        name: "column",
+        arguments: &[Argument::Text],
+        least: 1,
+        about: "hide a column, or show it again",
+        right: None,
+        run: column,
     },
     Command {
         name: "theme",
@@ -137,6 +160,30 @@ pub(crate) static COMMANDS: &[Command] = &[
         run: join_line,
     },
     Command {
+        name: "export",
+        arguments: &[Argument::Word("HOW", &["csv", "json"]), Argument::File],
+        least: 1,
+        about: "the list's rows into a file",
+        right: None,
+        run: files::export,
+    },
+    Command {
+        name: "screenshot",
+        arguments: &[Argument::Word("HOW", &["svg", "ansi", "text"]), Argument::File],
+        least: 1,
+        about: "the screen as it is into a file",
+        right: None,
+        run: files::screenshot,
+    },
+    Command {
+        name: "mouse",
+        arguments: &[Argument::Word("ON", &["on", "off"])],
+        least: 1,
+        about: "clicks here, or text selection",
+        right: None,
+        run: mouse_to,
+    },
+    Command {
         name: "quit",
         arguments: &[],
         least: 0,
@@ -163,26 +210,24 @@ fn goto(model: &mut Model, words: &[&str], out: &mut Vec<Effect>) -> Done {
     Ok(())
 }
 
-/// Reads terms, or takes those saved under that name.
-fn terms(model: &Model, words: &[&str]) -> Result<(Filter, String), String> {
+/// Returns terms as they are typed, or those saved under that name.
+fn terms(model: &Model, words: &[&str]) -> String {
     let typed = words.concat();
-    let text = model.kept.filters.get(&typed).cloned().unwrap_or(typed);
-    match Filter::parse(&text) {
-        Ok(filter) => Ok((filter, text)),
-        Err(error) => Err(error.to_string()),
-    }
+    model.kept.filters.get(&typed).cloned().unwrap_or(typed)
 }
 
 fn filter(model: &mut Model, words: &[&str], _out: &mut Vec<Effect>) -> Done {
-    let (filter, text) = terms(model, words)?;
+    let text = terms(model, words);
     model.overlays.clear();
-    if model.screen != Screen::Results {
-        super::keys::show(model, Screen::Tasks);
-    }
-    if let Some(list) = model.list_mut() {
-        list.set_filter(filter, text);
-    }
-    Ok(())
+    lists::apply_filter(model, &text)
+}
+
+fn sort(model: &mut Model, words: &[&str], _out: &mut Vec<Effect>) -> Done {
+    lists::sort_by(model, &words.join(" "))
+}
+
+fn column(model: &mut Model, words: &[&str], _out: &mut Vec<Effect>) -> Done {
+    lists::toggle_column(model, words.concat().trim())
 }
 
 fn theme(model: &mut Model, words: &[&str], _out: &mut Vec<Effect>) -> Done {
@@ -199,19 +244,17 @@ fn add(model: &mut Model, words: &[&str], _out: &mut Vec<Effect>) -> Done {
     Ok(())
 }
 
-/// Returns the filter of an action on all that match; everything is never meant by an empty one.
-fn matching(model: &Model, words: &[&str]) -> Result<(Select, String), String> {
-    let (filter, text) = terms(model, words)?;
-    if filter.is_everything() {
+/// Asks about all that match; everything is never meant by an empty filter.
+fn begin(model: &mut Model, bulk: Bulk, words: &[&str], out: &mut Vec<Effect>) -> Done {
+    let text = terms(model, words);
+    if text.trim().is_empty() {
         return Err("say which tasks, such as state:queued; an empty filter is all of them".into());
     }
-    Ok((Select::Matching(filter), text))
+    bulk::begin(model, bulk, &text, out)
 }
 
 fn retry(model: &mut Model, words: &[&str], out: &mut Vec<Effect>) -> Done {
-    let (select, _) = matching(model, words)?;
-    ask(model, Request::Retry { select }, Asked::Retry, out);
-    Ok(())
+    begin(model, Bulk::Retry, words, out)
 }
 
 fn priority(model: &mut Model, words: &[&str], out: &mut Vec<Effect>) -> Done {
@@ -220,44 +263,15 @@ fn priority(model: &mut Model, words: &[&str], out: &mut Vec<Effect>) -> Done {
         let told = crate::text::clean(number);
         format!("`{told}` is not a priority; it is a number from -32768 to 32767")
     })?;
-    let (select, _) = matching(model, rest)?;
-    ask(model, Request::SetPriority { select, priority }, Asked::Priority(priority), out);
-    Ok(())
+    begin(model, Bulk::Priority(priority), rest, out)
 }
 
-fn cancel(model: &mut Model, words: &[&str], _out: &mut Vec<Effect>) -> Done {
-    let (select, text) = matching(model, words)?;
-    let lines = vec![
-        format!("All open tasks that match `{text}` leave the queue."),
-        "Running ones get TERM, then KILL; their work so far is lost.".to_owned(),
-        "Tasks that come to match before you answer are meant too.".to_owned(),
-    ];
-    let request = Request::Cancel { select, now: false };
-    question(model, "Cancel", lines, (request, Asked::Cancel));
-    Ok(())
+fn cancel(model: &mut Model, words: &[&str], out: &mut Vec<Effect>) -> Done {
+    begin(model, Bulk::Cancel, words, out)
 }
 
-fn delete(model: &mut Model, words: &[&str], _out: &mut Vec<Effect>) -> Done {
-    let (select, text) = matching(model, words)?;
-    let lines = vec![
-        format!("All ended tasks that match `{text}` are forgotten, with their results."),
-        "This cannot be undone.".to_owned(),
-    ];
-    question(model, "Delete", lines, (Request::Delete { select }, Asked::Delete));
-    Ok(())
-}
-
-/// Asks before something is done to a number of tasks that nobody knows yet: the word is typed.
-fn question(model: &mut Model, verb: &str, lines: Vec<String>, then: (Request, Asked)) {
-    let expected = verb.to_lowercase();
-    model.overlays.push(Overlay::Confirm(Box::new(Confirm {
-        title: format!("{verb} all that match"),
-        lines,
-        verb: verb.to_owned(),
-        focus: Button::Cancel,
-        then: Then::Send(vec![then]),
-        typed: Some(Typed { expected, line: Line::default() }),
-    })));
+fn delete(model: &mut Model, words: &[&str], out: &mut Vec<Effect>) -> Done {
+    begin(model, Bulk::Delete, words, out)
 }
 
 fn queue(model: &Model, words: &[&str]) -> Result<QueueName, String> {
@@ -337,6 +351,16 @@ fn join_line(model: &mut Model, words: &[&str], _out: &mut Vec<Effect>) -> Done 
     if let (Some(Overlay::Join(dialog)), Some(role)) = (model.overlays.last_mut(), role) {
         dialog.role = role;
     }
+    Ok(())
+}
+
+fn mouse_to(model: &mut Model, words: &[&str], out: &mut Vec<Effect>) -> Done {
+    let capture = match words.concat().as_str() {
+        "on" => Capture::Screen,
+        "off" => Capture::Terminal,
+        _ => return Err("say mouse on, for clicks, or mouse off, to select text".to_owned()),
+    };
+    mouse::set_mouse(model, capture, out);
     Ok(())
 }
 

@@ -44,7 +44,8 @@ pub(crate) fn answer(model: &mut Model) {
             | Asked::Drain(_)
             | Asked::Undrain(_)
             | Asked::Revoke(_)
-            | Asked::StartWorker => Ok(Reply::Ok),
+            | Asked::StartWorker
+            | Asked::Export => Ok(Reply::Ok),
         };
         hear(model, Inbound::Reply { tag, result });
     }

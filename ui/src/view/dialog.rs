@@ -1,14 +1,16 @@
 //! Small dialogs: questions, the join dialog, the quick line.
 
 use ganger_proto::Role as CertificateRole;
-use ratatui::layout::Position;
+use ratatui::layout::{Position, Rect};
 
 use super::centred;
 use super::pen::{Pen, piece};
+use crate::keymap::Action;
 use crate::layout::Frame;
 use crate::model::Model;
 use crate::model::field::Line;
 use crate::model::overlay::{Button, Confirm, JoinDialog, JoinField};
+use crate::mouse::Hit;
 use crate::text::{chunks, clean, cut, seconds, width, wrap};
 use crate::theme::Role;
 
@@ -82,21 +84,24 @@ pub(super) fn confirm(pen: &mut Pen<'_>, frame: &Frame, question: &Confirm) -> O
     let ready = question.typed.as_ref().is_none_or(|wanted| wanted.fits());
     let buttons = match question.typed {
         Some(_) => {
-            [("Cancel (Esc)".to_owned(), !ready), (question.verb.clone() + " (Enter)", ready)]
+            let verb = question.verb.clone() + " (Enter)";
+            [("Cancel (Esc)".to_owned(), !ready, Action::Back), (verb, ready, Action::Accept)]
         }
         None => [
-            ("Cancel (n)".to_owned(), question.focus == Button::Cancel),
-            (question.verb.clone() + " (y)", question.focus == Button::Go),
+            ("Cancel (n)".to_owned(), question.focus == Button::Cancel, Action::No),
+            (question.verb.clone() + " (y)", question.focus == Button::Go, Action::Yes),
         ],
     };
     let mut x = inner.x + 1;
-    for (word, focused) in buttons {
+    for (word, focused, action) in buttons {
         let role = match focused {
             true => Role::Choice,
             false if !ready => Role::Dim,
             false => Role::Text,
         };
-        x = pen.put(x, y, &format!(" {word} "), role) + 2;
+        let end = pen.put(x, y, &format!(" {word} "), role);
+        pen.hit(Rect { x, y, width: end - x, height: 1 }, Hit::Key(action));
+        x = end + 2;
     }
     cursor
 }

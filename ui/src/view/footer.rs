@@ -1,6 +1,6 @@
 //! The last two lines: the sentence that goes away by itself, and the keys of this place.
 
-use ratatui::layout::Position;
+use ratatui::layout::{Position, Rect};
 
 use super::pen::Pen;
 use crate::keymap::{Action, Context, Row};
@@ -9,6 +9,7 @@ use crate::model::field::Line;
 use crate::model::list::List;
 use crate::model::marks::Marks;
 use crate::model::{LinkState, Model, Tone, allowed};
+use crate::mouse::Hit;
 use crate::theme::Role;
 use crate::update::again_label;
 
@@ -29,6 +30,10 @@ pub(super) fn toast(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         if let Some(undo) = model.undo.as_ref().filter(|_| toast.tone == Tone::Good) {
             let left = undo.until_ms.saturating_sub(model.now.mono_ms).div_ceil(1_000);
             let x = pen.put(x, line.y, " · press ", Role::Dim);
+            pen.hit(
+                Rect { x, y: line.y, width: line.width - x, height: 1 },
+                Hit::Key(Action::Undo),
+            );
             let x = pen.put(x, line.y, "u", Role::Key);
             let text = format!(" within {left}s to take them back");
             pen.put_cut((x, line.y), &text, line.width.saturating_sub(x + 1), Role::Dim);
@@ -96,6 +101,7 @@ pub(super) fn footer(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         right = line.width - 8;
         pen.put(right, line.y, "?", Role::Key);
         pen.put(right + 2, line.y, "help", Role::Text);
+        pen.hit(Rect { x: right, width: 6, ..line }, Hit::Key(Action::Help));
     }
     let mut x = 1;
     for (chord, action, label) in entries(model, &contexts, frame.width) {
@@ -105,6 +111,7 @@ pub(super) fn footer(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         }
         let off = allowed::reason(model, action).is_some();
         let (key, text) = if off { (Role::Dim, Role::Dim) } else { (Role::Key, Role::Text) };
+        pen.hit(Rect { x, width, ..line }, Hit::Key(action));
         x = pen.put(x, line.y, &chord, key);
         x = pen.put(x + 1, line.y, &label, text) + 2;
     }

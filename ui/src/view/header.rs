@@ -1,9 +1,12 @@
 //! The first two lines: who, where, how the connection is; and the screens or the counters.
 
+use ratatui::layout::Rect;
+
 use super::is_refused;
 use super::pen::{Pen, Piece, piece, pieces_width};
 use crate::layout::{Frame, Width};
 use crate::model::{LinkState, Model, Screen};
+use crate::mouse::Hit;
 use crate::text::{rate, seconds, short};
 use crate::theme::Role;
 
@@ -172,6 +175,7 @@ pub(super) fn tabs(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         if screen != Screen::Overview {
             x = pen.put(x, y, "│", Role::Border);
         }
+        let left = x;
         let (number, name) = name(screen);
         let count = count(model, screen);
         let is_active = model.screen == screen;
@@ -184,6 +188,7 @@ pub(super) fn tabs(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         if let Some((text, role)) = count {
             x = pen.put(x, y, &format!("{text} "), if is_active { word } else { role });
         }
+        pen.hit(Rect { x: left, y, width: x - left, height: 1 }, Hit::Tab(screen));
     }
     if let Some(picture) = &model.picture
         && !picture.master.trouble.is_empty()
@@ -217,7 +222,7 @@ pub(super) fn count_pieces(model: &Model, number: impl Fn(u64) -> String) -> Vec
     pieces
 }
 
-pub(super) fn counters(pen: &mut Pen<'_>, line: ratatui::layout::Rect, model: &Model) {
+pub(super) fn counters(pen: &mut Pen<'_>, line: Rect, model: &Model) {
     let Some(picture) = &model.picture else { return };
     let mut pieces = count_pieces(model, short);
     pieces.push(piece(format!(" {}/s", rate(picture.master.done_per_s)), Role::Strong));

@@ -22,6 +22,7 @@ mod results;
 mod sign;
 mod table;
 mod tasks;
+mod title;
 mod welcome;
 mod workers;
 
@@ -32,27 +33,34 @@ use crate::Glyphs;
 use crate::layout::{self, Frame, Width};
 use crate::model::overlay::Overlay;
 use crate::model::{LinkState, Model, Pane, Screen};
+use crate::mouse::{Hit, Hits};
 use crate::theme::{Role, Theme};
 use pen::Pen;
 
 pub(crate) use details::{lines_count as details_lines, text as details_text};
 pub(crate) use help::lines_count as help_lines;
+pub(crate) use title::title;
 
 /// Returns the columns of a list that can be hidden, by the list's word.
 pub(crate) fn columns(list: &str) -> Vec<&'static str> {
     if list == "results" { results::columns() } else { tasks::columns() }
 }
 
-/// Draws the whole screen; returns where the cursor is, when text is typed.
-pub(crate) fn view(
-    model: &Model,
-    theme: &Theme,
-    glyphs: Glyphs,
-    buffer: &mut Buffer,
-) -> Option<Position> {
+/// What was drawn, besides the cells.
+#[derive(Debug, Default)]
+pub(crate) struct Drawn {
+    /// Where text is typed.
+    pub(crate) cursor: Option<Position>,
+    /// What the mouse finds where.
+    pub(crate) hits: Hits,
+}
+
+/// Draws the whole screen.
+pub(crate) fn view(model: &Model, theme: &Theme, glyphs: Glyphs, buffer: &mut Buffer) -> Drawn {
     let frame = layout::frame((buffer.area.width, buffer.area.height));
     let buffer_area = buffer.area;
-    let mut pen = Pen::new(buffer, theme);
+    let mut hits = Hits::default();
+    let mut pen = Pen::new(buffer, theme, &mut hits);
     pen.clear(Role::Text);
     header::header(&mut pen, &frame, model);
     if frame.width >= Width::Compact {
@@ -82,6 +90,9 @@ pub(crate) fn view(
         if covers(overlay) {
             let height = pen.area.height - frame.footer.height;
             pen.within(Rect { height, ..buffer_area }).wash(Role::Backdrop);
+            pen.hit(Rect { height, ..buffer_area }, Hit::Overlay);
+        } else if !matches!(overlay, Overlay::Filter(_) | Overlay::Quick(_)) {
+            pen.hit(frame.body, Hit::Overlay);
         }
         cursor = overlay_box(&mut pen, &frame, model, overlay);
     }
@@ -89,12 +100,13 @@ pub(crate) fn view(
         cursor = Some(footer::search(&mut pen, &frame, line));
     }
     if model.overlays.is_empty() && !model.is_up() {
+        pen.hit(frame.body, Hit::Overlay);
         lost::dialog(&mut pen, &frame, model);
     }
     if glyphs == Glyphs::Ascii {
         ascii::fold(buffer);
     }
-    cursor.filter(|position| buffer_area.contains(*position))
+    Drawn { cursor: cursor.filter(|position| buffer_area.contains(*position)), hits }
 }
 
 fn body(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
@@ -122,6 +134,9 @@ fn body(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
 fn overview(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     let boxes = layout::overview(frame, model.worker_rows().len(), model.view.zoomed);
     let is_shown = |area: Rect| area.height > 0 && area.width > 0;
+    pen.hit(boxes.workers, Hit::Pane(Pane::Workers));
+    pen.hit(boxes.tasks, Hit::Pane(Pane::Tasks));
+    pen.hit(boxes.results, Hit::Pane(Pane::Results));
     if is_shown(boxes.chart) {
         chart::chart(pen, boxes.chart, model);
         queue::queue(pen, boxes.queue, model);

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Style};
 
+use crate::mouse::{Hit, Hits};
 use crate::text;
 use crate::theme::{Role, Theme};
 
@@ -11,6 +12,7 @@ use crate::theme::{Role, Theme};
 pub(super) struct Pen<'a> {
     buffer: &'a mut Buffer,
     theme: &'a Theme,
+    hits: &'a mut Hits,
     pub(super) area: Rect,
 }
 
@@ -28,15 +30,20 @@ pub(super) fn pieces_width(pieces: &[Piece]) -> u16 {
 }
 
 impl<'a> Pen<'a> {
-    pub(super) fn new(buffer: &'a mut Buffer, theme: &'a Theme) -> Self {
+    pub(super) fn new(buffer: &'a mut Buffer, theme: &'a Theme, hits: &'a mut Hits) -> Self {
         let area = buffer.area;
-        Self { buffer, theme, area }
+        Self { buffer, theme, hits, area }
     }
 
     /// Returns a pen for a part of this one's rectangle.
     pub(super) fn within(&mut self, area: Rect) -> Pen<'_> {
         let area = self.area.intersection(area);
-        Pen { buffer: self.buffer, theme: self.theme, area }
+        Pen { buffer: self.buffer, theme: self.theme, hits: self.hits, area }
+    }
+
+    /// Notes what the mouse finds in `area`.
+    pub(super) fn hit(&mut self, area: Rect, hit: Hit) {
+        self.hits.note(self.area.intersection(area), hit);
     }
 
     /// Writes at a column and row of the terminal; returns the column after the text.

@@ -14,6 +14,7 @@ use super::{edge, sign};
 use crate::layout::{Frame, Width};
 use crate::model::list::List;
 use crate::model::{Model, Pane, Screen};
+use crate::mouse::Hit;
 use crate::text::grouped;
 use crate::theme::Role;
 
@@ -116,6 +117,7 @@ fn rows(pen: &mut Pen<'_>, frame: &Frame, model: &Model, (list, columns): (&List
     let cursor = list.cursor().filter(|_| focused);
     let shown = model.result_rows().iter().skip(list.top()).take(list.height);
     for (y, row) in (inner.y + titles..).zip(shown) {
+        pen.hit(Rect { y, height: 1, ..inner }, Hit::Task(row.task));
         if frame.width < Width::Compact {
             short_row(pen, y, list, row);
         } else {

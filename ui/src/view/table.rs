@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use super::pen::Pen;
 use crate::model::Model;
 use crate::model::sorting::arrow;
+use crate::mouse::Hit;
 use crate::theme::Role;
 
 /// A column as asked for.
@@ -68,6 +69,8 @@ pub(super) fn place<K: Copy>(columns: &[Column<K>], area: Rect) -> Vec<Placed<K>
 pub(super) fn titles<K: Copy>(pen: &mut Pen<'_>, columns: &[Placed<K>], y: u16) {
     for column in columns {
         put(pen, column, y, column.title, Role::Dim);
+        let area = Rect { x: column.x, y, width: column.width, height: 1 };
+        pen.hit(area, Hit::Title(column.title));
     }
 }
 

@@ -15,6 +15,7 @@ use crate::model::list::List;
 use crate::model::marks::{Marks, Matching};
 use crate::model::sorting;
 use crate::model::{Model, Pane};
+use crate::mouse::Hit;
 use crate::text::{grouped, seconds};
 use crate::theme::Role;
 
@@ -197,6 +198,7 @@ fn rows(pen: &mut Pen<'_>, frame: &Frame, model: &Model, (list, columns, focused
     let cursor = list.cursor().filter(|_| focused);
     let shown = model.task_rows().iter().skip(list.top()).take(list.height);
     for (y, row) in (inner.y + titles..).zip(shown) {
+        pen.hit(Rect { y, height: 1, ..inner }, Hit::Task(row.task));
         if is_short {
             short_row(pen, y, model, row);
         } else {

@@ -10,6 +10,7 @@ use super::table::{self, Align, Column, Placed};
 use super::{edge, sign};
 use crate::layout::{Frame, Width};
 use crate::model::{Model, Pane, Screen};
+use crate::mouse::Hit;
 use crate::text::{cut, grouped, rate, seconds};
 use crate::theme::Role;
 
@@ -86,6 +87,7 @@ pub(super) fn list(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model) 
     }
     for (y, (at, row)) in (inner.y + titles..).zip(rows.iter().enumerate().skip(top).take(shown)) {
         let mut pen = pen.within(inner);
+        pen.hit(Rect { y, height: 1, ..inner }, Hit::Worker(row.name.clone()));
         match is_table {
             true => columns.iter().for_each(|column| cell(&mut pen, column, y, model, row)),
             false => compact_row(&mut pen, inner, y, model, row),
@@ -253,6 +255,7 @@ fn short_rows(pen: &mut Pen<'_>, area: Rect, model: &Model, rows: &[WorkerRow]) 
     let shown = usize::from(area.height).max(1);
     let top = selected.unwrap_or(0).saturating_sub(shown - 1);
     for (y, (at, row)) in (area.y..).zip(rows.iter().enumerate().skip(top).take(shown)) {
+        pen.hit(Rect { y, height: 1, ..area }, Hit::Worker(row.name.clone()));
         let (text, role) = state(model, row);
         let x = pen.put_cut((1, y), &text, 11, role);
         pen.put_cut((x.max(12), y), row.name.as_str(), area.width.saturating_sub(24), Role::Text);

@@ -328,11 +328,13 @@ fn saved_and_copied_is_plain_text() {
     let save = KeyEvent::new(KeyCode::Char('s'), KeyModifiers::CONTROL);
     let effects = feed(&mut model, Msg::Key(save));
     let task = model.details().unwrap().task;
-    let name = format!("ganger-task-{task}-attempt-3");
+    let stem = format!("ganger-task-{task}-attempt-3");
+    let file = crate::save::FileName::Free { stem, extension: "txt" };
     let text = "Reading in/0188.png 4032x3024 8-bit sRGB\nresize 50% [##########] 100%\n\
                 … 3.1 MiB not kept …\nlast words\n"
         .to_owned();
-    assert!(effects.contains(&Effect::Write { name, text: text.clone() }), "{effects:?}");
+    let saved = Effect::Save { file, text: text.clone(), what: "the output".to_owned() };
+    assert!(effects.contains(&saved), "{effects:?}");
     let copy = KeyEvent::from(KeyCode::Char('y'));
     assert!(feed(&mut model, Msg::Key(copy)).contains(&Effect::Copy(text)));
     press(&mut model, "]");
