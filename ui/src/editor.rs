@@ -21,9 +21,10 @@ async fn edit_with(editor: &str, text: &str) -> Result<String, String> {
     let mut file =
         tempfile::Builder::new().prefix("ganger-").suffix(".txt").tempfile().map_err(cannot)?;
     file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(cannot)?;
-    // The shell reads the variable, as it may hold options.
+    // The shell reads the variable, as it may hold options. Ctrl-C is the editor's affair, so the
+    // shell catches it; what it ignored, the editor would ignore too.
     let mut child = Command::new("sh");
-    child.arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(file.path());
+    child.arg("-c").arg(format!("trap : INT QUIT; {editor} \"$1\"")).arg("sh").arg(file.path());
     let status = child.kill_on_drop(true).status().await;
     match status {
         Ok(status) if status.success() => {}

@@ -222,9 +222,9 @@ fn a_draft_is_kept_when_the_form_is_left_and_taken_up_in_the_next_run() {
     fill(&mut model, Field::Command, "make all");
     fill(&mut model, Field::Env, "KEY=s3cret");
     let effects = feed(&mut model, Msg::Key(KeyEvent::from(KeyCode::Esc)));
-    let keep = effects.iter().find_map(|effect| match effect {
-        Effect::Keep(kept) => Some(kept.clone()),
-        _ => None,
+    let keep = effects.into_iter().find_map(|effect| {
+        let Effect::Keep(kept) = effect else { return None };
+        Some(kept)
     });
     let mut next = showing((80, 24), busy());
     next.kept = *keep.unwrap();
@@ -292,9 +292,9 @@ fn a_copy_of_a_task_fills_the_form() {
         hear(model, crate::link::Inbound::Picture(Box::new(busy())));
         press(model, "<enter>");
         crate::update::tests::answer(model);
-        let detail = model.overlays.iter().find_map(|overlay| match overlay {
-            crate::model::overlay::Overlay::Details(details) => details.detail.clone(),
-            _ => None,
+        let detail = model.overlays.iter().find_map(|overlay| {
+            let crate::model::overlay::Overlay::Details(details) = overlay else { return None };
+            details.detail.clone()
         });
         press(model, "<esc>");
         crate::update::prefill(model, &detail.unwrap());

@@ -30,18 +30,16 @@ pub(super) fn stepped(model: &mut Model, key: KeyEvent) -> bool {
     if !here || key.modifiers != KeyModifiers::NONE {
         return false;
     }
-    match key.code {
-        KeyCode::Up if model.kept.forms.len() > form.history.at => {
-            step(model, Action::Older);
-            true
-        }
+    let at = form.history.at;
+    if key.code == KeyCode::Up && model.kept.forms.len() > at {
+        step(model, Action::Older);
+        true
+    } else if key.code == KeyCode::Down && at > 0 {
+        step(model, Action::Newer);
+        true
+    } else {
         // On the oldest one, the key has nowhere to go.
-        KeyCode::Up => form.history.at > 0,
-        KeyCode::Down if form.history.at > 0 => {
-            step(model, Action::Newer);
-            true
-        }
-        _ => false,
+        key.code == KeyCode::Up && at > 0
     }
 }
 

@@ -96,19 +96,14 @@ fn inside(pen: &mut Pen<'_>, model: &Model) -> Option<Position> {
 
 /// Returns the first row that is drawn, so that the field that is typed in is seen with its error.
 fn top(rows: &[Row], focus: Field, form: &Form, shown: usize) -> usize {
-    let is_cursor = |row: &Row| match row {
-        Row::ListLine(at) => *at == form.list.row(),
-        _ => row.is_of(focus),
+    let is_cursor = |row: &Row| match row.list_line() {
+        Some(at) => focus == Field::List && at == form.list.row(),
+        None => focus != Field::List && row.is_of(focus),
     };
     let first = rows.iter().position(is_cursor).unwrap_or(0);
-    let last = match focus {
-        Field::List => {
-            rows.iter().position(|r| matches!(r, Row::ListLine(at) if *at == form.list.row()))
-        }
-        _ => rows.iter().rposition(|row| row.is_of(focus)),
-    };
+    let last = rows.iter().rposition(is_cursor).unwrap_or(first);
     // Where only one of them fits, the field goes before its error.
-    (last.unwrap_or(first) + 1).saturating_sub(shown).min(first)
+    (last + 1).saturating_sub(shown).min(first)
 }
 
 /// Rows written from the top down.
@@ -233,7 +228,7 @@ impl Sheet<'_, '_> {
     fn value(&mut self, x: u16, columns: u16, field: Field) -> u16 {
         let form = self.form;
         let Some(line) = form.line(field) else { return x };
-        let end = self.text(x, columns, line, form.focus == field);
+        let end = self.text((x, columns), field, line);
         if line.text().is_empty() {
             let x = x + u16::from(form.focus == field);
             let columns = columns.saturating_sub(1);
@@ -243,7 +238,8 @@ impl Sheet<'_, '_> {
     }
 
     /// Writes what was typed, scrolled so that the cursor is seen; returns the column after it.
-    fn text(&mut self, x: u16, columns: u16, line: &Line, focused: bool) -> u16 {
+    fn text(&mut self, (x, columns): (u16, u16), field: Field, line: &Line) -> u16 {
+        let focused = self.form.focus == field;
         let before = clean(&line.before_cursor());
         let all = clean(line.text());
         let columns = usize::from(columns.max(1));
@@ -267,7 +263,7 @@ impl Sheet<'_, '_> {
         self.pen.put_right(x - 1, self.y, &(at + 1).to_string(), Role::Dim);
         let columns = self.end().saturating_sub(x);
         if at == list.row() {
-            self.text(x, columns, list.line(), self.form.focus == Field::List);
+            self.text((x, columns), Field::List, list.line());
         } else if let Some(line) = list.window(at, 1).first() {
             self.pen.put_cut((x, self.y), &clean(line), columns, Role::Strong);
         }

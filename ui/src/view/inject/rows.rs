@@ -59,6 +59,20 @@ impl Row {
             Self::Rule | Self::Blank => false,
         }
     }
+
+    /// Returns which line of the list it is.
+    pub(super) const fn list_line(&self) -> Option<usize> {
+        match self {
+            Self::ListLine(at) => Some(*at),
+            Self::Choices(..)
+            | Self::Cells(_)
+            | Self::List(_)
+            | Self::Rule
+            | Self::Blank
+            | Self::Error(..)
+            | Self::Missing(..) => None,
+        }
+    }
 }
 
 /// How much room there is.
@@ -218,11 +232,12 @@ fn errors(form: &Form, fields: &[Field], rows: &mut Vec<Row>) {
     let Err(errors) = &form.checked else { return };
     for (field, why) in errors.iter().filter(|(at, _)| fields.contains(at)) {
         let why = clean(why);
-        let is_untouched = match field {
-            Field::List => form.list.filled().next().is_none(),
-            Field::Kind | Field::Source => false,
-            _ if why == READING => true,
-            field => form.trimmed(*field).is_empty(),
+        let is_untouched = if *field == Field::List {
+            form.list.filled().next().is_none()
+        } else if [Field::Kind, Field::Source].contains(field) {
+            false
+        } else {
+            why == READING || form.trimmed(*field).is_empty()
         };
         rows.push(match is_untouched {
             true => Row::Missing(*field, why),
