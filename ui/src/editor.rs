@@ -72,6 +72,14 @@ mod tests {
         assert!(error.contains("not UTF-8"), "{error}");
     }
 
+    /// Ctrl-C in an editor is sent to the shell around it as well, which ended and said that the
+    /// editor was killed.
+    #[tokio::test]
+    async fn an_interrupt_is_the_editors_affair() {
+        let script = "f() { kill -INT $$; printf two >\"$1\"; }; f";
+        assert_eq!(edit_with(script, "one").await, Ok("two".to_owned()));
+    }
+
     #[tokio::test]
     async fn nobody_else_reads_the_file() {
         let mode = edit_with("f() { stat -c %a \"$1\" >\"$1.m\"; mv \"$1.m\" \"$1\"; }; f", "x");

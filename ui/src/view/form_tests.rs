@@ -313,3 +313,32 @@ fn the_quick_line_says_what_it_will_do_and_remembers() {
     press(&mut model, "<up><down><down>{n:x}");
     assert!(shown(&model).contains("✗ "), "{}", shown(&model));
 }
+
+#[test]
+fn a_list_that_is_too_long_is_not_kept_and_that_is_said() {
+    let mut model = showing((80, 24), busy());
+    press(&mut model, "iwc {}");
+    let long = "x".repeat(999);
+    feed(&mut model, Msg::Paste([long.as_str(); 100].join("\n")));
+    press(&mut model, "<f5>");
+    assert_eq!(model.kept.forms.len(), 1);
+    assert!(model.kept.forms[0].values().all(|text| text.len() < 999));
+    press(&mut model, "i");
+    alt(&mut model, KeyCode::Up);
+    let toast = &model.toast.as_ref().unwrap().text;
+    assert!(toast.contains("too long to be kept"), "{toast}");
+}
+
+#[test]
+fn a_file_of_bad_lines_names_the_first_one() {
+    let mut model = showing((80, 24), busy());
+    press(&mut model, "i");
+    model.form.kind = FormKind::Square;
+    model.form.source = Source::File;
+    fill(&mut model, Field::File, "n");
+    feed(&mut model, Msg::Key(KeyEvent::from(KeyCode::Tab)));
+    let lines = ["1", " 2 ", "18446744073709551615", "x"].map(str::as_bytes).into_iter().collect();
+    feed(&mut model, Msg::WasRead(Wanted::File("n".to_owned()), Ok(lines)));
+    let errors = model.form.checked.as_ref().unwrap_err();
+    assert_eq!(errors[0], (Field::File, "line 4: `x` is not a whole number".to_owned()));
+}

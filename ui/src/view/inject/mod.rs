@@ -232,7 +232,11 @@ impl Sheet<'_, '_> {
         if line.text().is_empty() {
             let x = x + u16::from(form.focus == field);
             let columns = columns.saturating_sub(1);
-            return self.pen.put_cut((x, self.y), rows::unset(field), columns, Role::Dim);
+            let unset = match field == Field::Value && !form.kind.has_command() {
+                true => "",
+                false => rows::unset(field),
+            };
+            return self.pen.put_cut((x, self.y), unset, columns, Role::Dim);
         }
         end
     }

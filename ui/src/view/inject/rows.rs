@@ -309,6 +309,8 @@ pub(super) fn unset(field: Field) -> &'static str {
         "NAME=VALUE NAME2='two words'"
     } else if field == Field::Name {
         "of the batch"
+    } else if field == Field::Value {
+        "what {} stands for"
     } else {
         ""
     }
