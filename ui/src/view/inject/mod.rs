@@ -90,7 +90,13 @@ fn inside(pen: &mut Pen<'_>, model: &Model) -> Option<Position> {
         pen.put_all(area.x + 1 + indent, y, &rows::hint(model));
     }
     let y = (y + hint).min(area.bottom());
-    preview::draw(&mut pen.within(Rect { y, height: area.bottom() - y, ..area }), model);
+    let shown = top..top + usize::from(shown);
+    let unseen = rows.iter().enumerate().find_map(|(at, row)| match row.error() {
+        Some(why) if !shown.contains(&at) => Some(why),
+        Some(_) | None => None,
+    });
+    let below = Rect { y, height: area.bottom() - y, ..area };
+    preview::draw(&mut pen.within(below), model, unseen);
     cursor
 }
 
@@ -146,7 +152,7 @@ impl Sheet<'_, '_> {
                 self.pen.put(self.value_x(), self.y, &line, Role::Border);
             }
             Row::Blank => {}
-            Row::Error(_, why) => self.error(&format!("✗ {why}"), Role::Bad),
+            Row::Error(_, why) => self.error(why, Role::Bad),
             Row::Missing(_, why) => self.error(why, Role::Dim),
         }
     }
