@@ -21,9 +21,10 @@ async fn edit_with(editor: &str, text: &str) -> Result<String, String> {
     let mut file =
         tempfile::Builder::new().prefix("ganger-").suffix(".txt").tempfile().map_err(cannot)?;
     file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(cannot)?;
-    // The shell reads the variable, as it may hold options.
+    // The shell reads the variable, as it may hold options. Ctrl-C is the editor's affair, so the
+    // shell catches it; what it ignored, the editor would ignore too.
     let mut child = Command::new("sh");
-    child.arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(file.path());
+    child.arg("-c").arg(format!("trap : INT QUIT; {editor} \"$1\"")).arg("sh").arg(file.path());
     let status = child.kill_on_drop(true).status().await;
     match status {
         Ok(status) if status.success() => {}
@@ -69,6 +70,14 @@ mod tests {
         assert!(error.contains("ended with 1; nothing was changed"), "{error}");
         let error = edit_with("printf '\\377' >", "one").await.unwrap_err();
         assert!(error.contains("not UTF-8"), "{error}");
+    }
+
+    /// Ctrl-C in an editor is sent to the shell around it as well, which ended and said that the
+    /// editor was killed.
+    #[tokio::test]
+    async fn an_interrupt_is_the_editors_affair() {
+        let script = "f() { kill -INT $$; printf two >\"$1\"; }; f";
+        assert_eq!(edit_with(script, "one").await, Ok("two".to_owned()));
     }
 
     #[tokio::test]

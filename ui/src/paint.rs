@@ -1,6 +1,6 @@
-//! The paint rule: a key draws at once; data draws at most 30 times a second and only when something
-//! changed; an idle screen draws only where an age or a clock is shown, once a second. Draws nothing
-//! itself.
+//! The paint rule: a key draws at once; data draws at most 30 times a second and only when
+//! something changed; an idle screen draws only where an age or a clock is shown, once a second.
+//! Draws nothing itself.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Arguments from this machine: the lines of a file, or the names that fit a pattern. Bounded, since
-//! the screen holds them; knows no form.
+//! Arguments from this machine: the lines of a file, or the names that fit a pattern. Bounded,
+//! since the screen holds them; knows no form.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

@@ -32,7 +32,8 @@ pub(crate) struct What {
     #[arg(long, value_name = "KEY[=VALUE]")]
     pub(super) env: Vec<OsString>,
 
-    /// Where tasks run: a directory that the worker has, or `scratch` for a fresh one each
+    /// Where tasks run: a directory that the worker has, `scratch` for a fresh one each, or
+    /// `worker` for the one that the worker runs in
     /// [default: this directory]
     #[arg(long, value_name = "DIR")]
     pub(super) cwd: Option<PathBuf>,
@@ -125,6 +126,9 @@ fn shell(line: &OsStr) -> Result<Kind> {
 fn directory(given: Option<&PathBuf>) -> Result<Cwd> {
     if given.is_some_and(|path| path.as_os_str() == "scratch") {
         return Ok(Cwd::Scratch);
+    }
+    if given.is_some_and(|path| path.as_os_str() == "worker") {
+        return Ok(Cwd::Unset);
     }
     let path = match given {
         Some(path) => std::path::absolute(path),
@@ -251,12 +255,43 @@ mod tests {
         let here = std::env::current_dir().unwrap().into_os_string().into_vec();
         assert_eq!(spec(&["--", "x"]).unwrap().cwd, Cwd::Directory(here.clone()));
         assert_eq!(spec(&["--cwd", "scratch", "--", "x"]).unwrap().cwd, Cwd::Scratch);
+        assert_eq!(spec(&["--cwd", "worker", "--", "x"]).unwrap().cwd, Cwd::Unset);
         let sub = [&here[..], b"/sub"].concat();
         assert_eq!(spec(&["--cwd", "sub", "--", "x"]).unwrap().cwd, Cwd::Directory(sub));
         assert_eq!(spec(&["--kind", "square", ":::", "1"]).unwrap().cwd, Cwd::Unset);
         let path = std::env::var("PATH").unwrap();
         let env = spec(&["--env", "A=b=c", "--env", "PATH", "--", "x"]).unwrap().env;
         assert_eq!(env, [("A".into(), "b=c".into()), ("PATH".into(), path)]);
+    }
+
+    /// The screen's form shows the command line that does the same as the form; its tests keep the
+    /// file, and what stands in it must mean here what it means there.
+    #[test]
+    fn the_command_lines_of_the_form_are_read() {
+        let text = include_str!("../../../ui/src/model/command_line/kept.txt");
+        let mut lines = text.lines();
+        let mut count = 0;
+        while let (Some(line), Some(expected)) = (lines.next(), lines.next()) {
+            let words = shlex::split(line).unwrap();
+            let words: Vec<&str> = words.iter().skip(2).map(String::as_str).collect();
+            let args = read(&words);
+            let spec = build(&args.what, split_words(args.words.clone()).0).unwrap();
+            let o = options(&args, WallMs(0)).unwrap();
+            let words: Vec<_> = match &spec.kind {
+                Kind::Square | Kind::Sleep => Vec::new(),
+                Kind::Shell { line } => vec![String::from_utf8_lossy(line.source())],
+                Kind::Exec { argv } => {
+                    argv.iter().map(|word| String::from_utf8_lossy(word.source())).collect()
+                }
+            };
+            let (env, cwd, timeout) = (&spec.env, &spec.cwd, spec.timeout_ms);
+            let what = format!("{} {words:?} {env:?} {cwd:?} {timeout}", spec.kind.word());
+            let how = (&o.name, &o.queue, o.priority, o.retries, o.backoff, o.not_before);
+            assert_eq!(format!("  {what} {how:?}"), expected, "{line}");
+            assert_eq!(args.key.is_some(), line.contains("--key"), "{line}");
+            count += 1;
+        }
+        assert!(count >= 5);
     }
 
     #[test]

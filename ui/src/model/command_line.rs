@@ -153,20 +153,51 @@ fn listed(form: &Form) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use ganger_proto::{Kind, WallMs};
+
     use super::*;
     use crate::model::field::Lines;
+    use crate::model::form::Reading;
 
-    fn check(change: fn(&mut Form), expected: &str) {
+    /// Returns the command line, and what the form itself makes of its fields.
+    fn check(change: fn(&mut Form), expected: &str) -> String {
         let mut form = Form::default();
         form.set(Field::Command, "x");
         change(&mut form);
-        assert_eq!(command_line(&form).join(" "), expected);
+        form.check();
+        let line = command_line(&form).join(" ");
+        assert_eq!(line, expected);
+        match &form.checked {
+            Ok(batch) => {
+                let (spec, o) = (&batch.head.spec, &batch.head.options);
+                let words: Vec<_> = match &spec.kind {
+                    Kind::Square | Kind::Sleep => Vec::new(),
+                    Kind::Shell { line } => vec![String::from_utf8_lossy(line.source())],
+                    Kind::Exec { argv } => {
+                        argv.iter().map(|word| String::from_utf8_lossy(word.source())).collect()
+                    }
+                };
+                let (env, cwd, timeout) = (&spec.env, &spec.cwd, spec.timeout_ms);
+                let what = format!("{} {words:?} {env:?} {cwd:?} {timeout}", spec.kind.word());
+                let how = (&o.name, &o.queue, o.priority, o.retries, o.backoff, o.not_before);
+                format!("{line}\n  {what} {how:?}\n")
+            }
+            Err(errors) => panic!("{errors:?}"),
+        }
     }
 
+    fn was_read(form: &mut Form) {
+        let list = std::sync::Arc::new([&b"a"[..]].into_iter().collect());
+        let wanted = form.wanted().unwrap();
+        form.reading = Reading::Read { wanted, at: WallMs(0), list };
+    }
+
+    /// The kept lines are read by the parser of `ganger submit` too, in its own tests.
     #[test]
     fn every_field_has_its_words() {
-        check(|_| {}, "ganger submit --cwd worker --shell x");
-        check(
+        let mut kept = String::new();
+        kept += &check(|_| {}, "ganger submit --cwd worker --shell x");
+        kept += &check(
             |form| {
                 form.set(Field::Name, "my batch");
                 form.set(Field::Queue, "mail");
@@ -183,31 +214,43 @@ mod tests {
              --backoff 1500ms..1m --key=--nightly --not-before 90m --env 'A=b c' --env D= \
              --cwd '/srv/my img' --shell x",
         );
-        check(
+        kept += &check(
             |form| {
                 form.kind = FormKind::Exec;
                 form.set(Field::Command, "sh -c 'echo $HOME' {}");
                 form.source = Source::File;
                 form.set(Field::File, "~/my hosts");
+                was_read(form);
             },
             "ganger submit --cwd worker -a ~/'my hosts' -- sh -c 'echo $HOME' '{}'",
         );
-        check(
+        kept += &check(
             |form| {
                 form.source = Source::Glob;
                 form.set(Field::Glob, "my img/*.[jp]*g");
+                was_read(form);
             },
             "ganger submit --cwd worker --shell x ::: 'my img/'*.[jp]*g",
         );
-        check(
+        kept += &check(
             |form| {
                 form.kind = FormKind::Square;
                 form.source = Source::List;
                 form.list = Lines::of("1\n\n-2");
-                form.clock = (ganger_proto::WallMs(0), Some(60));
+                form.clock = (WallMs(0), Some(60));
                 form.set(Field::NotBefore, "22:00");
             },
             "ganger submit --kind square --not-before 1970-01-01T21:00:00Z ::: 1 -2",
         );
+        kept += &check(
+            |form| {
+                form.kind = FormKind::Sleep;
+                form.source = Source::Random;
+                form.set(Field::Random, "10:0..5:7");
+                form.set(Field::Priority, "7");
+            },
+            "ganger submit --kind sleep -p 7 --random 10:0..5:7",
+        );
+        assert_eq!(kept, include_str!("command_line/kept.txt"), "{kept}");
     }
 }

@@ -100,6 +100,15 @@ impl Form {
         if self.kind.has_command() && value.is_empty() {
             return Ok(Args::Repeat { count: 1 });
         }
+        if value.is_empty() {
+            return Err(match self.kind {
+                FormKind::Square => "write a whole number, such as 12",
+                FormKind::Sleep | FormKind::Shell | FormKind::Exec => {
+                    "write how long, such as 1.5 or 20ms"
+                }
+            }
+            .to_owned());
+        }
         self.argument(value.as_bytes())?;
         Ok(Args::Listed([value.as_bytes()].into_iter().collect()))
     }

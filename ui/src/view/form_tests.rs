@@ -222,9 +222,9 @@ fn a_draft_is_kept_when_the_form_is_left_and_taken_up_in_the_next_run() {
     fill(&mut model, Field::Command, "make all");
     fill(&mut model, Field::Env, "KEY=s3cret");
     let effects = feed(&mut model, Msg::Key(KeyEvent::from(KeyCode::Esc)));
-    let keep = effects.iter().find_map(|effect| match effect {
-        Effect::Keep(kept) => Some(kept.clone()),
-        _ => None,
+    let keep = effects.into_iter().find_map(|effect| {
+        let Effect::Keep(kept) = effect else { return None };
+        Some(kept)
     });
     let mut next = showing((80, 24), busy());
     next.kept = *keep.unwrap();
@@ -292,9 +292,9 @@ fn a_copy_of_a_task_fills_the_form() {
         hear(model, crate::link::Inbound::Picture(Box::new(busy())));
         press(model, "<enter>");
         crate::update::tests::answer(model);
-        let detail = model.overlays.iter().find_map(|overlay| match overlay {
-            crate::model::overlay::Overlay::Details(details) => details.detail.clone(),
-            _ => None,
+        let detail = model.overlays.iter().find_map(|overlay| {
+            let crate::model::overlay::Overlay::Details(details) = overlay else { return None };
+            details.detail.clone()
         });
         press(model, "<esc>");
         crate::update::prefill(model, &detail.unwrap());
@@ -312,4 +312,33 @@ fn the_quick_line_says_what_it_will_do_and_remembers() {
     assert!(shown(&model).contains("add echo one   → one shell task"), "{}", shown(&model));
     press(&mut model, "<up><down><down>{n:x}");
     assert!(shown(&model).contains("✗ "), "{}", shown(&model));
+}
+
+#[test]
+fn a_list_that_is_too_long_is_not_kept_and_that_is_said() {
+    let mut model = showing((80, 24), busy());
+    press(&mut model, "iwc {}");
+    let long = "x".repeat(999);
+    feed(&mut model, Msg::Paste([long.as_str(); 100].join("\n")));
+    press(&mut model, "<f5>");
+    assert_eq!(model.kept.forms.len(), 1);
+    assert!(model.kept.forms[0].values().all(|text| text.len() < 999));
+    press(&mut model, "i");
+    alt(&mut model, KeyCode::Up);
+    let toast = &model.toast.as_ref().unwrap().text;
+    assert!(toast.contains("too long to be kept"), "{toast}");
+}
+
+#[test]
+fn a_file_of_bad_lines_names_the_first_one() {
+    let mut model = showing((80, 24), busy());
+    press(&mut model, "i");
+    model.form.kind = FormKind::Square;
+    model.form.source = Source::File;
+    fill(&mut model, Field::File, "n");
+    feed(&mut model, Msg::Key(KeyEvent::from(KeyCode::Tab)));
+    let lines = ["1", " 2 ", "18446744073709551615", "x"].map(str::as_bytes).into_iter().collect();
+    feed(&mut model, Msg::WasRead(Wanted::File("n".to_owned()), Ok(lines)));
+    let errors = model.form.checked.as_ref().unwrap_err();
+    assert_eq!(errors[0], (Field::File, "line 4: `x` is not a whole number".to_owned()));
 }

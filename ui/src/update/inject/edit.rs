@@ -95,14 +95,20 @@ pub(crate) fn field(form: &mut Form, step: Step) {
 /// Ctrl-E: the list, or the line under the cursor, in an editor.
 pub(super) fn editor(model: &mut Model, out: &mut Vec<Effect>) {
     let form = &mut model.form;
-    form.focus = match form.focus {
-        Field::Kind | Field::Source if form.source == Source::List => Field::List,
-        Field::Kind | Field::Source => form.fields().get(2).copied().unwrap_or_default(),
-        focus => focus,
-    };
-    let text = match form.focus {
-        Field::List => form.list.text(),
-        focus => form.text(focus).to_owned(),
+    if [Field::Kind, Field::Source].contains(&form.focus) {
+        form.focus = match form.source {
+            Source::List => Field::List,
+            Source::One
+            | Source::Range
+            | Source::Random
+            | Source::Repeat
+            | Source::File
+            | Source::Glob => form.fields().get(2).copied().unwrap_or_default(),
+        };
+    }
+    let text = match form.focus == Field::List {
+        true => form.list.text(),
+        false => form.text(form.focus).to_owned(),
     };
     out.push(Effect::Edit(text));
 }

@@ -7,7 +7,7 @@ use ganger_proto::{Cwd, Kind, Template};
 use super::super::{menu, save};
 use crate::keep::KeptForm;
 use crate::keymap::Action;
-use crate::model::form::{Field, Form, FormKind, History};
+use crate::model::form::{Field, Form, FormKind, History, Source};
 use crate::model::kept_form::clean_lines;
 use crate::model::menu::{Item, Menu, MenuThen};
 use crate::model::overlay::Overlay;
@@ -30,18 +30,16 @@ pub(super) fn stepped(model: &mut Model, key: KeyEvent) -> bool {
     if !here || key.modifiers != KeyModifiers::NONE {
         return false;
     }
-    match key.code {
-        KeyCode::Up if model.kept.forms.len() > form.history.at => {
-            step(model, Action::Older);
-            true
-        }
+    let at = form.history.at;
+    if key.code == KeyCode::Up && model.kept.forms.len() > at {
+        step(model, Action::Older);
+        true
+    } else if key.code == KeyCode::Down && at > 0 {
+        step(model, Action::Newer);
+        true
+    } else {
         // On the oldest one, the key has nowhere to go.
-        KeyCode::Up => form.history.at > 0,
-        KeyCode::Down if form.history.at > 0 => {
-            step(model, Action::Newer);
-            true
-        }
-        _ => false,
+        key.code == KeyCode::Up && at > 0
     }
 }
 
@@ -73,6 +71,15 @@ pub(super) fn step(model: &mut Model, action: Action) {
     model.form.history = History { at: to, own: (to > 0).then_some(own), stepped: true };
     model.form.focus = focus;
     model.form.check();
+    say_list_is_gone(model);
+}
+
+/// Says that a form came back without its list, which is kept only while it is short.
+fn say_list_is_gone(model: &mut Model) {
+    let form = &model.form;
+    if form.source == Source::List && form.list.filled().next().is_none() {
+        model.say(Tone::Note, "its list was too long to be kept; paste it again");
+    }
 }
 
 /// Remembers a form that was just sent, the newest first.
@@ -144,6 +151,7 @@ pub(crate) fn load(model: &mut Model, name: &str) {
     let (draw, clock) = (model.form.draw, model.form.clock);
     model.form = Form { draw, clock, ..Form::recalled(kept) };
     model.form.check();
+    say_list_is_gone(model);
 }
 
 /// Opens the form with a copy of a task: what it ran, its argument, how it was queued.

@@ -1,4 +1,5 @@
-//! Putting tasks in: the form, `I`, and taking them back with `u`. Typing in the form is in edit.rs.
+//! Putting tasks in: the form, `I`, and taking them back with `u`. Typing in the form is in
+//! edit.rs.
 
 mod edit;
 mod history;

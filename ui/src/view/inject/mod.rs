@@ -90,25 +90,26 @@ fn inside(pen: &mut Pen<'_>, model: &Model) -> Option<Position> {
         pen.put_all(area.x + 1 + indent, y, &rows::hint(model));
     }
     let y = (y + hint).min(area.bottom());
-    preview::draw(&mut pen.within(Rect { y, height: area.bottom() - y, ..area }), model);
+    let shown = top..top + usize::from(shown);
+    let unseen = rows.iter().enumerate().find_map(|(at, row)| match row.error() {
+        Some(why) if !shown.contains(&at) => Some(why),
+        Some(_) | None => None,
+    });
+    let below = Rect { y, height: area.bottom() - y, ..area };
+    preview::draw(&mut pen.within(below), model, unseen);
     cursor
 }
 
 /// Returns the first row that is drawn, so that the field that is typed in is seen with its error.
 fn top(rows: &[Row], focus: Field, form: &Form, shown: usize) -> usize {
-    let is_cursor = |row: &Row| match row {
-        Row::ListLine(at) => *at == form.list.row(),
-        _ => row.is_of(focus),
+    let is_cursor = |row: &Row| match row.list_line() {
+        Some(at) => focus == Field::List && at == form.list.row(),
+        None => focus != Field::List && row.is_of(focus),
     };
     let first = rows.iter().position(is_cursor).unwrap_or(0);
-    let last = match focus {
-        Field::List => {
-            rows.iter().position(|r| matches!(r, Row::ListLine(at) if *at == form.list.row()))
-        }
-        _ => rows.iter().rposition(|row| row.is_of(focus)),
-    };
+    let last = rows.iter().rposition(is_cursor).unwrap_or(first);
     // Where only one of them fits, the field goes before its error.
-    (last.unwrap_or(first) + 1).saturating_sub(shown).min(first)
+    (last + 1).saturating_sub(shown).min(first)
 }
 
 /// Rows written from the top down.
@@ -151,7 +152,7 @@ impl Sheet<'_, '_> {
                 self.pen.put(self.value_x(), self.y, &line, Role::Border);
             }
             Row::Blank => {}
-            Row::Error(_, why) => self.error(&format!("✗ {why}"), Role::Bad),
+            Row::Error(_, why) => self.error(why, Role::Bad),
             Row::Missing(_, why) => self.error(why, Role::Dim),
         }
     }
@@ -233,17 +234,22 @@ impl Sheet<'_, '_> {
     fn value(&mut self, x: u16, columns: u16, field: Field) -> u16 {
         let form = self.form;
         let Some(line) = form.line(field) else { return x };
-        let end = self.text(x, columns, line, form.focus == field);
+        let end = self.text((x, columns), field, line);
         if line.text().is_empty() {
             let x = x + u16::from(form.focus == field);
             let columns = columns.saturating_sub(1);
-            return self.pen.put_cut((x, self.y), rows::unset(field), columns, Role::Dim);
+            let unset = match field == Field::Value && !form.kind.has_command() {
+                true => "",
+                false => rows::unset(field),
+            };
+            return self.pen.put_cut((x, self.y), unset, columns, Role::Dim);
         }
         end
     }
 
     /// Writes what was typed, scrolled so that the cursor is seen; returns the column after it.
-    fn text(&mut self, x: u16, columns: u16, line: &Line, focused: bool) -> u16 {
+    fn text(&mut self, (x, columns): (u16, u16), field: Field, line: &Line) -> u16 {
+        let focused = self.form.focus == field;
         let before = clean(&line.before_cursor());
         let all = clean(line.text());
         let columns = usize::from(columns.max(1));
@@ -267,7 +273,7 @@ impl Sheet<'_, '_> {
         self.pen.put_right(x - 1, self.y, &(at + 1).to_string(), Role::Dim);
         let columns = self.end().saturating_sub(x);
         if at == list.row() {
-            self.text(x, columns, list.line(), self.form.focus == Field::List);
+            self.text((x, columns), Field::List, list.line());
         } else if let Some(line) = list.window(at, 1).first() {
             self.pen.put_cut((x, self.y), &clean(line), columns, Role::Strong);
         }

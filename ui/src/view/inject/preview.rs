@@ -42,8 +42,8 @@ fn share(rows: u16, count: u64, same: u16) -> Share {
     Share { rule, samples: u64::from(first + second + more), same, blanks }
 }
 
-/// Draws into the whole of the pen's rectangle.
-pub(super) fn draw(pen: &mut Pen<'_>, model: &Model) {
+/// Draws into the whole of the pen's rectangle. An error that has no room at its field is said here.
+pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, unseen: Option<&str>) {
     let area = pen.area;
     if area.height == 0 {
         return;
@@ -53,7 +53,12 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model) {
         if rule > 0 {
             title(pen, "");
         }
-        pen.put(area.x + 1, area.y + rule, "nothing to create yet", Role::Dim);
+        let (said, role) = match unseen {
+            Some(why) => (why, Role::Bad),
+            None => ("nothing to create yet", Role::Dim),
+        };
+        let columns = area.width.saturating_sub(2);
+        pen.put_cut((area.x + 1, area.y + rule), said, columns, role);
         return;
     };
     let count = batch.args.count();
@@ -147,8 +152,8 @@ fn total(pen: &mut Pen<'_>, model: &Model, batch: &Batch, y: u16) {
             0 => (" · no worker yet".to_owned(), Role::Note),
             slots => (format!(" · {}/{slots} slots busy", gang.busy), Role::Text),
         };
-        long.push(piece(said.clone(), role));
-        short.push(piece(said, role));
+        short.push(piece(said.replace(" slots", ""), role));
+        long.push(piece(said, role));
     }
     let room = pen.area.width.saturating_sub(2);
     let pieces = if pieces_width(&long) <= room { long } else { short };

@@ -5,7 +5,7 @@ use super::super::pen::{Piece, piece};
 use crate::model::form::{Field, Form, FormKind, Reading, Source};
 use crate::model::form_read::READING;
 use crate::model::{Model, form};
-use crate::text::{clean, counted, grouped};
+use crate::text::{clean, counted, grouped, width, wrap};
 use crate::theme::Role;
 
 /// Columns from which fields stand side by side.
@@ -59,6 +59,34 @@ impl Row {
             Self::Rule | Self::Blank => false,
         }
     }
+
+    /// Returns what is wrong, on a line that says so.
+    pub(super) fn error(&self) -> Option<&str> {
+        match self {
+            Self::Error(_, why) => Some(why),
+            Self::Choices(..)
+            | Self::Cells(_)
+            | Self::List(_)
+            | Self::ListLine(_)
+            | Self::Rule
+            | Self::Blank
+            | Self::Missing(..) => None,
+        }
+    }
+
+    /// Returns which line of the list it is.
+    pub(super) const fn list_line(&self) -> Option<usize> {
+        match self {
+            Self::ListLine(at) => Some(*at),
+            Self::Choices(..)
+            | Self::Cells(_)
+            | Self::List(_)
+            | Self::Rule
+            | Self::Blank
+            | Self::Error(..)
+            | Self::Missing(..) => None,
+        }
+    }
 }
 
 /// How much room there is.
@@ -96,17 +124,17 @@ pub(super) fn rows(model: &Model, room: Room) -> Vec<Row> {
     if form.kind.has_command() {
         rows.push(line(Field::Command, "Command", String::new()));
         rows.extend((room.rows >= 24).then_some(Row::Rule));
-        errors(form, &[Field::Command], &mut rows);
+        errors(form, &[Field::Command], room, &mut rows);
     }
     match form.source_field() {
-        None => errors(form, &[Field::Source], &mut rows),
+        None => errors(form, &[Field::Source], room, &mut rows),
         Some(Field::List) => {
             list(form, room, &mut rows);
-            errors(form, &[Field::List], &mut rows);
+            errors(form, &[Field::List], room, &mut rows);
         }
         Some(field) => {
             rows.push(line(field, source_label(form, field), source_note(model, field)));
-            errors(form, &[field], &mut rows);
+            errors(form, &[field], room, &mut rows);
         }
     }
     if wide && room.rows >= 18 {
@@ -114,11 +142,11 @@ pub(super) fn rows(model: &Model, room: Room) -> Vec<Row> {
     }
     let groups: &[&[Place]] = if wide { &GRID } else { &[] };
     for group in groups {
-        grid(form, group, room.columns, &mut rows);
+        grid(form, group, room, &mut rows);
     }
     if !wide {
         for place in GRID.iter().flat_map(|group| group.iter()) {
-            single(form, place, &mut rows);
+            single(form, place, room, &mut rows);
         }
     }
     rows
@@ -155,12 +183,12 @@ const GRID: [&[Place]; 4] = [
     &[place(Field::Cwd, "Directory", 0, 7), place(Field::Name, "Name", 7, 12)],
 ];
 
-fn grid(form: &Form, group: &[Place], columns: u16, rows: &mut Vec<Row>) {
+fn grid(form: &Form, group: &[Place], room: Room, rows: &mut Vec<Row>) {
     let open = form.fields();
     let mut cells = Vec::new();
     let mut shown = Vec::new();
     for place in group.iter().filter(|place| open.contains(&place.field)) {
-        let at = |twelfths: u16| columns * twelfths / 12;
+        let at = |twelfths: u16| room.columns * twelfths / 12;
         let x = if cells.is_empty() { 0 } else { at(place.from) };
         let label_columns = match place.from {
             0 => LABEL,
@@ -177,11 +205,11 @@ fn grid(form: &Form, group: &[Place], columns: u16, rows: &mut Vec<Row>) {
     }
     if !cells.is_empty() {
         rows.push(Row::Cells(cells));
-        errors(form, &shown, rows);
+        errors(form, &shown, room, rows);
     }
 }
 
-fn single(form: &Form, place: &Place, rows: &mut Vec<Row>) {
+fn single(form: &Form, place: &Place, room: Room, rows: &mut Vec<Row>) {
     if !form.fields().contains(&place.field) {
         return;
     }
@@ -197,7 +225,7 @@ fn single(form: &Form, place: &Place, rows: &mut Vec<Row>) {
             note: String::new(),
         };
         rows.push(Row::Cells(vec![cell]));
-        errors(form, &[field], rows);
+        errors(form, &[field], room, rows);
     }
 }
 
@@ -214,21 +242,35 @@ fn list(form: &Form, room: Room, rows: &mut Vec<Row>) {
 }
 
 /// Adds the errors of fields below them. A field that was left empty is not yet wrong.
-fn errors(form: &Form, fields: &[Field], rows: &mut Vec<Row>) {
+fn errors(form: &Form, fields: &[Field], room: Room, rows: &mut Vec<Row>) {
     let Err(errors) = &form.checked else { return };
     for (field, why) in errors.iter().filter(|(at, _)| fields.contains(at)) {
         let why = clean(why);
-        let is_untouched = match field {
-            Field::List => form.list.filled().next().is_none(),
-            Field::Kind | Field::Source => false,
-            _ if why == READING => true,
-            field => form.trimmed(*field).is_empty(),
+        let is_untouched = if *field == Field::List {
+            form.list.filled().next().is_none()
+        } else if [Field::Kind, Field::Source].contains(field) {
+            false
+        } else {
+            why == READING || form.trimmed(*field).is_empty()
         };
-        rows.push(match is_untouched {
-            true => Row::Missing(*field, why),
-            false => Row::Error(*field, why),
+        let indent = if room.columns >= WIDE { LABEL } else { 0 };
+        let columns = usize::from(room.columns - indent);
+        rows.extend(match is_untouched {
+            true => said(&why, columns, "", |line| Row::Missing(*field, line)),
+            false => said(&why, columns, "✗ ", |line| Row::Error(*field, line)),
         });
     }
+}
+
+/// Breaks a sentence into rows; the first begins with a sign, the others are indented as much.
+fn said(why: &str, columns: usize, sign: &str, row: impl Fn(String) -> Row) -> Vec<Row> {
+    let indent = width(sign);
+    let lines = wrap(why, columns.saturating_sub(indent)).into_iter().enumerate();
+    let line = |(at, line): (usize, String)| match at {
+        0 => format!("{sign}{line}"),
+        _ => format!("{:indent$}{line}", ""),
+    };
+    lines.map(|numbered| row(line(numbered))).collect()
 }
 
 fn source_label(form: &Form, field: Field) -> &'static str {
@@ -294,6 +336,8 @@ pub(super) fn unset(field: Field) -> &'static str {
         "NAME=VALUE NAME2='two words'"
     } else if field == Field::Name {
         "of the batch"
+    } else if field == Field::Value {
+        "what {} stands for"
     } else {
         ""
     }
