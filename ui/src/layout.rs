@@ -127,7 +127,7 @@ pub(crate) fn list_screen(frame: &Frame, model: &Model) -> (Option<Rect>, Rect) 
 /// Returns where the details below a list lie, when they are open and there is room.
 pub(crate) fn details_pane(frame: &Frame, model: &Model) -> Option<Rect> {
     let on_list = matches!(model.screen, Screen::Tasks | Screen::Results);
-    if model.below.is_none() || !on_list || !has_room_for_pane(frame) {
+    if model.reading.below.is_none() || !on_list || !has_room_for_pane(frame) {
         return None;
     }
     let (_, rest) = below_filter(frame, model);

@@ -5,8 +5,11 @@ use ganger_proto::TaskId;
 use ganger_proto::command::{AttemptRow, TaskDetail};
 
 use super::Model;
+use super::field::Line;
 use super::output::{Output, State};
 use super::overlay::{Overlay, Scroll};
+use super::reader::Look;
+use crate::keymap::Context;
 use crate::layout;
 
 /// One task in full.
@@ -95,6 +98,21 @@ pub(crate) enum Keys {
     Pane,
 }
 
+/// What is read, over the screens and below their lists.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    /// The details below the list, when they are open.
+    pub(crate) below: Option<Below>,
+    /// How output is shown.
+    pub(crate) look: Look,
+    /// The words searched for in an output or the log, while they are typed.
+    pub(crate) search_line: Option<Line>,
+    /// The output that is followed.
+    pub(crate) following: Option<Following>,
+    /// The task whose details make way for its neighbour in the list.
+    pub(crate) stepping: Option<TaskId>,
+}
+
 /// The output that is followed at the master; one at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Following {
@@ -110,18 +128,29 @@ impl Overlay {
 }
 
 impl Model {
+    /// Returns where keys are looked up while something is searched or details have the keys.
+    pub(super) fn contexts_of_reading(&self) -> Option<Vec<Context>> {
+        if self.reading.search_line.is_some() {
+            return Some(vec![Context::Search]);
+        }
+        let details = self.details().filter(|_| self.is_up() || !self.overlays.is_empty())?;
+        let reader = (details.tab == Tab::Output).then_some(Context::Reader);
+        let screen = self.overlays.is_empty().then_some(Context::Screen);
+        Some(reader.into_iter().chain([Context::Details]).chain(screen).collect())
+    }
+
     /// Returns the details that keys are about.
     pub(crate) fn details(&self) -> Option<&Details> {
         if let Some(Overlay::Details(details)) = self.overlays.last() {
             return Some(details);
         }
-        let below = self.below.as_ref().filter(|_| self.pane_has_keys())?;
+        let below = self.reading.below.as_ref().filter(|_| self.pane_has_keys())?;
         below.details.as_deref()
     }
 
     pub(crate) fn details_mut(&mut self) -> Option<&mut Details> {
         let in_pane = self.pane_has_keys();
-        match &mut self.below {
+        match &mut self.reading.below {
             Some(below) if in_pane => below.details.as_deref_mut(),
             Some(_) | None => self.overlays.last_mut().and_then(Overlay::details_mut),
         }
@@ -129,26 +158,27 @@ impl Model {
 
     /// Tells whether keys are about the pane below the list.
     pub(crate) fn pane_has_keys(&self) -> bool {
-        let in_pane = self.below.as_ref().is_some_and(|below| below.keys == Keys::Pane);
+        let in_pane = self.reading.below.as_ref().is_some_and(|below| below.keys == Keys::Pane);
         in_pane && self.overlays.is_empty() && self.has_pane()
     }
 
     /// Tells whether the pane below the list is drawn.
     pub(crate) fn has_pane(&self) -> bool {
-        self.below.is_some() && layout::details_pane(&layout::frame(self.size), self).is_some()
+        self.reading.below.is_some()
+            && layout::details_pane(&layout::frame(self.size), self).is_some()
     }
 
     /// Returns the details that are seen, whoever has the keys.
     pub(crate) fn details_seen(&mut self) -> Option<&mut Details> {
         let has_pane = self.has_pane();
         let over = self.overlays.iter_mut().rev().find_map(Overlay::details_mut);
-        over.or_else(|| self.below.as_mut().filter(|_| has_pane)?.details.as_deref_mut())
+        over.or_else(|| self.reading.below.as_mut().filter(|_| has_pane)?.details.as_deref_mut())
     }
 
     /// Returns everything open on that task.
     pub(crate) fn details_of(&mut self, task: TaskId) -> impl Iterator<Item = &mut Details> {
         let over = self.overlays.iter_mut().filter_map(Overlay::details_mut);
-        let below = self.below.as_mut().and_then(|below| below.details.as_deref_mut());
+        let below = self.reading.below.as_mut().and_then(|below| below.details.as_deref_mut());
         over.chain(below).filter(move |details| details.task == task)
     }
 }

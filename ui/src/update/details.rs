@@ -54,7 +54,7 @@ fn under_cursor(list: &List) -> Option<TaskId> {
 
 /// `o`: opens and closes the pane below the list.
 pub(super) fn toggle_pane(model: &mut Model) {
-    model.below = match model.below {
+    model.reading.below = match model.reading.below {
         Some(_) => None,
         None => Some(Below { details: None, keys: Keys::List }),
     };
@@ -68,7 +68,7 @@ pub(super) fn step(model: &mut Model, rows: i64) {
     };
     list.selected = Some(task);
     list.move_by(rows);
-    model.stepping = Some(task);
+    model.reading.stepping = Some(task);
 }
 
 /// What follows from the list's cursor and from what is seen.
@@ -79,10 +79,10 @@ pub(super) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 fn finish_step(model: &mut Model, out: &mut Vec<Effect>) {
-    let Some(from) = model.stepping else { return };
+    let Some(from) = model.reading.stepping else { return };
     let Some(list) = model.list().filter(|list| !list.is_waiting()) else { return };
     let to = list.cursor();
-    model.stepping = None;
+    model.reading.stepping = None;
     match (to, model.details_mut()) {
         (Some(to), Some(details)) if to != from => {
             *details = Details::new(to, details.tab);
@@ -102,7 +102,7 @@ fn follow_cursor(model: &mut Model, out: &mut Vec<Effect>) {
         return;
     }
     let Some(task) = model.list().and_then(under_cursor) else { return };
-    let Some(below) = &mut model.below else { return };
+    let Some(below) = &mut model.reading.below else { return };
     if below.details.as_ref().is_none_or(|details| details.task != task) {
         let tab = below.details.as_ref().map_or(Tab::Output, |details| details.tab);
         below.details = Some(Box::new(Details::new(task, tab)));
@@ -115,7 +115,7 @@ fn follow_output(model: &mut Model, out: &mut Vec<Effect>) {
     if !model.is_up() {
         return;
     }
-    let followed = model.following.map(|following| (following.task, following.attempt));
+    let followed = model.reading.following.map(|following| (following.task, following.attempt));
     let tag = model.tag + 1;
     let seen = model.details_seen().map(|details| (details.task, details.attempt));
     if followed == seen {
@@ -124,23 +124,25 @@ fn follow_output(model: &mut Model, out: &mut Vec<Effect>) {
     if let Some(details) = model.details_seen() {
         details.output.will_begin_again();
     }
-    if let Some(before) = model.following.take() {
+    if let Some(before) = model.reading.following.take() {
         out.push(Effect::Send(Outbound::Unfollow { tag: before.tag }));
     }
     if let Some((task, attempt)) = seen {
         model.tag = tag;
-        model.following = Some(Following { tag, task, attempt });
+        model.reading.following = Some(Following { tag, task, attempt });
         out.push(Effect::Send(Outbound::Follow { tag, task, attempt }));
     }
 }
 
 /// The connection is gone, and what was followed with it.
 pub(super) fn disconnected(model: &mut Model) {
-    model.following = None;
+    model.reading.following = None;
 }
 
 pub(super) fn followed(model: &mut Model, tag: u64, result: Result<Followed, Refusal>) {
-    let Some(following) = model.following.filter(|following| following.tag == tag) else { return };
+    let Some(following) = model.reading.following.filter(|following| following.tag == tag) else {
+        return;
+    };
     let shown = |details: &&mut Details| details.attempt == following.attempt;
     for details in model.details_of(following.task).filter(shown) {
         match result.clone() {
@@ -174,8 +176,8 @@ pub(super) fn take(model: &mut Model, task: TaskId, mut detail: Box<TaskDetail>)
         details.error.clear();
         details.detail = Some(detail.clone());
     }
-    if runs_again && model.following.is_some_and(|following| following.task == task) {
-        model.following = None;
+    if runs_again && model.reading.following.is_some_and(|following| following.task == task) {
+        model.reading.following = None;
     }
     keep_within(model);
 }

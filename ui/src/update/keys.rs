@@ -24,7 +24,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
 
 /// A key that means nothing where text is typed is text, or moves its cursor.
 fn typed(model: &mut Model, key: KeyEvent) {
-    if model.search_line.is_some() {
+    if model.reading.search_line.is_some() {
         return reader::search_key(model, key);
     }
     match model.overlays.last_mut() {
@@ -45,7 +45,7 @@ fn typed(model: &mut Model, key: KeyEvent) {
 }
 
 pub(super) fn paste(model: &mut Model, text: &str) {
-    if model.search_line.is_some() {
+    if model.reading.search_line.is_some() {
         return reader::search_paste(model, text);
     }
     match model.overlays.last_mut() {
@@ -226,13 +226,10 @@ fn scroll(model: &mut Model, by: Move) {
         Move::First => 0,
         Move::Last => usize::MAX / 2,
     };
-    match model.overlays.last_mut() {
-        Some(Overlay::Help(scroll)) => {
-            let last = crate::view::help_lines(model.size).saturating_sub(1);
-            scroll.0 = lines(scroll.0).min(last);
-            return;
-        }
-        _ => {}
+    if let Some(Overlay::Help(scroll)) = model.overlays.last_mut() {
+        let last = crate::view::help_lines(model.size).saturating_sub(1);
+        scroll.0 = lines(scroll.0).min(last);
+        return;
     }
     if let Some(list) = model.list_mut() {
         match by {
@@ -313,7 +310,7 @@ fn zoom(model: &mut Model) {
 }
 
 fn accept(model: &mut Model, out: &mut Vec<Effect>) {
-    if model.search_line.is_some() {
+    if model.reading.search_line.is_some() {
         return reader::search_accept(model);
     }
     match model.overlays.last() {

@@ -7,7 +7,7 @@ use super::details;
 use super::keys::{Move, Step};
 use crate::keymap::Action;
 use crate::layout;
-use crate::model::details::{Keys, Tab};
+use crate::model::details::{Keys, Reading, Tab};
 use crate::model::overlay::Overlay;
 use crate::model::reader::{Fit, Hop, Look, Switch, Text};
 use crate::model::{Model, Tone};
@@ -38,7 +38,8 @@ pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
 fn reading(model: &mut Model) -> Option<(&mut Text, &mut Look, Fit)> {
     let area = layout::reading(model)?;
     let in_pane = model.pane_has_keys();
-    let Model { overlays, below, look, log, .. } = model;
+    let Model { overlays, reading, log, .. } = model;
+    let Reading { below, look, .. } = reading;
     let details = match below {
         Some(below) if in_pane => below.details.as_deref_mut(),
         Some(_) | None => overlays.last_mut().and_then(Overlay::details_mut),
@@ -67,7 +68,7 @@ fn tab(model: &mut Model, step: Step) {
 /// Tab in the details: the next tab, or from the pane back to its list.
 pub(super) fn next_pane(model: &mut Model, step: Step) {
     if model.pane_has_keys() {
-        if let Some(below) = &mut model.below {
+        if let Some(below) = &mut model.reading.below {
             below.keys = Keys::List;
         }
     } else {
@@ -78,7 +79,7 @@ pub(super) fn next_pane(model: &mut Model, step: Step) {
 /// Gives the keys to the pane, when there is one.
 pub(super) fn enter_pane(model: &mut Model) {
     let has_pane = model.has_pane();
-    if let Some(below) = &mut model.below
+    if let Some(below) = &mut model.reading.below
         && has_pane
         && below.details.is_some()
     {
@@ -89,9 +90,9 @@ pub(super) fn enter_pane(model: &mut Model) {
 /// Takes the keys from the pane, or closes it; tells whether there was one.
 pub(super) fn leave_pane(model: &mut Model) -> bool {
     let (had_keys, was_seen) = (model.pane_has_keys(), model.has_pane());
-    match &mut model.below {
+    match &mut model.reading.below {
         Some(below) if had_keys => below.keys = Keys::List,
-        Some(_) if was_seen => model.below = None,
+        Some(_) if was_seen => model.reading.below = None,
         Some(_) | None => {}
     }
     was_seen
@@ -145,26 +146,26 @@ pub(super) fn scroll(model: &mut Model, by: Move) -> bool {
 }
 
 fn open_search(model: &mut Model) {
-    model.search_line = Some(Default::default());
+    model.reading.search_line = Some(Default::default());
 }
 
 /// A key typed in the search line: the text goes along at once.
 pub(super) fn search_key(model: &mut Model, key: KeyEvent) {
-    if let Some(line) = &mut model.search_line {
+    if let Some(line) = &mut model.reading.search_line {
         line.key(key);
     }
     searched(model);
 }
 
 pub(super) fn search_paste(model: &mut Model, text: &str) {
-    if let Some(line) = &mut model.search_line {
+    if let Some(line) = &mut model.reading.search_line {
         line.paste(text);
     }
     searched(model);
 }
 
 fn searched(model: &mut Model) {
-    let Some(needle) = model.search_line.as_ref().map(|line| line.text().to_owned()) else {
+    let Some(needle) = model.reading.search_line.as_ref().map(|line| line.text().to_owned()) else {
         return;
     };
     if let Some((text, _, fit)) = reading(model) {
@@ -175,7 +176,7 @@ fn searched(model: &mut Model) {
 
 /// Enter in the search line: the words stay.
 pub(super) fn search_accept(model: &mut Model) {
-    model.search_line = None;
+    model.reading.search_line = None;
     let Some((text, look, _)) = reading(model) else { return };
     let needle = text.needle().to_owned();
     if !needle.is_empty() && text.found(look.streams).0 == 0 {
@@ -185,7 +186,7 @@ pub(super) fn search_accept(model: &mut Model) {
 
 /// Esc in the search line, or after it: nothing is searched for. Tells whether anything was.
 pub(super) fn search_leave(model: &mut Model) -> bool {
-    let was_typed = model.search_line.take().is_some();
+    let was_typed = model.reading.search_line.take().is_some();
     let Some((text, _, _)) = reading(model) else { return was_typed };
     let was_searched = !text.needle().is_empty();
     text.search("");
@@ -225,7 +226,7 @@ fn save(model: &mut Model, out: &mut Vec<Effect>) {
 /// Returns the lines that are read as plain text, the same streams as on the screen.
 pub(super) fn plain(model: &Model) -> String {
     let (text, look) = match model.details() {
-        Some(details) => (&details.output.text, model.look),
+        Some(details) => (&details.output.text, model.reading.look),
         None => (&model.log.text, model.log.look),
     };
     let mut plain = String::new();

@@ -70,7 +70,7 @@ pub(crate) fn view(
         }
         cursor = overlay_box(&mut pen, &frame, model, overlay);
     }
-    if let Some(line) = &model.search_line {
+    if let Some(line) = &model.reading.search_line {
         cursor = Some(footer::search(&mut pen, &frame, line));
     }
     if model.overlays.is_empty() && !model.is_up() {
