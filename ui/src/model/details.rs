@@ -22,6 +22,8 @@ pub(crate) struct Details {
     /// The attempt whose output is shown; the newest when none was chosen.
     pub(crate) attempt: Option<u32>,
     pub(crate) output: Output,
+    /// The tag it was last followed with.
+    pub(crate) followed: Option<u64>,
     /// Of the tabs that are not the output.
     pub(crate) scroll: Scroll,
     /// The row of the attempts that keys are about.
@@ -37,6 +39,7 @@ impl Details {
             tab,
             attempt: None,
             output: Output::default(),
+            followed: None,
             scroll: Scroll::default(),
             row: 0,
         }
@@ -107,18 +110,10 @@ pub(crate) struct Reading {
     pub(crate) look: Look,
     /// The words searched for in an output or the log, while they are typed.
     pub(crate) search_line: Option<Line>,
-    /// The output that is followed.
-    pub(crate) following: Option<Following>,
+    /// The tag of the output that is followed at the master; one at a time.
+    pub(crate) following: Option<u64>,
     /// The task whose details make way for its neighbour in the list.
     pub(crate) stepping: Option<TaskId>,
-}
-
-/// The output that is followed at the master; one at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Following {
-    pub(crate) tag: u64,
-    pub(crate) task: TaskId,
-    pub(crate) attempt: Option<u32>,
 }
 
 impl Overlay {
@@ -175,10 +170,9 @@ impl Model {
         over.or_else(|| self.reading.below.as_mut().filter(|_| has_pane)?.details.as_deref_mut())
     }
 
-    /// Returns everything open on that task.
-    pub(crate) fn details_of(&mut self, task: TaskId) -> impl Iterator<Item = &mut Details> {
+    /// Returns all that are open, seen or not.
+    pub(crate) fn all_details(&mut self) -> impl Iterator<Item = &mut Details> {
         let over = self.overlays.iter_mut().filter_map(Overlay::details_mut);
-        let below = self.reading.below.as_mut().and_then(|below| below.details.as_deref_mut());
-        over.chain(below).filter(move |details| details.task == task)
+        over.chain(self.reading.below.as_mut().and_then(|below| below.details.as_deref_mut()))
     }
 }

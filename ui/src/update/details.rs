@@ -7,7 +7,7 @@ use ganger_proto::{Refusal, Request, TaskId};
 
 use super::ask;
 use crate::link::Outbound;
-use crate::model::details::{Below, Details, Following, Keys, Tab};
+use crate::model::details::{Below, Details, Keys, Tab};
 use crate::model::list::List;
 use crate::model::overlay::Overlay;
 use crate::model::{Asked, Model, Tone};
@@ -27,6 +27,7 @@ pub(super) fn open(model: &mut Model, out: &mut Vec<Effect>) {
             let chosen = chosen.map(|attempt| attempt.attempt);
             details.attempt = chosen.filter(|attempt| *attempt != newest);
             details.output = Default::default();
+            details.followed = None;
             details.tab = Tab::Output;
         }
         Some(details) if in_pane => {
@@ -115,23 +116,23 @@ fn follow_output(model: &mut Model, out: &mut Vec<Effect>) {
     if !model.is_up() {
         return;
     }
-    let followed = model.reading.following.map(|following| (following.task, following.attempt));
+    let following = model.reading.following;
     let tag = model.tag + 1;
-    let seen = model.details_seen().map(|details| (details.task, details.attempt));
-    if followed == seen {
+    let seen = model.details_seen();
+    if seen.as_ref().map(|details| details.followed) == following.map(Some) {
         return;
     }
-    if let Some(details) = model.details_seen() {
+    if let Some(tag) = following {
+        out.push(Effect::Send(Outbound::Unfollow { tag }));
+    }
+    let follow = seen.map(|details| {
         details.output.will_begin_again();
-    }
-    if let Some(before) = model.reading.following.take() {
-        out.push(Effect::Send(Outbound::Unfollow { tag: before.tag }));
-    }
-    if let Some((task, attempt)) = seen {
-        model.tag = tag;
-        model.reading.following = Some(Following { tag, task, attempt });
-        out.push(Effect::Send(Outbound::Follow { tag, task, attempt }));
-    }
+        details.followed = Some(tag);
+        Outbound::Follow { tag, task: details.task, attempt: details.attempt }
+    });
+    model.reading.following = follow.is_some().then_some(tag);
+    model.tag += u64::from(follow.is_some());
+    out.extend(follow.map(Effect::Send));
 }
 
 /// The connection is gone, and what was followed with it.
@@ -140,17 +141,13 @@ pub(super) fn disconnected(model: &mut Model) {
 }
 
 pub(super) fn followed(model: &mut Model, tag: u64, result: Result<Followed, Refusal>) {
-    let Some(following) = model.reading.following.filter(|following| following.tag == tag) else {
-        return;
-    };
-    let shown = |details: &&mut Details| details.attempt == following.attempt;
-    for details in model.details_of(following.task).filter(shown) {
-        match result.clone() {
-            Ok(followed) => details.output.take(followed),
-            Err(refusal) => {
-                let attempts = details.detail.as_ref().map_or(&[][..], |d| &d.attempts);
-                details.output.refuse(&refusal.to_string(), attempts);
-            }
+    let mut all = model.all_details();
+    let Some(details) = all.find(|details| details.followed == Some(tag)) else { return };
+    match result {
+        Ok(followed) => details.output.take(followed),
+        Err(refusal) => {
+            let attempts = details.detail.as_ref().map_or(&[][..], |detail| &detail.attempts);
+            details.output.refuse(&refusal.to_string(), attempts);
         }
     }
 }
@@ -171,19 +168,19 @@ pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
 pub(super) fn take(model: &mut Model, task: TaskId, mut detail: Box<TaskDetail>) {
     clean(&mut detail);
     let mut runs_again = false;
-    for details in model.details_of(task) {
+    for details in model.all_details().filter(|details| details.task == task) {
         runs_again |= details.has_ended() && !detail.row.state.is_end();
         details.error.clear();
         details.detail = Some(detail.clone());
     }
-    if runs_again && model.reading.following.is_some_and(|following| following.task == task) {
+    if runs_again {
         model.reading.following = None;
     }
     keep_within(model);
 }
 
 pub(super) fn refused(model: &mut Model, task: TaskId, why: &str) {
-    for details in model.details_of(task) {
+    for details in model.all_details().filter(|details| details.task == task) {
         details.error = crate::text::clean(why);
     }
 }
