@@ -9,7 +9,7 @@ use crate::keymap::Action;
 use crate::layout;
 use crate::model::details::{Keys, Reading, Tab};
 use crate::model::overlay::Overlay;
-use crate::model::reader::{Fit, Hop, Look, Switch, Text};
+use crate::model::reader::{Fit, Hop, Look, Switch, Text, WIDE};
 use crate::model::{Model, Tone};
 use crate::msg::Effect;
 
@@ -23,8 +23,8 @@ pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         A::PreviousTask => details::step(model, -1),
         A::NextTask => details::step(model, 1),
         A::Wrap => wrap(model),
-        A::Times => look(model, |look| look.times = look.times.other()),
-        A::Streams => look(model, |look| look.streams = look.streams.next()),
+        A::Times => times(model),
+        A::Streams => streams(model),
         A::Search => open_search(model),
         A::NextMatch => hop(model, Text::find_next),
         A::PreviousMatch => hop(model, Text::find_previous),
@@ -114,10 +114,29 @@ fn wrap(model: &mut Model) {
     }
 }
 
-fn follow(model: &mut Model) {
-    if let Some((text, _, fit)) = reading(model) {
-        text.toggle_follow(fit);
+fn times(model: &mut Model) {
+    look(model, |look| look.times = look.times.other());
+    if reading(model).is_some_and(|(text, _, _)| !text.is_timed && !text.is_empty()) {
+        model.say(Tone::Note, "when these lines came is not known any more");
+    } else if model.size.0 < WIDE {
+        model.say(Tone::Note, "times are shown where the terminal is wider");
     }
+}
+
+fn streams(model: &mut Model) {
+    look(model, |look| look.streams = look.streams.next());
+    let said = model.reading.look.streams.word();
+    model.say(Tone::Note, format!("{said} is shown"));
+}
+
+fn follow(model: &mut Model) {
+    let Some((text, _, fit)) = reading(model) else { return };
+    text.toggle_follow(fit);
+    let said = match text.is_followed() {
+        true => "the end is followed",
+        false => "this stands still; f follows the end again",
+    };
+    model.say(Tone::Note, said);
 }
 
 /// Moves the text, the chosen attempt or the tab's lines; tells whether there was any.

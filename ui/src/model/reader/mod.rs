@@ -18,7 +18,7 @@ pub(crate) const LINES_MAX: usize = 20_000;
 pub(crate) const BYTES_MAX: usize = 8 << 20;
 
 /// Columns from which numbers and times stand beside the text.
-const WIDE: u16 = 60;
+pub(crate) const WIDE: u16 = 60;
 
 /// A line with where it came from.
 #[derive(Clone, Debug)]
