@@ -1,8 +1,8 @@
 //! One task in full, over the screen or as a pane below its list: which tab, which attempt, what
 //! was heard. What keys do to it is in update/.
 
-use ganger_proto::TaskId;
 use ganger_proto::command::{AttemptRow, TaskDetail};
+use ganger_proto::{TaskId, TaskState};
 
 use super::Model;
 use super::field::Line;
@@ -26,7 +26,7 @@ pub(crate) struct Details {
     pub(crate) followed: Option<u64>,
     /// Of the tabs that are not the output.
     pub(crate) scroll: Scroll,
-    /// The row of the attempts that keys are about.
+    /// The row of the attempts that keys are about; beyond the last until the task is known.
     pub(crate) row: usize,
 }
 
@@ -41,7 +41,7 @@ impl Details {
             output: Output::default(),
             followed: None,
             scroll: Scroll::default(),
-            row: 0,
+            row: usize::MAX,
         }
     }
 
@@ -54,6 +54,13 @@ impl Details {
     pub(crate) fn shown_attempt(&self) -> Option<&AttemptRow> {
         let detail = self.detail.as_ref()?;
         detail.attempts.iter().find(|attempt| attempt.attempt == self.output.attempt)
+    }
+
+    /// Returns how many attempts there are to choose from: the recorded ones and the one that runs.
+    pub(crate) fn attempts(&self) -> usize {
+        let runs = |detail: &TaskDetail| detail.row.state == TaskState::Running;
+        let count = |d: &TaskDetail| d.attempts.len() + usize::from(runs(d));
+        self.detail.as_deref().map_or(0, count)
     }
 
     /// Tells whether the task has ended, as far as is known.

@@ -188,10 +188,9 @@ pub(super) fn refused(model: &mut Model, task: TaskId, why: &str) {
 /// Holds the scrolled place within the text.
 pub(super) fn keep_within(model: &mut Model) {
     let lines = crate::view::details_lines(model);
-    if let Some(details) = model.details_mut() {
+    if let Some(details) = model.details_mut().filter(|details| details.detail.is_some()) {
         details.scroll.0 = details.scroll.0.min(lines.saturating_sub(1));
-        let attempts = details.detail.as_ref().map_or(0, |detail| detail.attempts.len());
-        details.row = details.row.min(attempts.saturating_sub(1));
+        details.row = details.row.min(details.attempts().saturating_sub(1));
     }
 }
 

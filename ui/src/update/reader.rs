@@ -61,7 +61,7 @@ fn tab(model: &mut Model, step: Step) {
     let at = Tab::ALL.iter().position(|tab| *tab == details.tab).unwrap_or(0);
     details.tab = Tab::ALL[(at + by) % Tab::ALL.len()];
     details.scroll.0 = 0;
-    details.row = details.detail.as_ref().map_or(0, |detail| detail.attempts.len());
+    details.row = usize::MAX;
     details::keep_within(model);
 }
 

@@ -73,7 +73,7 @@ pub(super) fn table(pen: &mut Pen<'_>, area: Rect, model: &Model, details: &Deta
     }
     let open = open_line(model, detail);
     let rows = usize::from(area.height.saturating_sub(titles + u16::from(open.is_some())));
-    let top = (details.row + 1).saturating_sub(rows);
+    let top = details.row.saturating_add(1).min(detail.attempts.len()).saturating_sub(rows);
     let mut y = area.y + titles;
     for (at, attempt) in detail.attempts.iter().enumerate().skip(top).take(rows) {
         columns.iter().for_each(|column| cell(&mut pen, column, y, (model, attempt)));
@@ -84,6 +84,9 @@ pub(super) fn table(pen: &mut Pen<'_>, area: Rect, model: &Model, details: &Deta
     }
     if let Some(line) = open {
         pen.put_all(area.x + 1, y, &line);
+        if details.row == detail.attempts.len() && detail.row.state == TaskState::Running {
+            table::select(&mut pen, Rect { y, height: 1, ..area });
+        }
     } else if detail.attempts.is_empty() {
         pen.put(area.x + 1, y, "it has not run", Role::Dim);
     }

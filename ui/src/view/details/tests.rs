@@ -338,6 +338,8 @@ fn neighbours_attempts_and_a_retried_task() {
     pass(&mut model, 4_000);
     tell(&mut model, running, Vec::new());
     assert_ne!(model.reading.following.unwrap(), before, "it runs again and is followed again");
+    press(&mut model, "]]G<enter>");
+    assert_eq!(model.details().unwrap().attempt, None, "what runs is the newest");
 }
 
 #[test]
