@@ -170,7 +170,8 @@ pub(crate) fn details(frame: &Frame, area: Rect, details: &Details) -> DetailsBo
     let inner = if is_boxed { inside(area) } else { area };
     let head = match inner.height {
         0..4 => 0,
-        // Two lines of facts and a rule below them.
+        // Facts, the attempts when there are some, and a rule below them.
+        18.. if is_boxed && details.tab == Tab::Output && details.attempts() > 1 => 4,
         14.. if is_boxed => 3,
         4.. => 1,
     };

@@ -113,6 +113,36 @@ fn cell(pen: &mut Pen<'_>, at: &Placed<Key>, y: u16, (model, row): (&Model, &Att
     table::put(pen, at, y, &text, role);
 }
 
+/// The recorded attempts on one line, as many of the newest as fit.
+pub(super) fn summary(detail: &TaskDetail, room: u16) -> Line {
+    let recorded = &detail.attempts;
+    let same = recorded.windows(2).all(|pair| pair[0].worker == pair[1].worker);
+    let same = match same && recorded.len() > 1 {
+        true => format!("   same worker ×{}", recorded.len()),
+        false => String::new(),
+    };
+    let mut left = usize::from(room).saturating_sub(12 + crate::text::width(&same));
+    let mut line = Line::new();
+    for attempt in recorded.iter().rev() {
+        let (glyph, role) = sign(attempt.ended.outcome);
+        let took = HumanMicros(attempt.ended.took_us);
+        let rest = format!(" {} {} {took}   ", attempt.worker, attempt.ended.outcome);
+        let sign = format!("{glyph}{}", attempt.attempt);
+        let width = crate::text::width(&sign) + crate::text::width(&rest);
+        if width > left {
+            line.push(piece("… ", Role::Dim));
+            break;
+        }
+        left -= width;
+        line.push(piece(rest, Role::Text));
+        line.push(piece(sign, role));
+    }
+    line.push(piece("attempts  ", Role::Dim));
+    line.reverse();
+    line.push(piece(same.trim_start(), Role::Note));
+    line
+}
+
 /// The attempt that is under way or will come.
 fn open_line(model: &Model, detail: &TaskDetail) -> Option<Line> {
     let row = &detail.row;

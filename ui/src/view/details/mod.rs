@@ -212,6 +212,9 @@ fn head(pen: &mut Pen<'_>, boxes: &DetailsBoxes, model: &Model, details: &Detail
             fact("its worker vanished", times);
         }
         pen.put_all(area.x + 1, area.y + 1, &facts);
+        if area.height > 3 {
+            pen.put_all(area.x + 1, area.y + 2, &attempts::summary(detail, room));
+        }
     }
 }
 
