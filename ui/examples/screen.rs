@@ -4,15 +4,16 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ganger_proto::command::Changed;
+use ganger_proto::command::{AttemptRow, Changed, Stream, TaskDetail};
 use ganger_proto::filter::Test;
+use ganger_proto::follow::{Followed, Piece};
 use ganger_proto::picture::{
     Counts, Direction, Gang, History, MasterLine, Order, QueueRow, ResultRow, Search, Start,
     TaskRow, Window, WorkerRow, WorkerState,
 };
 use ganger_proto::{
-    Actor, BatchId, Filter, Name, Outcome, Picture, Refusal, Reply, Request, Role, TaskId,
-    TaskState, Usage, WallMs, Watch,
+    Actor, BatchId, BatchOptions, Ended, Filter, Kind, LeaseId, Name, Outcome, Picture, Refusal,
+    Reply, Request, Role, Spec, TaskId, TaskState, Template, Usage, WallMs, Watch,
 };
 use ganger_ui::link::{Connection, Inbound, Link, Outbound};
 use ganger_ui::{Access, Clipboard, Depth, Glyphs, Keymap, Notify, Options, ThemeChoice};
@@ -86,11 +87,15 @@ async fn pretend(to: mpsc::Sender<Inbound>, mut from: mpsc::Receiver<Outbound>) 
                     world.watch = watch;
                     Inbound::Picture(Box::new(world.picture()))
                 }
-                Some(
-                    Outbound::RetryNow
-                    | Outbound::Follow { .. }
-                    | Outbound::Unfollow { .. },
-                ) => continue,
+                Some(Outbound::Follow { tag, .. }) => {
+                    for followed in output() {
+                        if to.send(Inbound::Followed { tag, result: Ok(followed) }).await.is_err() {
+                            return;
+                        }
+                    }
+                    continue;
+                }
+                Some(Outbound::RetryNow | Outbound::Unfollow { .. }) => continue,
                 None => return,
             },
         };
@@ -136,6 +141,8 @@ impl World {
         } else if let Request::List { filter, .. } = request {
             let total = self.tasks().filter(|row| matches(&filter, row)).count() as u64;
             Ok(Reply::Tasks { rows: Vec::new(), total })
+        } else if let Request::Show { task } = request {
+            Ok(Reply::Task(Box::new(detail(task))))
         } else {
             Err(Refusal::State("the pretended master does not do this".to_owned()))
         }
@@ -263,6 +270,69 @@ fn task(task: TaskId, state: TaskState, command: String) -> TaskRow {
         due: None,
         cancelling: false,
     }
+}
+
+/// A task that failed at its second attempt.
+fn detail(task: TaskId) -> TaskDetail {
+    let exit = Outcome::Failed { code: 2 };
+    let attempt = |attempt: u32, ago_ms: u64| {
+        let mut ended = Ended::bare(LeaseId::default(), exit, 4_200_000);
+        ended.usage = Usage { max_rss_kib: 217_088, user_us: 3_810_000, system_us: 440_000 };
+        let at = WallMs(wall().0 - ago_ms);
+        AttemptRow { attempt, worker: "here".to_owned(), at, ended }
+    };
+    let line = Template::from_text("cargo build --release # {}").expect("it has no width");
+    let row = TaskRow {
+        task,
+        batch: BatchId::new(1),
+        state: TaskState::Failed,
+        priority: 0,
+        queue: Name::from_lossy("default"),
+        kind: "shell".to_owned(),
+        command: "cargo build --release".to_owned(),
+        attempt: 2,
+        attempts_max: 2,
+        worker: "here".to_owned(),
+        outcome: Some(exit),
+        since: wall(),
+        submitted: WallMs(wall().0 - 20_000),
+        due: None,
+        cancelling: false,
+    };
+    TaskDetail {
+        row,
+        index: 0,
+        spec: Spec::of(Kind::Shell { line }),
+        options: BatchOptions { name: "builds".to_owned(), retries: 1, ..BatchOptions::default() },
+        argument: task.to_string().into_bytes(),
+        owner: "operator@pretended".to_owned(),
+        failures: 2,
+        lost: 0,
+        attempts: vec![attempt(1, 12_000), attempt(2, 1_000)],
+    }
+}
+
+/// What a build prints, with colours, a bar that is written over and something it should not send.
+fn output() -> Vec<Followed> {
+    let piece = |stream, skipped, bytes: &str| {
+        let bytes = bytes.as_bytes().to_vec();
+        Followed::Piece(Piece { stream, offset: 0, skipped, at: wall(), bytes })
+    };
+    let mut all = vec![Followed::Attempt { attempt: 2, worker: "here".to_owned() }];
+    for n in 1..=60 {
+        let line = format!("\x1b[1;32m   Compiling\x1b[0m part-{n:02} v0.{n}.0\n");
+        all.push(piece(Stream::Stdout, 0, &line));
+    }
+    all.extend([
+        piece(Stream::Stdout, 0, "    Building [=====>      ] 60/99\r"),
+        piece(Stream::Stdout, 3_300_000, "    Building [==========> ] 97/99\n"),
+        piece(Stream::Stderr, 0, "\x1b[1;38;5;9merror[E0308]\x1b[0;1m: mismatched types\x1b[0m\n"),
+        piece(Stream::Stderr, 0, "  \x1b[38;2;90;150;250m-->\x1b[0m src/main.rs:7:21\n"),
+        piece(Stream::Stderr, 0, "\x1b[7m expected \x1b[27m `u32`, \x1b[3mfound\x1b[0m `&str`\n"),
+        piece(Stream::Stderr, 0, "\x1b]52;c;ZXZpbA==\x07could not compile `part-97`\n"),
+        Followed::Ended { outcome: Some(Outcome::Failed { code: 2 }) },
+    ]);
+    all
 }
 
 fn result(task: TaskId, text: String) -> ResultRow {

@@ -128,7 +128,7 @@ pub(crate) fn list_screen(frame: &Frame, model: &Model) -> (Option<Rect>, Rect) 
 /// Returns where the details below a list lie, when they are open and there is room.
 pub(crate) fn details_pane(frame: &Frame, model: &Model) -> Option<Rect> {
     let on_list = matches!(model.screen, Screen::Tasks | Screen::Results);
-    if model.below.is_none() || !on_list || !has_room_for_pane(frame) {
+    if model.reading.below.is_none() || !on_list || !has_room_for_pane(frame) {
         return None;
     }
     let (_, rest) = below_filter(frame, model);
@@ -191,7 +191,8 @@ pub(crate) fn details(frame: &Frame, area: Rect, details: &Details) -> DetailsBo
     let inner = if is_boxed { inside(area) } else { area };
     let head = match inner.height {
         0..4 => 0,
-        // Two lines of facts and a rule below them.
+        // Facts, the attempts when there are some, and a rule below them.
+        18.. if is_boxed && details.tab == Tab::Output && details.attempts() > 1 => 4,
         14.. if is_boxed => 3,
         4.. => 1,
     };

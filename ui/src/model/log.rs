@@ -6,6 +6,11 @@ use ganger_proto::WallMs;
 use super::reader::{Entry, Level, Look, Origin, Text};
 use crate::lines::Line;
 
+/// Lines that screen 5 asks for.
+pub(super) const ROWS: u32 = 1_000;
+/// Lines that the others ask for, to count the warnings among them.
+pub(super) const ROWS_ASIDE: u32 = 32;
+
 /// The log of the master.
 #[derive(Debug, Default)]
 pub(crate) struct Log {

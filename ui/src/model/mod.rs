@@ -44,16 +44,14 @@ use crate::link::Connection;
 use crate::msg::Moment;
 pub use allowed::Access;
 use bulk::{Bulk, Tally};
-use details::{Below, Following, Tab};
+use details::Reading;
 use export::Export;
-use field::Line;
 use form::Form;
 use list::List;
 use log::Log;
 use looks::Looks;
 use outside::Outside;
 use overlay::Overlay;
-use reader::Look;
 use submission::{Batch, Submission};
 pub(crate) use toast::{TOAST_MS, Toast, Tone, Undo, UndoOf};
 pub(crate) use token::{Minted, WelcomeToken};
@@ -82,16 +80,7 @@ pub(crate) struct Model {
     pub(crate) results: List,
     pub(crate) worker: Option<Name>,
     pub(crate) log: Log,
-    /// The details below the list, when they are open.
-    pub(crate) below: Option<Below>,
-    /// How output is shown.
-    pub(crate) look: Look,
-    /// The words searched for in an output or the log, while they are typed.
-    pub(crate) search_line: Option<Line>,
-    /// The output that is followed.
-    pub(crate) following: Option<Following>,
-    /// The task whose details make way for its neighbour in the list.
-    pub(crate) stepping: Option<TaskId>,
+    pub(crate) reading: Reading,
     pub(crate) overlays: Vec<Overlay>,
     pub(crate) form: Form,
     pub(crate) toast: Option<Toast>,
@@ -123,10 +112,6 @@ pub(crate) struct Model {
 
 /// Batches that may wait to be sent.
 pub(crate) const SUBMISSIONS_MAX: usize = 16;
-/// Log lines that screen 5 asks for.
-const LOG_ROWS: u32 = 1_000;
-/// Log lines that the others ask for, to count the warnings among them.
-const LOG_ROWS_ASIDE: u32 = 32;
 
 /// How the connection is.
 #[derive(Clone, Debug, PartialEq)]
@@ -232,11 +217,7 @@ impl Model {
             results: List::new(Order::Latest),
             worker: None,
             log: Log::default(),
-            below: None,
-            look: Look::default(),
-            search_line: None,
-            following: None,
-            stepping: None,
+            reading: Reading::default(),
             overlays: Vec::new(),
             form: Form::default(),
             toast: None,
@@ -332,20 +313,11 @@ impl Model {
 
     /// Returns where keys are looked up when only so many overlays are open.
     pub(crate) fn contexts_below(&self, overlays: usize) -> Vec<Context> {
-        if self.search_line.is_some() {
-            return vec![Context::Search];
-        }
-        let over = self.overlays[..overlays].last();
-        if let Some(details) = self.details_at(overlays).filter(|_| self.is_up() || over.is_some())
-        {
-            let reader = (details.tab == Tab::Output).then_some(Context::Reader);
-            let screen = over.is_none().then_some(Context::Screen);
-            return reader.into_iter().chain([Context::Details]).chain(screen).collect();
-        }
-        if let Some(overlay) = over {
+        if let Some(contexts) = self.contexts_of_reading(overlays) {
+            return contexts;
+        } else if let Some(overlay) = self.overlays[..overlays].last() {
             return vec![overlay.context()];
-        }
-        if !self.is_up() {
+        } else if !self.is_up() {
             return vec![Context::Lost];
         }
         let mut contexts = Vec::new();
@@ -369,7 +341,7 @@ impl Model {
             number: self.watch_number,
             workers: Some(RowWindow { start: 0, rows: 200 }),
             history: self.screen == Screen::Overview,
-            log_rows: LOG_ROWS_ASIDE,
+            log_rows: log::ROWS_ASIDE,
             ..Watch::default()
         };
         match self.screen {
@@ -380,7 +352,7 @@ impl Model {
             Screen::Tasks => watch.tasks = Some(self.tasks.window()),
             Screen::Results => watch.results = Some(self.results.window()),
             Screen::Workers => {}
-            Screen::Log => watch.log_rows = LOG_ROWS,
+            Screen::Log => watch.log_rows = log::ROWS,
         }
         watch
     }

@@ -7,7 +7,7 @@ use ganger_proto::{Refusal, Request, TaskId};
 
 use super::ask;
 use crate::link::Outbound;
-use crate::model::details::{Below, Details, Following, Keys, Tab};
+use crate::model::details::{Below, Details, Keys, Tab};
 use crate::model::list::List;
 use crate::model::overlay::Overlay;
 use crate::model::{Asked, Model, Tone};
@@ -27,6 +27,7 @@ pub(super) fn open(model: &mut Model, out: &mut Vec<Effect>) {
             let chosen = chosen.map(|attempt| attempt.attempt);
             details.attempt = chosen.filter(|attempt| *attempt != newest);
             details.output = Default::default();
+            details.followed = None;
             details.tab = Tab::Output;
         }
         Some(details) if in_pane => {
@@ -59,7 +60,7 @@ fn under_cursor(list: &List) -> Option<TaskId> {
 
 /// `o`: opens and closes the pane below the list.
 pub(super) fn toggle_pane(model: &mut Model) {
-    model.below = match model.below {
+    model.reading.below = match model.reading.below {
         Some(_) => None,
         None => Some(Below { details: None, keys: Keys::List }),
     };
@@ -73,7 +74,7 @@ pub(super) fn step(model: &mut Model, rows: i64) {
     };
     list.selected = Some(task);
     list.move_by(rows);
-    model.stepping = Some(task);
+    model.reading.stepping = Some(task);
 }
 
 /// What follows from the list's cursor and from what is seen.
@@ -84,10 +85,10 @@ pub(super) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 fn finish_step(model: &mut Model, out: &mut Vec<Effect>) {
-    let Some(from) = model.stepping else { return };
+    let Some(from) = model.reading.stepping else { return };
     let Some(list) = model.list().filter(|list| !list.is_waiting()) else { return };
     let to = list.cursor();
-    model.stepping = None;
+    model.reading.stepping = None;
     match (to, model.details_mut()) {
         (Some(to), Some(details)) if to != from => {
             *details = Details::new(to, details.tab);
@@ -107,7 +108,7 @@ fn follow_cursor(model: &mut Model, out: &mut Vec<Effect>) {
         return;
     }
     let Some(task) = model.list().and_then(under_cursor) else { return };
-    let Some(below) = &mut model.below else { return };
+    let Some(below) = &mut model.reading.below else { return };
     if below.details.as_ref().is_none_or(|details| details.task != task) {
         let tab = below.details.as_ref().map_or(Tab::Output, |details| details.tab);
         below.details = Some(Box::new(Details::new(task, tab)));
@@ -120,40 +121,38 @@ fn follow_output(model: &mut Model, out: &mut Vec<Effect>) {
     if !model.is_up() {
         return;
     }
-    let followed = model.following.map(|following| (following.task, following.attempt));
+    let following = model.reading.following;
     let tag = model.tag + 1;
-    let seen = model.details_seen().map(|details| (details.task, details.attempt));
-    if followed == seen {
+    let seen = model.details_seen();
+    if seen.as_ref().map(|details| details.followed) == following.map(Some) {
         return;
     }
-    if let Some(details) = model.details_seen() {
+    if let Some(tag) = following {
+        out.push(Effect::Send(Outbound::Unfollow { tag }));
+    }
+    let follow = seen.map(|details| {
         details.output.will_begin_again();
-    }
-    if let Some(before) = model.following.take() {
-        out.push(Effect::Send(Outbound::Unfollow { tag: before.tag }));
-    }
-    if let Some((task, attempt)) = seen {
-        model.tag = tag;
-        model.following = Some(Following { tag, task, attempt });
-        out.push(Effect::Send(Outbound::Follow { tag, task, attempt }));
-    }
+        details.followed = Some(tag);
+        Outbound::Follow { tag, task: details.task, attempt: details.attempt }
+    });
+    model.reading.following = follow.is_some().then_some(tag);
+    model.tag += u64::from(follow.is_some());
+    out.extend(follow.map(Effect::Send));
 }
 
 /// The connection is gone, and what was followed with it.
 pub(super) fn disconnected(model: &mut Model) {
-    model.following = None;
+    model.reading.following = None;
 }
 
 pub(super) fn followed(model: &mut Model, tag: u64, result: Result<Followed, Refusal>) {
-    let Some(following) = model.following.filter(|following| following.tag == tag) else { return };
-    let shown = |details: &&mut Details| details.attempt == following.attempt;
-    for details in model.details_of(following.task).filter(shown) {
-        match result.clone() {
-            Ok(followed) => details.output.take(followed),
-            Err(refusal) => {
-                let attempts = details.detail.as_ref().map_or(&[][..], |d| &d.attempts);
-                details.output.refuse(&refusal.to_string(), attempts);
-            }
+    let mut all = model.all_details();
+    let Some(details) = all.find(|details| details.followed == Some(tag)) else { return };
+    match result {
+        Ok(followed) => details.output.take(followed),
+        Err(refusal) => {
+            let attempts = details.detail.as_ref().map_or(&[][..], |detail| &detail.attempts);
+            details.output.refuse(&refusal.to_string(), attempts);
         }
     }
 }
@@ -174,19 +173,19 @@ pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
 pub(super) fn take(model: &mut Model, task: TaskId, mut detail: Box<TaskDetail>) {
     clean(&mut detail);
     let mut runs_again = false;
-    for details in model.details_of(task) {
+    for details in model.all_details().filter(|details| details.task == task) {
         runs_again |= details.has_ended() && !detail.row.state.is_end();
         details.error.clear();
         details.detail = Some(detail.clone());
     }
-    if runs_again && model.following.is_some_and(|following| following.task == task) {
-        model.following = None;
+    if runs_again {
+        model.reading.following = None;
     }
     keep_within(model);
 }
 
 pub(super) fn refused(model: &mut Model, task: TaskId, why: &str) {
-    for details in model.details_of(task) {
+    for details in model.all_details().filter(|details| details.task == task) {
         details.error = crate::text::clean(why);
     }
 }
@@ -194,10 +193,9 @@ pub(super) fn refused(model: &mut Model, task: TaskId, why: &str) {
 /// Holds the scrolled place within the text.
 pub(super) fn keep_within(model: &mut Model) {
     let lines = crate::view::details_lines(model);
-    if let Some(details) = model.details_mut() {
+    if let Some(details) = model.details_mut().filter(|details| details.detail.is_some()) {
         details.scroll.0 = details.scroll.0.min(lines.saturating_sub(1));
-        let attempts = details.detail.as_ref().map_or(0, |detail| detail.attempts.len());
-        details.row = details.row.min(attempts.saturating_sub(1));
+        details.row = details.row.min(details.attempts().saturating_sub(1));
     }
 }
 

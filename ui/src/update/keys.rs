@@ -30,7 +30,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
 
 /// A key that means nothing where text is typed is text, or moves its cursor.
 fn typed(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
-    if model.search_line.is_some() {
+    if model.reading.search_line.is_some() {
         return reader::search_key(model, key);
     }
     match model.overlays.last_mut() {
@@ -52,7 +52,7 @@ fn typed(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
 }
 
 pub(super) fn paste(model: &mut Model, text: &str) {
-    if model.search_line.is_some() {
+    if model.reading.search_line.is_some() {
         return reader::search_paste(model, text);
     }
     match model.overlays.last_mut() {
@@ -359,7 +359,7 @@ fn zoom(model: &mut Model) {
 }
 
 fn accept(model: &mut Model, out: &mut Vec<Effect>) {
-    if model.search_line.is_some() {
+    if model.reading.search_line.is_some() {
         return reader::search_accept(model);
     }
     match model.overlays.last() {

@@ -7,9 +7,9 @@ use super::details;
 use super::keys::{Move, Step};
 use crate::keymap::Action;
 use crate::layout;
-use crate::model::details::{Keys, Tab};
+use crate::model::details::{Keys, Reading, Tab};
 use crate::model::overlay::Overlay;
-use crate::model::reader::{Fit, Hop, Look, Switch, Text};
+use crate::model::reader::{Fit, Hop, Look, Switch, Text, WIDE};
 use crate::model::{Model, Tone};
 use crate::msg::Effect;
 use crate::save::FileName;
@@ -24,8 +24,8 @@ pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         A::PreviousTask => details::step(model, -1),
         A::NextTask => details::step(model, 1),
         A::Wrap => wrap(model),
-        A::Times => look(model, |look| look.times = look.times.other()),
-        A::Streams => look(model, |look| look.streams = look.streams.next()),
+        A::Times => times(model),
+        A::Streams => streams(model),
         A::Search => open_search(model),
         A::NextMatch => hop(model, Text::find_next),
         A::PreviousMatch => hop(model, Text::find_previous),
@@ -39,7 +39,8 @@ pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
 fn reading(model: &mut Model) -> Option<(&mut Text, &mut Look, Fit)> {
     let area = layout::reading(model)?;
     let in_pane = model.pane_has_keys();
-    let Model { overlays, below, look, log, .. } = model;
+    let Model { overlays, reading, log, .. } = model;
+    let Reading { below, look, .. } = reading;
     let details = match below {
         Some(below) if in_pane => below.details.as_deref_mut(),
         Some(_) | None => overlays.last_mut().and_then(Overlay::details_mut),
@@ -61,14 +62,14 @@ fn tab(model: &mut Model, step: Step) {
     let at = Tab::ALL.iter().position(|tab| *tab == details.tab).unwrap_or(0);
     details.tab = Tab::ALL[(at + by) % Tab::ALL.len()];
     details.scroll.0 = 0;
-    details.row = details.detail.as_ref().map_or(0, |detail| detail.attempts.len());
+    details.row = usize::MAX;
     details::keep_within(model);
 }
 
 /// Tab in the details: the next tab, or from the pane back to its list.
 pub(super) fn next_pane(model: &mut Model, step: Step) {
     if model.pane_has_keys() {
-        if let Some(below) = &mut model.below {
+        if let Some(below) = &mut model.reading.below {
             below.keys = Keys::List;
         }
     } else {
@@ -79,7 +80,7 @@ pub(super) fn next_pane(model: &mut Model, step: Step) {
 /// Gives the keys to the pane, when there is one.
 pub(super) fn enter_pane(model: &mut Model) {
     let has_pane = model.has_pane();
-    if let Some(below) = &mut model.below
+    if let Some(below) = &mut model.reading.below
         && has_pane
         && below.details.is_some()
     {
@@ -90,9 +91,9 @@ pub(super) fn enter_pane(model: &mut Model) {
 /// Takes the keys from the pane, or closes it; tells whether there was one.
 pub(super) fn leave_pane(model: &mut Model) -> bool {
     let (had_keys, was_seen) = (model.pane_has_keys(), model.has_pane());
-    match &mut model.below {
+    match &mut model.reading.below {
         Some(below) if had_keys => below.keys = Keys::List,
-        Some(_) if was_seen => model.below = None,
+        Some(_) if was_seen => model.reading.below = None,
         Some(_) | None => {}
     }
     was_seen
@@ -114,10 +115,29 @@ fn wrap(model: &mut Model) {
     }
 }
 
-fn follow(model: &mut Model) {
-    if let Some((text, _, fit)) = reading(model) {
-        text.toggle_follow(fit);
+fn times(model: &mut Model) {
+    look(model, |look| look.times = look.times.other());
+    if reading(model).is_some_and(|(text, _, _)| !text.is_timed && !text.is_empty()) {
+        model.say(Tone::Note, "when these lines came is not known any more");
+    } else if model.size.0 < WIDE {
+        model.say(Tone::Note, "times are shown where the terminal is wider");
     }
+}
+
+fn streams(model: &mut Model) {
+    look(model, |look| look.streams = look.streams.next());
+    let said = model.reading.look.streams.word();
+    model.say(Tone::Note, format!("{said} is shown"));
+}
+
+fn follow(model: &mut Model) {
+    let Some((text, _, fit)) = reading(model) else { return };
+    text.toggle_follow(fit);
+    let said = match text.is_followed() {
+        true => "the end is followed",
+        false => "this stands still; f follows the end again",
+    };
+    model.say(Tone::Note, said);
 }
 
 /// Moves the text, the chosen attempt or the tab's lines; tells whether there was any.
@@ -146,26 +166,26 @@ pub(super) fn scroll(model: &mut Model, by: Move) -> bool {
 }
 
 fn open_search(model: &mut Model) {
-    model.search_line = Some(Default::default());
+    model.reading.search_line = Some(Default::default());
 }
 
 /// A key typed in the search line: the text goes along at once.
 pub(super) fn search_key(model: &mut Model, key: KeyEvent) {
-    if let Some(line) = &mut model.search_line {
+    if let Some(line) = &mut model.reading.search_line {
         line.key(key);
     }
     searched(model);
 }
 
 pub(super) fn search_paste(model: &mut Model, text: &str) {
-    if let Some(line) = &mut model.search_line {
+    if let Some(line) = &mut model.reading.search_line {
         line.paste(text);
     }
     searched(model);
 }
 
 fn searched(model: &mut Model) {
-    let Some(needle) = model.search_line.as_ref().map(|line| line.text().to_owned()) else {
+    let Some(needle) = model.reading.search_line.as_ref().map(|line| line.text().to_owned()) else {
         return;
     };
     if let Some((text, _, fit)) = reading(model) {
@@ -176,7 +196,7 @@ fn searched(model: &mut Model) {
 
 /// Enter in the search line: the words stay.
 pub(super) fn search_accept(model: &mut Model) {
-    model.search_line = None;
+    model.reading.search_line = None;
     let Some((text, look, _)) = reading(model) else { return };
     let needle = text.needle().to_owned();
     if !needle.is_empty() && text.found(look.streams).0 == 0 {
@@ -186,7 +206,7 @@ pub(super) fn search_accept(model: &mut Model) {
 
 /// Esc in the search line, or after it: nothing is searched for. Tells whether anything was.
 pub(super) fn search_leave(model: &mut Model) -> bool {
-    let was_typed = model.search_line.take().is_some();
+    let was_typed = model.reading.search_line.take().is_some();
     let Some((text, _, _)) = reading(model) else { return was_typed };
     let was_searched = !text.needle().is_empty();
     text.search("");
@@ -228,7 +248,7 @@ fn save(model: &mut Model, out: &mut Vec<Effect>) {
 /// Returns the lines that are read as plain text, the same streams as on the screen.
 pub(super) fn plain(model: &Model) -> String {
     let (text, look) = match model.details() {
-        Some(details) => (&details.output.text, model.look),
+        Some(details) => (&details.output.text, model.reading.look),
         None => (&model.log.text, model.log.look),
     };
     let mut plain = String::new();

@@ -160,7 +160,9 @@ fn is_of_use(model: &Model, action: Action) -> bool {
         return matches!(model.link, LinkState::Lost { .. });
     }
     if action == Action::Back {
-        return !model.overlays.is_empty() || model.search_line.is_some() || model.has_pane();
+        return !model.overlays.is_empty()
+            || model.reading.search_line.is_some()
+            || model.has_pane();
     }
     if action == Action::Undo {
         return model.undo.is_some();

@@ -96,7 +96,7 @@ pub(crate) fn view(model: &Model, theme: &Theme, glyphs: Glyphs, buffer: &mut Bu
         }
         cursor = overlay_box(&mut pen, &frame, model, overlay);
     }
-    if let Some(line) = &model.search_line {
+    if let Some(line) = &model.reading.search_line {
         cursor = Some(footer::search(&mut pen, &frame, line));
     }
     if model.overlays.is_empty() && !model.is_up() {

@@ -73,7 +73,7 @@ pub(super) fn table(pen: &mut Pen<'_>, area: Rect, model: &Model, details: &Deta
     }
     let open = open_line(model, detail);
     let rows = usize::from(area.height.saturating_sub(titles + u16::from(open.is_some())));
-    let top = (details.row + 1).saturating_sub(rows);
+    let top = details.row.saturating_add(1).min(detail.attempts.len()).saturating_sub(rows);
     let mut y = area.y + titles;
     for (at, attempt) in detail.attempts.iter().enumerate().skip(top).take(rows) {
         columns.iter().for_each(|column| cell(&mut pen, column, y, (model, attempt)));
@@ -84,6 +84,9 @@ pub(super) fn table(pen: &mut Pen<'_>, area: Rect, model: &Model, details: &Deta
     }
     if let Some(line) = open {
         pen.put_all(area.x + 1, y, &line);
+        if details.row == detail.attempts.len() && detail.row.state == TaskState::Running {
+            table::select(&mut pen, Rect { y, height: 1, ..area });
+        }
     } else if detail.attempts.is_empty() {
         pen.put(area.x + 1, y, "it has not run", Role::Dim);
     }
@@ -108,6 +111,36 @@ fn cell(pen: &mut Pen<'_>, at: &Placed<Key>, y: u16, (model, row): (&Model, &Att
         Key::Message => (ended.message.clone(), Role::Note),
     };
     table::put(pen, at, y, &text, role);
+}
+
+/// The recorded attempts on one line, as many of the newest as fit.
+pub(super) fn summary(detail: &TaskDetail, room: u16) -> Line {
+    let recorded = &detail.attempts;
+    let same = recorded.windows(2).all(|pair| pair[0].worker == pair[1].worker);
+    let same = match same && recorded.len() > 1 {
+        true => format!("   same worker ×{}", recorded.len()),
+        false => String::new(),
+    };
+    let mut left = usize::from(room).saturating_sub(12 + crate::text::width(&same));
+    let mut line = Line::new();
+    for attempt in recorded.iter().rev() {
+        let (glyph, role) = sign(attempt.ended.outcome);
+        let took = HumanMicros(attempt.ended.took_us);
+        let rest = format!(" {} {} {took}   ", attempt.worker, attempt.ended.outcome);
+        let sign = format!("{glyph}{}", attempt.attempt);
+        let width = crate::text::width(&sign) + crate::text::width(&rest);
+        if width > left {
+            line.push(piece("… ", Role::Dim));
+            break;
+        }
+        left -= width;
+        line.push(piece(rest, Role::Text));
+        line.push(piece(sign, role));
+    }
+    line.push(piece("attempts  ", Role::Dim));
+    line.reverse();
+    line.push(piece(same.trim_start(), Role::Note));
+    line
 }
 
 /// The attempt that is under way or will come.

@@ -47,7 +47,8 @@ pub(super) fn details(pen: &mut Pen<'_>, frame: &Frame, model: &Model, details: 
 
 /// Draws the details below a list, when they are open.
 pub(super) fn pane(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
-    let (Some(area), Some(below)) = (layout::details_pane(frame, model), &model.below) else {
+    let (Some(area), Some(below)) = (layout::details_pane(frame, model), &model.reading.below)
+    else {
         return;
     };
     let edge = match below.keys {
@@ -211,6 +212,9 @@ fn head(pen: &mut Pen<'_>, boxes: &DetailsBoxes, model: &Model, details: &Detail
             fact("its worker vanished", times);
         }
         pen.put_all(area.x + 1, area.y + 1, &facts);
+        if area.height > 3 {
+            pen.put_all(area.x + 1, area.y + 2, &attempts::summary(detail, room));
+        }
     }
 }
 
@@ -247,11 +251,11 @@ fn foot(model: &Model, details: &Details, width: u16) -> Vec<Piece> {
     match details.tab {
         Tab::Output if details.output.text.is_empty() => Vec::new(),
         Tab::Output => {
-            let mut what = model.look.streams.word().to_owned();
+            let mut what = model.reading.look.streams.word().to_owned();
             if let Some(attempt) = details.attempt {
                 what = format!("attempt {attempt} · {what}");
             }
-            reader::foot(&details.output.text, model.look, &what, width)
+            reader::foot(&details.output.text, model.reading.look, &what, width)
         }
         Tab::Attempts => vec![piece("Enter opens the output of an attempt", Role::Dim)],
         Tab::Spec => vec![piece("y copies the command line", Role::Dim)],
@@ -262,7 +266,7 @@ fn foot(model: &Model, details: &Details, width: u16) -> Vec<Piece> {
 fn output(pen: &mut Pen<'_>, boxes: &DetailsBoxes, model: &Model, details: &Details) {
     let output = &details.output;
     let area = boxes.tab;
-    let mut rows = output.text.fit(model.look, area).rows;
+    let mut rows = output.text.fit(model.reading.look, area).rows;
     if output.text.is_empty() {
         let mut pen = pen.within(area);
         let (text, role) = nothing(details);
@@ -272,8 +276,8 @@ fn output(pen: &mut Pen<'_>, boxes: &DetailsBoxes, model: &Model, details: &Deta
             pen.put(area.x + 1, y, &line, role);
         }
     } else {
-        reader::text(pen, area, model, (&output.text, model.look));
-        rows = output.text.window(output.text.fit(model.look, area)).len().min(rows);
+        reader::text(pen, area, model, (&output.text, model.reading.look));
+        rows = output.text.window(output.text.fit(model.reading.look, area)).len().min(rows);
     }
     if boxes.tail.height > 0 {
         let below = Rect { y: area.y + (rows as u16).min(area.height), ..boxes.tail };

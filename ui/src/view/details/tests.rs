@@ -103,7 +103,7 @@ fn tell(model: &mut Model, detail: fn(TaskId) -> TaskDetail, said: Vec<Followed>
             hear(model, Inbound::Reply { tag, result: Ok(Reply::Task(Box::new(detail(task)))) });
         }
     }
-    let tag = model.following.unwrap().tag;
+    let tag = model.reading.following.unwrap();
     for followed in said {
         hear(model, Inbound::Followed { tag, result: Ok(followed) });
     }
@@ -170,7 +170,7 @@ fn a_pane_below_the_list() {
     snap("pane", |size| {
         let mut model = list(size);
         press(&mut model, "oj");
-        if model.following.is_some() {
+        if model.reading.following.is_some() {
             tell(&mut model, failed, Vec::new());
             tell(&mut model, failed, conversation());
             press(&mut model, "<tab>/unable<enter>");
@@ -206,7 +206,7 @@ fn nothing_to_read() {
         let mut model = list(size);
         press(&mut model, "<enter>");
         tell(&mut model, failed, Vec::new());
-        let tag = model.following.unwrap().tag;
+        let tag = model.reading.following.unwrap();
         let refusal = Refusal::State("its output was let go to make room for newer".to_owned());
         hear(&mut model, Inbound::Followed { tag, result: Err(refusal) });
         model
@@ -270,7 +270,7 @@ fn one_output_is_followed_while_it_is_seen() {
     hear(&mut model, lost);
     assert!(!model.details().unwrap().output.text.is_empty(), "the last lines stay");
     let sent = sends(&hear(&mut model, Inbound::Connected(connection())));
-    let again = model.following.unwrap().tag;
+    let again = model.reading.following.unwrap();
     assert!(again != tag && sent.contains(&Outbound::Follow { tag: again, task, attempt: None }));
     let lines = model.details().unwrap().output.text.end();
     let stale = Inbound::Followed { tag, result: Ok(conversation().remove(1)) };
@@ -294,12 +294,30 @@ fn the_pane_asks_only_where_the_cursor_rests() {
     let more: usize = (0..5).map(|_| asked(key(&mut model, KeyCode::Char('j')))).sum();
     assert_eq!(more, 0, "one question at a time");
     tell(&mut model, failed, Vec::new());
-    let below = model.below.as_ref().unwrap().details.as_ref().unwrap();
+    let below = model.reading.below.as_ref().unwrap().details.as_ref().unwrap();
     assert_eq!(Some(below.task), model.tasks.cursor(), "it has caught up");
     press(&mut model, "1");
-    assert!(model.following.is_none(), "not followed where it is not seen");
+    assert!(model.reading.following.is_none(), "not followed where it is not seen");
     press(&mut model, "<tab>o");
     assert!(model.toast.as_ref().unwrap().text.contains("screens 2 and 3"));
+}
+
+/// The task opened from the pane was another box on the same task, and heard nothing.
+#[test]
+fn the_pane_and_the_task_opened_from_it_are_followed_in_turn() {
+    let mut model = list((120, 36));
+    press(&mut model, "oj");
+    tell(&mut model, failed, Vec::new());
+    tell(&mut model, failed, conversation());
+    let in_pane = model.reading.following.unwrap();
+    let sent = key(&mut model, KeyCode::Enter);
+    let over = model.reading.following.unwrap();
+    assert!(over != in_pane && sent.contains(&Outbound::Unfollow { tag: in_pane }), "{sent:?}");
+    tell(&mut model, failed, conversation());
+    assert_eq!(model.details().unwrap().output.text.end(), 7);
+    let sent = key(&mut model, KeyCode::Esc);
+    assert!(sent.contains(&Outbound::Unfollow { tag: over }), "{sent:?}");
+    assert!(matches!(sent.last(), Some(Outbound::Follow { .. })), "the pane goes on");
 }
 
 #[test]
@@ -314,12 +332,14 @@ fn neighbours_attempts_and_a_retried_task() {
     assert!(model.toast.as_ref().unwrap().text.contains("the list ends here"));
     tell(&mut model, failed, Vec::new());
     press(&mut model, "]gg<enter>");
-    assert_eq!(model.following.unwrap().attempt, Some(1));
+    assert_eq!(model.details().unwrap().attempt, Some(1));
     assert_eq!(model.details().unwrap().tab, Tab::Output);
-    let before = model.following.unwrap().tag;
+    let before = model.reading.following.unwrap();
     pass(&mut model, 4_000);
     tell(&mut model, running, Vec::new());
-    assert_ne!(model.following.unwrap().tag, before, "it runs again and is followed again");
+    assert_ne!(model.reading.following.unwrap(), before, "it runs again and is followed again");
+    press(&mut model, "]]G<enter>");
+    assert_eq!(model.details().unwrap().attempt, None, "what runs is the newest");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A task's life as bars on one scale of time: waits, attempts, the pauses between them.
 
-use ganger_proto::WallMs;
 use ganger_proto::command::TaskDetail;
 use ganger_proto::time::HumanMs;
+use ganger_proto::{Outcome, TaskState, WallMs};
 
 use super::super::pen::{Piece, piece};
 use super::super::{clock, sign};
@@ -26,7 +26,12 @@ pub(super) fn lines(model: &Model, detail: &TaskDetail, width: usize) -> Vec<Lin
     let from = detail.row.submitted;
     let to = spans.iter().map(|span| span.to).max().unwrap_or(from);
     let mut lines = vec![axis(model, (from, to), columns, detail)];
-    lines.extend(spans.iter().map(|span| bar(span, (from, to), columns, width >= WIDE)));
+    let rows = spans.iter().map(|span| {
+        let mut line = bar(span, (from, to), columns);
+        line.extend(if width >= WIDE { ending(&span.what) } else { short_ending(&span.what) });
+        line
+    });
+    lines.extend(rows);
     let (waited, ran) = sums(&spans);
     lines.push(Line::new());
     let all = HumanMs(to.since(from));
@@ -54,7 +59,7 @@ fn axis(model: &Model, (from, to): (WallMs, WallMs), columns: usize, detail: &Ta
     ]
 }
 
-fn bar(span: &Span, (from, to): (WallMs, WallMs), columns: usize, is_wide: bool) -> Line {
+fn bar(span: &Span, (from, to): (WallMs, WallMs), columns: usize) -> Line {
     let all = to.since(from).max(1) as usize;
     let begin = (span.from.since(from) as usize * columns / all).min(columns - 1);
     let end = (span.to.since(from) as usize * columns).div_ceil(all).clamp(begin + 1, columns);
@@ -67,29 +72,31 @@ fn bar(span: &Span, (from, to): (WallMs, WallMs), columns: usize, is_wide: bool)
         }
     };
     let took = HumanMs(span.to.since(span.from)).to_string();
-    let mut line = vec![
+    vec![
         piece(format!("{label:<LABEL$}"), Role::Dim),
         piece(format!("{took:>width$}  ", width = TOOK - 2), Role::Text),
         piece(" ".repeat(begin), Role::Text),
         piece(cell.repeat(end - begin), role),
         piece(" ".repeat(columns - end), Role::Text),
-    ];
-    line.extend(ending(&span.what, is_wide));
-    line
+    ]
 }
 
-fn ending(what: &Doing, is_wide: bool) -> Vec<Piece> {
+fn ending(what: &Doing) -> Vec<Piece> {
     let Doing::Run { worker, outcome, .. } = what else { return Vec::new() };
-    let (glyph, role) = match outcome {
-        Some(outcome) => attempts::sign(*outcome),
-        None => sign::task(ganger_proto::TaskState::Running),
-    };
-    if !is_wide {
-        return vec![piece(format!(" {glyph}"), role)];
-    }
     let word = outcome.map_or("runs".to_owned(), |outcome| outcome.to_string());
+    let (glyph, role) = run_sign(*outcome);
     vec![
         piece(format!(" {glyph} {word:<10}"), role),
         piece(format!(" {}", crate::text::cut(worker, 10)), Role::Dim),
     ]
+}
+
+fn short_ending(what: &Doing) -> Vec<Piece> {
+    let Doing::Run { outcome, .. } = what else { return Vec::new() };
+    let (glyph, role) = run_sign(*outcome);
+    vec![piece(format!(" {glyph}"), role)]
+}
+
+fn run_sign(outcome: Option<Outcome>) -> (&'static str, Role) {
+    outcome.map_or_else(|| sign::task(TaskState::Running), attempts::sign)
 }
