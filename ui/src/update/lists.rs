@@ -342,3 +342,6 @@ pub(crate) fn show_task(model: &mut Model, task: TaskId) {
     keep_sort(model, "");
     model.tasks.go_to(task);
 }
+
+#[cfg(test)]
+mod tests;

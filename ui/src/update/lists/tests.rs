@@ -4,13 +4,13 @@ use ganger_proto::command::Changed;
 use ganger_proto::picture::{Direction, Order, Sort, SortKey};
 use ganger_proto::{Filter, Reply, Request, Select, TaskId, TaskState};
 
-use super::lists::{apply_filter, sort_by, toggle_column};
-use super::*;
+use super::{apply_filter, sort_by, toggle_column};
 use crate::link::Inbound;
 use crate::model::Screen;
 use crate::model::marks::Marks;
 use crate::model::overlay::Overlay;
 use crate::sample::{busy, feed, hear, showing};
+use crate::update::*;
 use crate::view::tests::press;
 
 /// A model on the screen of tasks, with rows.
