@@ -129,7 +129,7 @@ impl World {
             Ok(Reply::Changed(Changed { changed, ..Changed::default() }))
         } else if let Request::List { filter, .. } = request {
             let total = self.tasks().filter(|row| matches(&filter, row)).count() as u64;
-            Ok(Reply::Tasks { rows: Vec::new(), total })
+            Ok(Reply::Tasks { rows: Vec::new(), total: Some(total), next: None })
         } else {
             Err(Refusal::State("the pretended master does not do this".to_owned()))
         }

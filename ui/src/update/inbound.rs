@@ -66,7 +66,6 @@ fn disconnected(model: &mut Model) {
     }
     model.asked.clear();
     bulk::forget(model);
-    marks::forget_uncounted(model);
     if model.welcome == WelcomeToken::Asked {
         model.welcome = WelcomeToken::Unasked;
     }
@@ -162,10 +161,10 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
         (Asked::Bulk(bulk, expected), Reply::Changed(changed)) => {
             bulk::done(model, bulk, expected, &changed);
         }
-        (Asked::Count { number, state }, Reply::Tasks { total, .. }) => {
+        (Asked::Count { number, state }, Reply::Tasks { total: Some(total), .. }) => {
             bulk::take(model, number, state, total);
         }
-        (Asked::CountRange(focus), Reply::Tasks { total, .. }) => {
+        (Asked::CountRange(focus), Reply::Tasks { total: Some(total), .. }) => {
             marks::counted(model, focus, total);
         }
         (Asked::EditCopy(_), Reply::Task(detail)) => lists::edit(model, detail),
