@@ -15,7 +15,7 @@ use crate::keymap::Context;
 #[derive(Debug)]
 pub(crate) enum Overlay {
     Help(Scroll),
-    Filter(FilterLine),
+    Filter(Box<FilterLine>),
     Quick(Box<QuickLine>),
     Inject,
     Confirm(Box<Confirm>),

@@ -54,7 +54,7 @@ pub(super) fn to_screen(model: &mut Model) {
 pub(super) fn open(model: &mut Model) {
     to_screen(model);
     if let Some(list) = model.list() {
-        let line = FilterLine::of(&list.filter_text);
+        let line = Box::new(FilterLine::of(&list.filter_text));
         model.overlays.push(Overlay::Filter(line));
         typed(model);
     }

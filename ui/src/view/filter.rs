@@ -41,7 +41,7 @@ fn editing(model: &Model) -> Option<&FilterLine> {
     model
         .overlays
         .iter()
-        .find_map(|overlay| if let Overlay::Filter(line) = overlay { Some(line) } else { None })
+        .find_map(|overlay| if let Overlay::Filter(line) = overlay { Some(&**line) } else { None })
 }
 
 /// The terms that hold, a chip for each, and what they leave.
