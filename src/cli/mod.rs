@@ -7,6 +7,7 @@ mod bench;
 mod cancel;
 mod change;
 mod completions;
+mod delete;
 mod disk;
 mod doctor;
 mod drain;
@@ -174,6 +175,8 @@ enum Command {
     Cancel(cancel::Args),
     /// Put failed, cancelled or delayed tasks back in the queue
     Retry(retry::Args),
+    /// Delete ended tasks with their results
+    Delete(delete::Args),
     /// Change the priority of tasks that have not ended
     Priority(priority::Args),
     /// Grant no more tasks from a queue
@@ -294,6 +297,7 @@ async fn dispatch(place: Place, command: Command) -> Result<()> {
         Command::Wait(args) => wait::run(place, args).await,
         Command::Cancel(args) => cancel::run(place, &args).await,
         Command::Retry(args) => retry::run(place, &args).await,
+        Command::Delete(args) => delete::run(place, &args).await,
         Command::Priority(args) => priority::run(place, &args).await,
         Command::Pause(args) => pause::pause(place, args).await,
         Command::Resume(args) => pause::resume(place, args).await,
@@ -389,7 +393,12 @@ mod tests {
         let cancel = "now: true, tasks: [\"b1\", \" -kind:exec\"] }) json=true";
         check("ganger cancel --json --now b1 -kind:exec", cancel);
         check("ganger cancel b1 --now -kind:exec --json", cancel);
-        check("ganger ls -state:done -n 5", "limit: Some(5), filter: [\" -state:done\"]");
+        check("ganger ls -dur>1m --sort id", "filter: [\" -dur>1m\"]");
+        check("ganger delete -exit:0 b1", "tasks: [\" -exit:0\", \"b1\"]");
+        check(
+            "ganger ls -state:done -n 5",
+            "limit: Some(5), sort: None, filter: [\" -state:done\"]",
+        );
         check("ganger retry -- -state:done", "tasks: [\" -state:done\"]");
         check("ganger priority -5 b1 --json", "priority: -5, tasks: [\"b1\"] }) json=true");
         check("ganger --json submit -- echo --json", "words: [\"echo\", \"--json\"]");

@@ -79,6 +79,8 @@ fn facts(detail: &TaskDetail) -> Vec<(&'static str, String)> {
     };
     let environment: Vec<String> =
         spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels: Vec<String> =
+        options.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let backoff = options.backoff;
     vec![
         ("task", format!("{}, number {} of its batch", row.task, detail.index + 1)),
@@ -105,6 +107,7 @@ fn facts(detail: &TaskDetail) -> Vec<(&'static str, String)> {
                 HumanMs(backoff.cap_ms)
             ),
         ),
+        ("labels", labels.join(" ")),
         ("due", row.due.map_or_else(String::new, when)),
         ("submitted", format!("{} by {}", when(row.submitted), detail.owner)),
     ]

@@ -12,6 +12,7 @@ use super::event::{Change, Event};
 use super::ledger::{Ledger, kind_index};
 use super::roster::{Session, Worker};
 use super::runs::{IdSet, TaskRun};
+use super::span::Span;
 use super::task::{State, Task};
 
 impl Ledger {
@@ -55,6 +56,12 @@ impl Ledger {
             }
             Event::Removed { tasks } => self.remove(tasks),
             Event::OutputKept { task } => self.outputs.insert(TaskRun::one(*task)),
+            Event::Labelled { batch, labels } => {
+                if let Some(known) = self.batches.all.get_mut(batch) {
+                    known.options.labels.clone_from(labels);
+                }
+            }
+            Event::Timed { tasks, took } => self.time(tasks, took),
             Event::Paused { queue, on } => {
                 let at = self.queue_named(queue);
                 self.queues[at].paused = *on;
@@ -109,9 +116,10 @@ impl Ledger {
                 Some(due) if due > submitted => (State::Delayed, due),
                 _ => (State::Queued, WallMs(0)),
             };
-            self.table.fill(run, Task { state, at, priority, ..Task::default() });
+            self.table.fill(run, Task::waiting(state, at, priority));
             let kind = kind_index(&self.batches.spec_of(id).kind);
             self.by_kind[kind].insert(run);
+            self.by_label.insert(&self.batches.known(id).options.labels, run);
             let queue = self.queue_of(id);
             self.queues[queue].tasks.insert(run);
             if state == State::Delayed {
@@ -128,16 +136,22 @@ impl Ledger {
             self.remember(*run);
             let first = self.next_lease();
             self.leases += run.count;
-            self.change(*run, |place, task| {
-                task.state = State::Leased;
-                task.at = at;
-                task.epoch = first.epoch;
-                task.lease = first.counter + place;
-                task.worker = worker;
-                task.attempt = task.attempt.saturating_add(1);
-                task.set_block(None);
-                task.set_outcome(None);
-            });
+            for (batch, part) in self.batches.split(*run) {
+                let submitted = self.batches.known(batch).submitted;
+                let skip = part.first.raw() - run.first.raw();
+                self.change(part, |place, task| {
+                    let waited_ms = at.since(task.at.max(submitted));
+                    task.wait = Span::of_us(waited_ms.saturating_mul(1_000));
+                    task.state = State::Leased;
+                    task.at = at;
+                    task.set_lease(first.plus(skip + place));
+                    task.worker = worker;
+                    task.attempt = task.attempt.saturating_add(1);
+                    task.set_block(None);
+                    task.set_outcome(None);
+                    task.took = Span::NONE;
+                });
+            }
             if let Some(known) = self.sessions.get_mut(&session) {
                 known.hold(first, *run);
             }
@@ -147,24 +161,39 @@ impl Ledger {
         }
     }
 
+    /// Keeps how long attempts took.
+    fn time(&mut self, tasks: &[TaskRun], took: &[u16]) {
+        let mut skip = 0;
+        for run in tasks {
+            let took = took.get(skip..).unwrap_or_default();
+            let keep = |place: u64, task: &mut Task| {
+                let raw = took.get(place as usize).copied().unwrap_or_default();
+                task.took = Span::from_raw(raw);
+            };
+            self.table.change(*run, keep, |_| (), |_, (), ()| {});
+            skip += run.count as usize;
+        }
+    }
+
     fn set(&mut self, run: TaskRun, to: Change, at: WallMs) {
         let change = |task: &mut Task| match to {
             Change::Cancelled => {
                 task.state = State::Cancelled;
                 task.at = at;
-                task.cancelling = false;
+                task.forget_cancel();
             }
             Change::Retried => {
                 task.state = State::Queued;
                 task.at = at;
-                (task.failures, task.lost, task.releases) = (0, 0, 0);
+                (task.failures, task.releases) = (0, 0);
+                task.set_lost(0);
             }
             Change::Due => {
                 task.state = State::Queued;
                 task.at = at;
             }
             Change::Priority(priority) => task.priority = priority,
-            Change::Cancelling => task.cancelling = true,
+            Change::Cancelling => task.ask_cancel(),
         };
         if to == Change::Retried && !self.unfit.is_empty() {
             for id in run.ids() {
@@ -189,6 +218,7 @@ impl Ledger {
                 self.change(part, |_, task| *task = Task::default());
                 let kind = kind_index(&self.batches.spec_of(batch).kind);
                 self.by_kind[kind].remove(part);
+                self.by_label.remove(&self.batches.known(batch).options.labels, part);
                 let queue = self.queue_of(batch);
                 self.queues[queue].tasks.remove(part);
                 let known = self.batches.known(batch);
@@ -273,6 +303,9 @@ impl Ledger {
         if to.0 == State::Queued && from != to {
             queue.insert(to.1, batch, run);
         }
+        if from.0 == State::Absent || to.0 == State::Absent || from.1 != to.1 {
+            self.by_priority.shift(run, of_key(from), of_key(to));
+        }
         if from.0 == to.0 {
             return;
         }
@@ -317,6 +350,11 @@ impl Ledger {
 /// What indexes look at in a record.
 fn key(task: &Task) -> (State, i16) {
     (task.state, task.priority)
+}
+
+/// The priority of a task that is there.
+fn of_key((state, priority): (State, i16)) -> Option<i16> {
+    (state != State::Absent).then_some(priority)
 }
 
 /// The numbers of a batch that is being opened.

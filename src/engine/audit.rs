@@ -52,7 +52,7 @@ fn audit_records(ledger: &Ledger) -> Result<(), String> {
             if listed != expected {
                 return Err(format!("I1: task {id} is {:?}, indexes say {listed:?}", task.state));
             }
-            if task.failures > options.retries.saturating_add(1) || task.lost > LOST_MAX {
+            if task.failures > options.retries.saturating_add(1) || task.lost() > LOST_MAX {
                 return Err(format!("I6: task {id} has {} failures", task.failures));
             }
             if task.state == State::Done && task.block_id().is_none() {

@@ -63,7 +63,8 @@ pub struct Batch {
     pub key: Key,
     /// The number of its spec.
     pub spec: SpecId,
-    /// How its tasks are queued and retried.
+    /// How its tasks are queued and retried; a snapshot keeps its labels beside it.
+    #[serde(with = "super::stored::options")]
     pub options: BatchOptions,
     /// Who submitted it.
     pub owner: Actor,

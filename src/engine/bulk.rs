@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ganger_proto::command::Changed;
 use ganger_proto::message::LeaseRun;
 use ganger_proto::{
-    Actor, Outcome, QueueName, Refusal, Reply, Select, SessionId, WallMs, WorkerName,
+    Actor, Outcome, QueueName, Refusal, Reply, Request, Select, SessionId, WallMs, WorkerName,
 };
 
 use super::Engine;
@@ -18,14 +18,41 @@ use super::task::State;
 use crate::clock::Now;
 
 impl Engine {
-    pub(super) fn cancel(
+    /// Does what a command asks to the tasks that were chosen.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the callers hand in nothing else")]
+    pub(super) fn change(
+        &mut self,
+        now: Now,
+        request: &Request,
+        chosen: &IdSet,
+    ) -> Result<Reply, Refusal> {
+        Ok(Reply::Changed(match request {
+            Request::Cancel { now: false, .. } => self.cancel(now, chosen),
+            Request::Cancel { now: true, .. } => self.kill(now, chosen),
+            Request::Retry { .. } => self.retry(now, chosen),
+            Request::Delete { .. } => self.delete(chosen),
+            Request::SetPriority { priority, .. } => self.set_priority(now, chosen, *priority),
+            other => return Err(Refusal::Invalid(format!("{other:?} changes no chosen tasks"))),
+        }))
+    }
+
+    /// Does what a command asks to those tasks that a search found for it.
+    pub(super) fn change_found(
         &mut self,
         now: Now,
         actor: &Actor,
-        select: &Select,
+        request: &Request,
+        found: &IdSet,
     ) -> Result<Reply, Refusal> {
-        let chosen = self.selected(actor, select)?;
-        let mut changed = self.cancel_waiting(now, &chosen);
+        let Some(Select::Matching(filter)) = request.select() else {
+            return Err(Refusal::Invalid(format!("{request:?} has no filter")));
+        };
+        let chosen = self.found(now, actor, filter, found);
+        self.change(now, request, &chosen)
+    }
+
+    fn cancel(&mut self, now: Now, chosen: &IdSet) -> Changed {
+        let mut changed = self.cancel_waiting(now, chosen);
         let leased = chosen.and(self.ledger.in_state(State::Leased));
         let running = leased.and(&self.soft.running);
         let sent = leased.minus(&running);
@@ -37,20 +64,14 @@ impl Engine {
                 self.out.effects.push(Effect::Cancel { session, leases });
             }
         }
-        Ok(Reply::Changed(changed))
+        changed
     }
 
-    pub(super) fn kill(
-        &mut self,
-        now: Now,
-        actor: &Actor,
-        select: &Select,
-    ) -> Result<Reply, Refusal> {
-        let chosen = self.selected(actor, select)?;
-        let mut changed = self.cancel_waiting(now, &chosen);
+    fn kill(&mut self, now: Now, chosen: &IdSet) -> Changed {
+        let mut changed = self.cancel_waiting(now, chosen);
         let leased = chosen.and(self.ledger.in_state(State::Leased));
         changed.changed += self.fence(now, &leased);
-        Ok(Reply::Changed(changed))
+        changed
     }
 
     /// Cancels what waits, and counts what has ended.
@@ -87,13 +108,7 @@ impl Engine {
         leased.len()
     }
 
-    pub(super) fn retry(
-        &mut self,
-        now: Now,
-        actor: &Actor,
-        select: &Select,
-    ) -> Result<Reply, Refusal> {
-        let chosen = self.selected(actor, select)?;
+    fn retry(&mut self, now: Now, chosen: &IdSet) -> Changed {
         let mut changed = Changed::default();
         for (state, to) in [
             (State::Failed, Change::Retried),
@@ -106,11 +121,10 @@ impl Engine {
         }
         changed.ended = chosen.and(self.ledger.in_state(State::Done)).len();
         changed.refused = chosen.and(self.ledger.in_state(State::Leased)).len();
-        Ok(Reply::Changed(changed))
+        changed
     }
 
-    pub(super) fn delete(&mut self, actor: &Actor, select: &Select) -> Result<Reply, Refusal> {
-        let chosen = self.selected(actor, select)?;
+    fn delete(&mut self, chosen: &IdSet) -> Changed {
         let mut changed = Changed::default();
         let mut ended = IdSet::default();
         for state in State::PRESENT {
@@ -125,17 +139,10 @@ impl Engine {
         if !ended.is_empty() {
             self.commit(Event::Removed { tasks: ended.runs().collect() });
         }
-        Ok(Reply::Changed(changed))
+        changed
     }
 
-    pub(super) fn set_priority(
-        &mut self,
-        now: Now,
-        actor: &Actor,
-        select: &Select,
-        priority: i16,
-    ) -> Result<Reply, Refusal> {
-        let chosen = self.selected(actor, select)?;
+    fn set_priority(&mut self, now: Now, chosen: &IdSet, priority: i16) -> Changed {
         let mut changed = Changed::default();
         for state in State::PRESENT {
             let these = chosen.and(self.ledger.in_state(state));
@@ -146,7 +153,7 @@ impl Engine {
                 self.set(now.wall, &these, Change::Priority(priority));
             }
         }
-        Ok(Reply::Changed(changed))
+        changed
     }
 
     pub(super) fn pause(&mut self, queue: QueueName, drain: Drain) -> Result<Reply, Refusal> {

@@ -83,7 +83,7 @@ impl Ledger {
         self.change(run, |_, task| {
             task.state = state;
             task.at = when;
-            task.cancelling = false;
+            task.forget_cancel();
             task.set_block(block);
             match step.charge {
                 Charge::Nothing => task.set_outcome(Some(step.outcome)),
@@ -93,7 +93,7 @@ impl Ledger {
                 }
                 Charge::Loss => {
                     task.set_outcome(Some(step.outcome));
-                    task.lost = task.lost.saturating_add(1);
+                    task.set_lost(task.lost() + 1);
                 }
                 Charge::Release => {
                     task.releases = task.releases.saturating_add(1);

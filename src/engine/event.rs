@@ -29,7 +29,8 @@ pub enum Event {
         spec: SpecId,
         /// The spec itself, the first time that it is used.
         new_spec: Option<Spec>,
-        /// How its tasks are queued and retried.
+        /// How its tasks are queued and retried; its labels come in an event of their own.
+        #[serde(with = "super::stored::options")]
         options: BatchOptions,
         /// Who submitted it.
         owner: Actor,
@@ -120,6 +121,20 @@ pub enum Event {
         /// Whether it takes nothing new.
         on: bool,
     },
+    /// A batch that was just opened got its labels. Since format 2, as what follows.
+    Labelled {
+        /// The batch.
+        batch: BatchId,
+        /// Their keys and values.
+        labels: Vec<(String, String)>,
+    },
+    /// How long attempts took that have just ended.
+    Timed {
+        /// The tasks.
+        tasks: Vec<TaskRun>,
+        /// For each of them a [`Span`](super::span::Span) as a number.
+        took: Vec<u16>,
+    },
 }
 
 /// Leases that ended alike.
@@ -195,6 +210,8 @@ impl Event {
             Self::OutputKept { .. } => "output-kept",
             Self::Paused { .. } => "paused",
             Self::Drained { .. } => "drained",
+            Self::Labelled { .. } => "labelled",
+            Self::Timed { .. } => "timed",
         }
     }
 
@@ -233,6 +250,8 @@ impl Event {
             Self::OutputKept { task } => format!("of task {task}"),
             Self::Paused { queue, on } => format!("queue {queue} paused: {on}"),
             Self::Drained { worker, on } => format!("{worker} draining: {on}"),
+            Self::Labelled { batch, labels } => format!("{batch} with {} labels", labels.len()),
+            Self::Timed { tasks: runs, .. } => tasks(runs),
         }
     }
 }

@@ -1,21 +1,40 @@
-//! Filters over the indexes: every term is a set or a range, so that a filter costs a few bitmap
-//! operations whatever the number of tasks.
+//! Filters over the indexes: every term that has one is a set or a range, so that it costs a few
+//! bitmap operations whatever the number of tasks. Terms without one are looked for by sieve.rs.
 
 use std::borrow::Cow;
 
 use ganger_proto::filter::Test;
+use ganger_proto::picture::{Sort, TaskRow};
 use ganger_proto::{Actor, Filter, Refusal, Role, Select, TaskId, TaskState};
 
 use super::Engine;
 use super::ledger::{KIND_WORDS, Ledger};
 use super::runs::{IdSet, TaskRun};
+use super::search::{Aim, Scope, Search, Slice};
+use super::sieve::{Look, Sieve};
 use super::task::State;
+use crate::clock::Now;
+
+/// A page of a listing.
+#[derive(Debug)]
+pub struct Listed {
+    /// The rows.
+    pub rows: Vec<TaskRow>,
+    /// How many match in all; none when that takes a search.
+    pub total: Option<u64>,
+    /// Where the next page goes on; none at the end.
+    pub next: Option<TaskId>,
+}
+
+/// Steps that one page of a listing takes at most; see [`Engine::search`].
+const PAGE_STEPS: u64 = 8_192;
 
 impl Engine {
-    /// Returns the tasks that match.
-    pub fn matching(&self, filter: &Filter) -> Cow<'_, IdSet> {
+    /// Returns the tasks that the terms with an index leave.
+    pub fn narrowed(&self, filter: &Filter) -> Cow<'_, IdSet> {
         let mut found: Option<Cow<'_, IdSet>> = None;
-        for term in filter.terms.iter().filter(|term| !term.negated) {
+        let indexed = || filter.terms.iter().filter(|term| term.test.is_indexed());
+        for term in indexed().filter(|term| !term.negated) {
             let these = self.of_test(&term.test);
             found = Some(match found {
                 None => these,
@@ -23,12 +42,55 @@ impl Engine {
             });
         }
         let mut found = found.unwrap_or_else(|| Cow::Owned(self.ledger.all_tasks()));
-        for term in filter.terms.iter().filter(|term| term.negated) {
+        for term in indexed().filter(|term| term.negated) {
             found = Cow::Owned(found.minus(&self.of_test(&term.test)));
         }
         found
     }
 
+    /// Returns the tasks that match, however long it takes. A driver whose loop must go on has the
+    /// tasks of a filter without an index found in slices; see [`Engine::search`].
+    pub fn matching(&self, now: Now, filter: &Filter) -> IdSet {
+        if filter.is_indexed() {
+            return self.narrowed(filter).into_owned();
+        }
+        let mut search = Self::hunt(filter.clone());
+        while self.search(now, &mut search, u64::MAX) == Slice::More {}
+        search.into_ids()
+    }
+
+    /// Returns a search for everything that matches.
+    pub fn hunt(filter: Filter) -> Search {
+        Search::new(Aim { filter, sort: Sort::default(), scope: Scope::All })
+    }
+
+    /// Returns tasks after `after` that match, in id order. Looks at a bounded number of tasks.
+    pub fn list(&self, now: Now, filter: &Filter, after: TaskId, rows: usize) -> Listed {
+        let found = self.narrowed(filter);
+        let mut sieve = Sieve::unindexed(filter);
+        let total = sieve.is_open().then(|| found.len());
+        let mut listed = Listed { rows: Vec::new(), total, next: None };
+        let ids = found.runs_from(after.plus(1)).flat_map(TaskRun::ids);
+        let mut steps = 0;
+        for id in ids {
+            if listed.rows.len() >= rows || steps >= PAGE_STEPS {
+                break;
+            }
+            listed.next = Some(id);
+            let Some(place) = self.place_of(id) else { continue };
+            let at = Look { engine: self, now, place };
+            let passes = sieve.passes(&at, id, &self.ledger.task(id));
+            steps += sieve.steps();
+            if passes {
+                listed.rows.extend(self.task_row(now, id));
+            }
+        }
+        let over = |last: &TaskId| found.runs_from(last.plus(1)).next().is_none();
+        listed.next = listed.next.filter(|last| !over(last));
+        listed
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the sieve looks at what has no index")]
     fn of_test(&self, test: &Test) -> Cow<'_, IdSet> {
         let ledger = &self.ledger;
         match test {
@@ -37,6 +99,23 @@ impl Engine {
                 let runs = ids.iter().flat_map(|id| ledger.batches.runs_of(*id));
                 Cow::Owned(present(ledger, runs))
             }
+            Test::BatchName(names) => {
+                let named = ledger.batches.all.iter();
+                let named = named.filter(|(_, batch)| names.contains(&batch.options.name));
+                let runs = named.flat_map(|(id, _)| ledger.batches.runs_of(*id));
+                Cow::Owned(present(ledger, runs))
+            }
+            Test::Label { key, values } => union(
+                ledger
+                    .by_label
+                    .values(key)
+                    .filter(|(value, _)| values.is_empty() || values.iter().any(|v| v == value)),
+                |(_, set)| set,
+            ),
+            Test::Priority(bound) => union(
+                ledger.by_priority.iter().filter(|(p, _)| bound.holds(i64::from(*p))),
+                |(_, set)| set,
+            ),
             Test::Queue(names) => union(
                 ledger.queues.iter().filter(|queue| names.iter().any(|n| n == queue.name.as_str())),
                 |queue| &queue.tasks,
@@ -54,6 +133,7 @@ impl Engine {
                 let run = TaskRun { first: *from, count: (end + 1).saturating_sub(from.raw()) };
                 Cow::Owned(present(ledger, (run.count > 0).then_some(run)))
             }
+            _ => Cow::Owned(ledger.all_tasks()),
         }
     }
 
@@ -77,7 +157,12 @@ impl Engine {
     }
 
     /// Returns the tasks that a command is about; a submitter's commands reach its own alone.
-    pub(super) fn selected(&self, actor: &Actor, select: &Select) -> Result<IdSet, Refusal> {
+    pub(super) fn selected(
+        &self,
+        now: Now,
+        actor: &Actor,
+        select: &Select,
+    ) -> Result<IdSet, Refusal> {
         let found = match select {
             Select::Tasks(ids) => {
                 let found: IdSet = ids.iter().copied().collect();
@@ -93,20 +178,35 @@ impl Engine {
                 }
                 present(&self.ledger, self.ledger.batches.runs_of(*id))
             }
-            Select::Matching(filter) => self.matching(filter).into_owned(),
+            Select::Matching(filter) => self.matching(now, filter),
         };
-        if actor.role == Role::Submitter {
-            let all = self.ledger.batches.all.iter();
-            let own = all.filter(|(_, batch)| batch.owner == *actor).map(|(id, _)| *id);
-            let own: IdSet = own.flat_map(|id| self.ledger.batches.runs_of(id)).collect();
-            let theirs = found.minus(&own);
-            if !theirs.is_empty() && !matches!(select, Select::Matching(_)) {
-                let operation = "change the tasks of somebody else".to_owned();
-                return Err(Refusal::Forbidden { operation, role: actor.role });
-            }
-            return Ok(found.and(&own));
+        let own = self.own(actor, &found);
+        if own.len() < found.len() && !matches!(select, Select::Matching(_)) {
+            let operation = "change the tasks of somebody else".to_owned();
+            return Err(Refusal::Forbidden { operation, role: actor.role });
         }
-        Ok(found)
+        Ok(own)
+    }
+
+    /// Returns those tasks that an actor's commands reach.
+    fn own(&self, actor: &Actor, found: &IdSet) -> IdSet {
+        if actor.role != Role::Submitter {
+            return found.clone();
+        }
+        let all = self.ledger.batches.all.iter();
+        let own = all.filter(|(_, batch)| batch.owner == *actor).map(|(id, _)| *id);
+        let own: IdSet = own.flat_map(|id| self.ledger.batches.runs_of(id)).collect();
+        found.and(&own)
+    }
+
+    /// Returns those of the tasks that a search found that match at this moment, and that an
+    /// actor's commands reach.
+    pub(super) fn found(&self, now: Now, actor: &Actor, filter: &Filter, found: &IdSet) -> IdSet {
+        let aim = Aim { filter: filter.clone(), sort: Sort::default(), scope: Scope::All };
+        let mut whole = Sieve::whole(filter);
+        let ids = found.runs().flat_map(TaskRun::ids);
+        let still = super::runs::coalesce(ids.filter(|id| self.still(now, &aim, &mut whole, *id)));
+        self.own(actor, &still.into_iter().collect())
     }
 }
 
@@ -129,26 +229,4 @@ fn union<'a, T>(items: impl Iterator<Item = T>, set: impl Fn(T) -> &'a IdSet) ->
         found.to_mut().extend(next);
     }
     found
-}
-
-/// Returns a window's first row and its tasks: rows of `set` from `start` on.
-pub(super) fn window(
-    set: &IdSet,
-    start: ganger_proto::picture::Start,
-    rows: u32,
-) -> (u64, Vec<TaskId>) {
-    use ganger_proto::picture::Start;
-    let rows = u64::from(rows);
-    let last = set.len().saturating_sub(rows);
-    let first = match start {
-        Start::First => 0,
-        Start::Last => last,
-        Start::Task { task, offset } => {
-            let place = set.rank(task).min(set.len().saturating_sub(1));
-            place.saturating_add_signed(offset).min(last)
-        }
-    };
-    let Some(from) = set.select(first) else { return (0, Vec::new()) };
-    let ids = set.runs_from(from).flat_map(TaskRun::ids).take(rows as usize).collect();
-    (first, ids)
 }

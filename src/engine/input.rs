@@ -6,6 +6,7 @@ use ganger_proto::{
 };
 
 use super::event::Event;
+use super::runs::IdSet;
 
 /// A client's connection, as the driver numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +30,19 @@ pub enum Input {
         actor: Actor,
         /// What for.
         request: Request,
+    },
+    /// The tasks of a client's command were found, whose filter no index answers.
+    Found {
+        /// Who gets the reply.
+        client: ClientId,
+        /// The request's tag.
+        tag: u64,
+        /// Who asks.
+        actor: Actor,
+        /// What for.
+        request: Request,
+        /// The tasks; those that match no more are left alone.
+        found: IdSet,
     },
     /// A worker connected.
     WorkerJoined {

@@ -10,6 +10,7 @@ use ganger_proto::{
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batches, Tally};
+use super::index::{ByLabel, ByPriority};
 use super::queue::Queue;
 use super::roster::{Session, Worker};
 use super::runs::{IdSet, TaskRun};
@@ -41,6 +42,10 @@ pub struct Ledger {
     pub by_state: [IdSet; 7],
     /// Tasks by kind, in the order of [`kind_index`].
     pub by_kind: [IdSet; 4],
+    /// Tasks by priority.
+    pub by_priority: ByPriority,
+    /// Tasks by label.
+    pub by_label: ByLabel,
     /// Batches, extents, specs.
     pub batches: Batches,
     /// Queues in the order they were made.
@@ -149,6 +154,14 @@ impl Ledger {
             all.extend(self.in_state(state));
         }
         all
+    }
+
+    /// Returns all tasks that have ended.
+    pub fn ended_tasks(&self) -> IdSet {
+        let mut ended = self.in_state(State::Done).clone();
+        ended.extend(self.in_state(State::Failed));
+        ended.extend(self.in_state(State::Cancelled));
+        ended
     }
 
     /// Returns a worker's name; `?` for one that the journal does not know.

@@ -12,7 +12,8 @@ pub mod batch;
 mod bulk;
 mod close;
 pub mod event;
-mod filter;
+pub mod filter;
+pub mod index;
 pub mod input;
 pub mod ledger;
 pub mod picture;
@@ -24,11 +25,17 @@ pub mod retry;
 pub mod roster;
 pub mod runs;
 mod schedule;
+pub mod search;
 mod sessions;
+mod sieve;
 pub mod snapshot;
+mod sorted;
+pub mod span;
+mod stored;
 mod submit;
 pub mod task;
 mod timers;
+pub mod window;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -93,6 +100,8 @@ struct Soft {
     rng: fastrand::Rng,
     /// Sessions that were heard in this life, and those of the journal that may come back.
     live: BTreeMap<SessionId, Live>,
+    /// Counts what may change what a search finds.
+    changes: u64,
     /// Tasks that have started, as their workers said.
     running: IdSet,
     /// Sessions with room, in turn.
@@ -126,6 +135,7 @@ impl Engine {
         let soft = Soft {
             rng: fastrand::Rng::with_seed(settings.seed),
             live: BTreeMap::new(),
+            changes: 0,
             running: IdSet::default(),
             hungry: VecDeque::new(),
             queue_turn: 0,
@@ -146,6 +156,10 @@ impl Engine {
             Input::Began { epoch } => self.began(now, epoch),
             Input::Asked { client, tag, actor, request } => {
                 let result = self.asked(now, &actor, request);
+                self.out.effects.push(Effect::Reply { client, tag, result });
+            }
+            Input::Found { client, tag, actor, request, found } => {
+                let result = self.change_found(now, &actor, &request, &found);
                 self.out.effects.push(Effect::Reply { client, tag, result });
             }
             Input::WorkerJoined { name, version, hello } => {
@@ -197,12 +211,12 @@ impl Engine {
     fn asked(&mut self, now: Now, actor: &Actor, request: Request) -> Result<Reply, Refusal> {
         match request {
             Request::Submit(submit) => self.submit(now, actor, submit),
-            Request::Cancel { select, now: false } => self.cancel(now, actor, &select),
-            Request::Cancel { select, now: true } => self.kill(now, actor, &select),
-            Request::Retry { select } => self.retry(now, actor, &select),
-            Request::Delete { select } => self.delete(actor, &select),
-            Request::SetPriority { select, priority } => {
-                self.set_priority(now, actor, &select, priority)
+            Request::Cancel { ref select, .. }
+            | Request::Retry { ref select }
+            | Request::Delete { ref select }
+            | Request::SetPriority { ref select, .. } => {
+                let chosen = self.selected(now, actor, select)?;
+                self.change(now, &request, &chosen)
             }
             Request::Pause { queue } => self.pause(queue, input::Drain::On),
             Request::Resume { queue } => self.pause(queue, input::Drain::Off),
@@ -214,6 +228,7 @@ impl Engine {
 
     /// Makes one thing happen: changes the state and notes the event for the journal.
     fn commit(&mut self, event: Event) {
+        self.soft.changes += 1;
         self.ledger.apply(&event);
         self.out.events.push(event);
     }

@@ -2,14 +2,16 @@
 
 use ganger_proto::limits::WINDOW_ROWS_MAX;
 use ganger_proto::picture::{
-    MasterLine, Order, Picture, ResultRow, Search, TaskWindow, Watch, Window, WorkerRow,
+    MasterLine, Order, Picture, ResultRow, Search as Progress, TaskRow, TaskWindow, Watch, Window,
+    WorkerRow,
 };
 use ganger_proto::{BlockId, Ended, Name, Outcome, SessionId, TaskId, Usage};
 
 use super::Engine;
-use super::filter::window;
-use super::runs::{IdSet, TaskRun};
+use super::runs::TaskRun;
+use super::search::{Scope, Search};
 use super::task::State;
+use super::window::{Searches, View};
 use crate::clock::Now;
 
 /// Queues shown.
@@ -29,16 +31,26 @@ pub struct Sketch {
 }
 
 impl Engine {
-    /// Draws what `watch` asks for. `master` brings what the driver knows of itself.
-    pub fn sketch(&mut self, now: Now, watch: &Watch, master: MasterLine) -> Sketch {
+    /// Draws what `watch` asks for. `master` brings what the driver knows of itself, `searches` what
+    /// it keeps for the client between pictures.
+    pub fn sketch(
+        &mut self,
+        now: Now,
+        watch: &Watch,
+        searches: &mut Searches,
+        master: MasterLine,
+    ) -> Sketch {
         let counts = self.counts();
         self.soft.pulse.sample(now.mono_ms, counts);
         let (results, blocks) = match &watch.results {
             Some(window) => {
-                let (window, blocks) = self.result_window(window);
+                let (window, blocks) = self.result_window(now, window, &mut searches.results);
                 (Some(window), blocks)
             }
-            None => (None, Vec::new()),
+            None => {
+                searches.results = None;
+                (None, Vec::new())
+            }
         };
         let (workers, sessions) = match watch.workers {
             Some(rows) => {
@@ -46,6 +58,13 @@ impl Engine {
                 (Some(window), sessions)
             }
             None => (None, Vec::new()),
+        };
+        let tasks = match &watch.tasks {
+            Some(window) => Some(self.task_window(now, window, &mut searches.tasks)),
+            None => {
+                searches.tasks = None;
+                None
+            }
         };
         let picture = Picture {
             number: 0,
@@ -56,7 +75,7 @@ impl Engine {
             queues: self.queue_rows().into_iter().take(QUEUES_MAX).collect(),
             gang: self.gang(now),
             history: watch.history.then(|| self.soft.pulse.history()),
-            tasks: watch.tasks.as_ref().map(|window| self.task_window(now, window)),
+            tasks,
             results,
             workers,
             log: Vec::new(),
@@ -86,23 +105,24 @@ impl Engine {
         since.map_or(0, |since| now.wall.since(since))
     }
 
-    fn task_window(&self, now: Now, asked: &TaskWindow) -> Window<ganger_proto::picture::TaskRow> {
+    fn task_window(
+        &self,
+        now: Now,
+        asked: &TaskWindow,
+        search: &mut Option<Search>,
+    ) -> Window<TaskRow> {
         let rows = asked.rows.min(WINDOW_ROWS_MAX);
-        let (total, start, ids) = match asked.order {
-            Order::Next => self.next_up(rows),
-            Order::Latest => (self.ledger.latest.len() as u64, 0, self.newest(rows)),
-            Order::By(_) => {
-                let set = self.matching(&asked.filter);
-                let (start, ids) = window(&set, asked.start, rows);
-                (set.len(), start, ids)
-            }
+        let View { total, start, ids, search } = match asked.order {
+            Order::Next => View::whole(self.ledger.tally.open(), self.next_up(rows)),
+            Order::Latest => View::whole(self.ledger.latest.len() as u64, self.newest(rows)),
+            Order::By(_) => self.view(now, asked, Scope::All, search),
         };
         let rows = ids.into_iter().filter_map(|id| self.task_row(now, id)).collect();
-        Window { total, start, rows, search: Search::Complete }
+        Window { total, start, rows, search }
     }
 
     /// Returns what runs, what was sent, what backs off, then what is next in each queue.
-    fn next_up(&self, rows: u32) -> (u64, u64, Vec<TaskId>) {
+    fn next_up(&self, rows: u32) -> Vec<TaskId> {
         let count = u64::from(rows);
         let leased = self.ledger.in_state(State::Leased);
         let mut runs = self.soft.running.front(count);
@@ -111,8 +131,7 @@ impl Engine {
         for queue in &self.ledger.queues {
             runs.extend(queue.upcoming(count));
         }
-        let ids = runs.into_iter().flat_map(TaskRun::ids).take(rows as usize).collect();
-        (self.ledger.tally.open(), 0, ids)
+        runs.into_iter().flat_map(TaskRun::ids).take(rows as usize).collect()
     }
 
     fn newest(&self, rows: u32) -> Vec<TaskId> {
@@ -120,27 +139,22 @@ impl Engine {
         self.ledger.latest.iter().rev().filter(there).take(rows as usize).copied().collect()
     }
 
-    fn result_window(&self, asked: &TaskWindow) -> (Window<ResultRow>, Vec<Option<BlockId>>) {
+    fn result_window(
+        &self,
+        now: Now,
+        asked: &TaskWindow,
+        search: &mut Option<Search>,
+    ) -> (Window<ResultRow>, Vec<Option<BlockId>>) {
         let rows = asked.rows.min(WINDOW_ROWS_MAX);
-        let (total, start, ids) = match asked.order {
-            Order::Latest | Order::Next => (self.ledger.tally.ended(), 0, self.newest(rows)),
-            Order::By(_) => {
-                let set = self.ended(&asked.filter);
-                let (start, ids) = window(&set, asked.start, rows);
-                (set.len(), start, ids)
+        let View { total, start, ids, search } = match asked.order {
+            Order::Latest | Order::Next => {
+                View::whole(self.ledger.tally.ended(), self.newest(rows))
             }
+            Order::By(_) => self.view(now, asked, Scope::Ended, search),
         };
         let found = ids.into_iter().filter_map(|id| self.result_row(id));
         let (rows, blocks) = found.unzip();
-        (Window { total, start, rows, search: Search::Complete }, blocks)
-    }
-
-    fn ended(&self, filter: &ganger_proto::Filter) -> IdSet {
-        let mut ended = IdSet::default();
-        for state in [State::Done, State::Failed, State::Cancelled] {
-            ended.extend(self.ledger.in_state(state));
-        }
-        if filter.is_everything() { ended } else { ended.and(&self.matching(filter)) }
+        (Window { total, start, rows, search }, blocks)
     }
 
     fn result_row(&self, id: TaskId) -> Option<(ResultRow, Option<BlockId>)> {
@@ -173,7 +187,7 @@ impl Engine {
         let start = (start as usize).min(all.len());
         let rows = rows.min(WINDOW_ROWS_MAX) as usize;
         let (sessions, rows) = all.into_iter().skip(start).take(rows).unzip();
-        (Window { total, start: start as u64, rows, search: Search::Complete }, sessions)
+        (Window { total, start: start as u64, rows, search: Progress::Complete }, sessions)
     }
 }
 

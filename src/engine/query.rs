@@ -4,16 +4,13 @@ use std::collections::BTreeSet;
 
 use ganger_proto::command::TaskDetail;
 use ganger_proto::picture::{BatchRow, Counts, Gang, QueueRow, TaskRow, WorkerRow, WorkerState};
-use ganger_proto::template::{expand_argv, expand_line};
-use ganger_proto::{
-    Actor, Args, BatchId, BlockId, Filter, Kind, Role, SessionId, TaskId, TaskState, WallMs,
-    WorkerId,
-};
+use ganger_proto::{Actor, BatchId, BlockId, Role, SessionId, TaskId, TaskState, WallMs, WorkerId};
 
 use super::Engine;
-use super::batch::{Extent, Tally};
+use super::batch::Tally;
 use super::ledger::Past;
 use super::runs::TaskRun;
+use super::sieve::{Place, write_command};
 use super::task::{State, Task};
 use crate::clock::Now;
 
@@ -75,20 +72,6 @@ impl Engine {
         self.ledger.queues.iter().map(row).collect()
     }
 
-    /// Returns tasks after `after` that match, in id order, and how many match in all.
-    pub fn list(
-        &self,
-        now: Now,
-        filter: &Filter,
-        after: TaskId,
-        rows: usize,
-    ) -> (Vec<TaskRow>, u64) {
-        let found = self.matching(filter);
-        let from = after.plus(1);
-        let ids = found.runs_from(from).flat_map(TaskRun::ids).take(rows);
-        (ids.filter_map(|id| self.task_row(now, id)).collect(), found.len())
-    }
-
     /// Returns the ended tasks of a batch after `after`, with where their results are.
     pub fn ended_of(&self, batch: BatchId, after: TaskId, rows: usize) -> Vec<(TaskId, u64, Task)> {
         let mut found = Vec::new();
@@ -128,9 +111,8 @@ impl Engine {
         if task.state == State::Absent {
             return None;
         }
-        let (batch_id, extent) = self.ledger.batches.of_task(id)?;
-        let batch = self.ledger.batches.known(batch_id);
-        let kind = &self.ledger.batches.spec_of(batch_id).kind;
+        let place = self.place_of(id)?;
+        let (batch_id, batch) = (place.id, place.batch);
         let since = if task.at == WallMs(0) { batch.submitted } else { task.at };
         let delayed = task.state == State::Delayed;
         Some(TaskRow {
@@ -139,8 +121,8 @@ impl Engine {
             state: self.shown_state(id, &task),
             priority: task.priority,
             queue: batch.options.queue.clone(),
-            kind: kind.word().to_owned(),
-            command: command_text(kind, extent, id),
+            kind: place.kind.word().to_owned(),
+            command: command_text(&place, id),
             attempt: u32::from(task.attempt),
             attempts_max: u32::from(batch.options.retries) + 1,
             worker: self.worker_of(&task),
@@ -148,7 +130,7 @@ impl Engine {
             since: if delayed { now.wall } else { since },
             submitted: batch.submitted,
             due: delayed.then_some(task.at),
-            cancelling: task.cancelling,
+            cancelling: task.is_cancelling(),
         })
     }
 
@@ -207,7 +189,7 @@ impl Engine {
             argument,
             owner: batch.owner.to_string(),
             failures: u32::from(task.failures),
-            lost: u32::from(task.lost),
+            lost: u32::from(task.lost()),
             attempts: Vec::new(),
         };
         Some((detail, pasts))
@@ -334,21 +316,9 @@ fn counts_of(tally: &Tally) -> Counts {
 }
 
 /// Returns what a task runs, for people.
-fn command_text(kind: &Kind, extent: &Extent, id: TaskId) -> String {
-    let place = id.raw() - extent.first.raw();
-    let number = extent.index + place + 1;
-    let mut argument = Vec::new();
-    extent.args.write(place, &mut argument);
-    let value = match extent.args.as_ref() {
-        Args::Repeat { .. } => None,
-        Args::Listed(_) | Args::Range { .. } => Some(argument.as_slice()),
-    };
-    let bytes = match kind {
-        Kind::Square => [&b"n="[..], &argument].concat(),
-        Kind::Sleep => argument,
-        Kind::Exec { argv } => expand_argv(argv, value, number).join(&b' '),
-        Kind::Shell { line } => expand_line(line, value, number),
-    };
+fn command_text(place: &Place<'_>, id: TaskId) -> String {
+    let (mut argument, mut bytes) = (Vec::new(), Vec::new());
+    write_command(place, id, &mut argument, &mut bytes);
     let cut = &bytes[..bytes.len().min(4 * COMMAND_CHARS_MAX)];
     String::from_utf8_lossy(cut).chars().take(COMMAND_CHARS_MAX).collect()
 }

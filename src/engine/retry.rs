@@ -21,7 +21,7 @@ pub fn after_report(
         | Outcome::Failed { .. }
         | Outcome::Signalled { .. }
         | Outcome::TimedOut
-            if task.cancelling =>
+            if task.is_cancelling() =>
         {
             (Charge::Nothing, Next::Cancelled)
         }
@@ -40,9 +40,9 @@ pub fn after_report(
 
 /// Returns what follows when a task's worker vanished while it ran.
 pub const fn after_loss(task: &Task) -> (Charge, Next) {
-    if task.cancelling {
+    if task.is_cancelling() {
         (Charge::Loss, Next::Cancelled)
-    } else if task.lost + 1 >= LOST_MAX {
+    } else if task.lost() + 1 >= LOST_MAX {
         (Charge::Loss, Next::Failed)
     } else {
         (Charge::Loss, Next::Queued)
@@ -51,7 +51,7 @@ pub const fn after_loss(task: &Task) -> (Charge, Next) {
 
 /// Returns what follows when a task was given back without having run.
 pub const fn after_release(task: &Task) -> (Charge, Next) {
-    if task.cancelling {
+    if task.is_cancelling() {
         (Charge::Release, Next::Cancelled)
     } else if task.releases + 1 >= RELEASES_MAX {
         (Charge::Release, Next::Failed)
@@ -78,7 +78,8 @@ mod tests {
     fn tries_run_out() {
         let mut rng = fastrand::Rng::with_seed(1);
         let mut after = |failures, retries| {
-            let task = Task { failures, ..Task::default() };
+            let mut task = Task::default();
+            task.failures = failures;
             let outcome = Outcome::Failed { code: 1 };
             after_report(&task, outcome, &options(retries), WallMs(0), &mut rng).1
         };
@@ -101,7 +102,8 @@ mod tests {
 
     #[test]
     fn a_task_that_kills_its_workers_is_poison() {
-        let task = Task { lost: LOST_MAX - 1, ..Task::default() };
+        let mut task = Task::default();
+        task.set_lost(LOST_MAX - 1);
         assert_eq!(after_loss(&task), (Charge::Loss, Next::Failed));
         assert_eq!(after_loss(&Task::default()), (Charge::Loss, Next::Queued));
     }

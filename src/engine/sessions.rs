@@ -76,7 +76,7 @@ impl Engine {
         let leases = known.held().flat_map(|(first, run)| {
             run.ids().enumerate().map(move |(place, id)| (first.plus(place as u64), id))
         });
-        let asked = leases.filter(|(_, id)| self.ledger.task(*id).cancelling);
+        let asked = leases.filter(|(_, id)| self.ledger.task(*id).is_cancelling());
         let leases = lease_runs(asked.map(|(lease, _)| (lease, 1)));
         if !leases.is_empty() {
             self.out.effects.push(Effect::Cancel { session, leases });

@@ -12,7 +12,7 @@ use super::batch::{Batch, Extent};
 use super::ledger::{Ledger, Past, kind_index};
 use super::roster::{Session, Worker};
 use super::runs::{IdSet, TaskRun};
-use super::task::{Page, State, Table, Task};
+use super::task::{PAGE_TASKS, Page, State, Table, Task};
 
 /// Pages of one part.
 const PAGES_A_PART: usize = 16;
@@ -21,16 +21,28 @@ const ITEMS_A_PART: usize = 1_024;
 /// Argument bytes of one part.
 const ARGS_BYTES_A_PART: usize = 1 << 20;
 
-/// A piece of a snapshot. Parts come in the order of these variants.
+/// A piece of a snapshot. Parts come in the order of these variants, but that labels follow the
+/// batches that they belong to, and pages with spans stand in the place of pages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Part {
     Head(Head),
     Specs(Vec<(SpecId, Spec)>),
     Batches(Vec<(BatchId, Batch)>),
     Extents(Vec<(BatchId, Extent)>),
-    Pages { first: u64, pages: Vec<Page> },
+    Pages {
+        first: u64,
+        pages: Vec<Page>,
+    },
     Blocks(Vec<(BlockId, u32)>),
     History(Vec<(TaskId, Vec<Past>)>),
+    /// The labels of batches that have some. Since format 2, as what follows.
+    Labels(Vec<(BatchId, Vec<(String, String)>)>),
+    /// Pages, and for each the two spans of each of its tasks; nothing for a page without any.
+    Timed {
+        first: u64,
+        pages: Vec<Page>,
+        spans: Vec<Vec<(u16, u16)>>,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +59,17 @@ struct Head {
     unfit: BTreeMap<TaskId, BTreeSet<WorkerId>>,
     outputs: Vec<TaskRun>,
     digest: [u8; 16],
+}
+
+impl Part {
+    /// Puts the spans of pages beside them. Called when the part is encoded, in another thread.
+    fn with_spans(self) -> Self {
+        if let Self::Pages { first, pages } = self {
+            let spans = pages.iter().map(Page::spans).collect();
+            return Self::Timed { first, pages, spans };
+        }
+        self
+    }
 }
 
 /// A snapshot cannot be loaded.
@@ -78,19 +101,23 @@ impl Ledger {
         parts.extend(specs.chunks(64).map(|some| Part::Specs(some.to_vec())));
         let batches: Vec<_> = self.batches.all.iter().map(|(id, b)| (*id, b.clone())).collect();
         parts.extend(batches.chunks(ITEMS_A_PART).map(|some| Part::Batches(some.to_vec())));
+        let labels = batches.into_iter().map(|(id, batch)| (id, batch.options.labels));
+        let labels: Vec<_> = labels.filter(|(_, labels)| !labels.is_empty()).collect();
+        parts.extend(labels.chunks(ITEMS_A_PART).map(|some| Part::Labels(some.to_vec())));
         parts.extend(self.extent_parts());
         let (base, pages) = self.table.pages();
         let pages: Vec<Page> = pages.collect();
         let mut first = base;
         for some in pages.chunks(PAGES_A_PART) {
             parts.push(Part::Pages { first, pages: some.to_vec() });
-            first += some.len() as u64 * super::task::PAGE_TASKS;
+            first += some.len() as u64 * PAGE_TASKS;
         }
         let blocks: Vec<_> = self.blocks.iter().map(|(id, count)| (*id, *count)).collect();
         parts.extend(blocks.chunks(8 * ITEMS_A_PART).map(|some| Part::Blocks(some.to_vec())));
         let history: Vec<_> = self.history.iter().map(|(id, past)| (*id, past.clone())).collect();
         parts.extend(history.chunks(ITEMS_A_PART).map(|some| Part::History(some.to_vec())));
-        parts.into_iter().map(|part| postcard::to_allocvec(&part).expect("parts always encode"))
+        let parts = parts.into_iter().map(Part::with_spans);
+        parts.map(|part| postcard::to_allocvec(&part).expect("parts always encode"))
     }
 
     fn extent_parts(&self) -> Vec<Part> {
@@ -148,6 +175,18 @@ impl Ledger {
                         ledger.batches.open(id, batch, spec);
                     }
                 }
+                Part::Labels(some) => {
+                    for (id, labels) in some {
+                        if let Some(batch) = ledger.batches.all.get_mut(&id) {
+                            batch.options.labels = labels;
+                        }
+                    }
+                }
+                Part::Timed { first, pages: mut some, spans } => {
+                    some.iter_mut().zip(&spans).for_each(|(page, spans)| page.set_spans(spans));
+                    base.get_or_insert(first);
+                    pages.extend(some);
+                }
                 Part::Extents(some) => {
                     for (batch, extent) in some {
                         ledger.batches.extend(batch, extent);
@@ -201,6 +240,7 @@ impl Ledger {
                     continue;
                 }
                 self.by_kind[kind].insert(part);
+                self.by_label.insert(&self.batches.known(batch).options.labels, part);
                 self.queues[queue].tasks.insert(part);
                 if task.state == State::Delayed {
                     self.due.insert((task.at, part));

@@ -49,6 +49,10 @@ impl Engine {
             at: now.wall,
         };
         self.commit(opened);
+        let labels = &head.options.labels;
+        if !labels.is_empty() {
+            self.commit(Event::Labelled { batch, labels: labels.clone() });
+        }
         Ok(self.add_part(now, batch, submit))
     }
 
@@ -108,7 +112,7 @@ fn check_head(head: &SubmitHead) -> Result<(), Refusal> {
         let text = format!("a batch's name has at most {NAME_CHARS_MAX} characters");
         return Err(Refusal::Invalid(text));
     }
-    Ok(())
+    head.options.check_labels().map_err(|error| Refusal::Invalid(error.to_string()))
 }
 
 fn check_args(kind: &Kind, args: &Args) -> Result<(), Refusal> {

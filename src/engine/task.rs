@@ -18,6 +18,8 @@ use ganger_proto::{BlockId, Epoch, LeaseId, Outcome, TaskId, WallMs, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use super::runs::TaskRun;
+use super::span::Span;
+use super::stored::StoredTask;
 
 /// The durable state of a task; whether a leased one runs is soft, see roster.rs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -54,13 +56,18 @@ impl State {
 /// What the engine keeps of one task: 40 bytes. Its argument is with its batch, its result in the
 /// store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredTask", into = "StoredTask")]
 pub struct Task {
     /// When it came into its state; for a delayed task when it is due; 0 means with its batch.
     pub at: WallMs,
-    /// The counter of its current lease, or of its last one when it has ended.
-    pub lease: u64,
-    /// The epoch of that lease; 0 before the first.
-    pub epoch: Epoch,
+    /// The counter of its current lease, or of its last one when it has ended, in 48 bits: at a
+    /// million leases a second they last eight years of one master's life.
+    lease_low: u32,
+    lease_high: u16,
+    /// How long its newest attempt took, as its worker measured it.
+    pub took: Span,
+    /// The epoch of its lease; 0 before the first.
+    epoch: Epoch,
     /// Who holds or ran it.
     pub worker: WorkerId,
     /// The block with its newest result, plus one; 0 when there is none.
@@ -70,25 +77,67 @@ pub struct Task {
     /// Higher goes first.
     pub priority: i16,
     /// The exit code or the signal of the newest end.
-    pub code: i16,
-    /// How the newest attempt ended; see [`Task::outcome`].
-    pub end: u8,
+    code: i16,
+    /// How long it had waited in its queue when its newest attempt was sent.
+    pub wait: Span,
+    /// How the newest attempt ended in bits 0 to 2, times its worker vanished while it ran in bits
+    /// 3 to 5, whether a cancel was asked for in bit 6.
+    marks: u8,
     /// Its state.
     pub state: State,
     /// Charged failures.
     pub failures: u8,
-    /// Times its worker vanished while it ran.
-    pub lost: u8,
     /// Times it was given back without having run.
     pub releases: u8,
-    /// Whether a cancel was asked for while it ran.
-    pub cancelling: bool,
 }
 
+const END_MASK: u8 = 0b111;
+const LOST_SHIFT: u8 = 3;
+const LOST_MASK: u8 = 0b111 << LOST_SHIFT;
+const CANCEL_MARK: u8 = 1 << 6;
+
 impl Task {
+    /// Returns the record of a task that was just submitted.
+    pub fn waiting(state: State, at: WallMs, priority: i16) -> Self {
+        Self { state, at, priority, ..Self::default() }
+    }
+
     /// Returns its current or last lease.
     pub const fn lease_id(&self) -> LeaseId {
-        LeaseId { epoch: self.epoch, counter: self.lease }
+        let counter = ((self.lease_high as u64) << 32) | self.lease_low as u64;
+        LeaseId { epoch: self.epoch, counter }
+    }
+
+    /// Keeps its lease.
+    pub const fn set_lease(&mut self, lease: LeaseId) {
+        self.epoch = lease.epoch;
+        self.lease_low = lease.counter as u32;
+        self.lease_high = (lease.counter >> 32) as u16;
+    }
+
+    /// Returns how often its worker vanished while it ran.
+    pub const fn lost(&self) -> u8 {
+        (self.marks & LOST_MASK) >> LOST_SHIFT
+    }
+
+    /// Keeps how often its worker vanished while it ran; stays at 7, which is beyond the limit.
+    pub fn set_lost(&mut self, lost: u8) {
+        self.marks = (self.marks & !LOST_MASK) | (lost.min(7) << LOST_SHIFT);
+    }
+
+    /// Tells whether a cancel was asked for while it ran.
+    pub const fn is_cancelling(&self) -> bool {
+        self.marks & CANCEL_MARK != 0
+    }
+
+    /// Notes that a cancel was asked for.
+    pub const fn ask_cancel(&mut self) {
+        self.marks |= CANCEL_MARK;
+    }
+
+    /// Forgets that a cancel was asked for.
+    pub const fn forget_cancel(&mut self) {
+        self.marks &= !CANCEL_MARK;
     }
 
     /// Returns the block with its newest result.
@@ -105,7 +154,7 @@ impl Task {
     /// Returns how its newest attempt ended.
     pub fn outcome(&self) -> Option<Outcome> {
         let code = i32::from(self.code);
-        Some(match self.end {
+        Some(match self.marks & END_MASK {
             1 => Outcome::Done,
             2 => Outcome::Failed { code },
             3 => Outcome::Signalled { signal: code },
@@ -120,7 +169,7 @@ impl Task {
     /// Keeps how its newest attempt ended. Codes beyond 16 bits are cut to the nearest.
     pub fn set_outcome(&mut self, outcome: Option<Outcome>) {
         let cut = |code: i32| code.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
-        (self.end, self.code) = match outcome {
+        let (end, code) = match outcome {
             None => (0, 0),
             Some(Outcome::Done) => (1, 0),
             Some(Outcome::Failed { code }) => (2, cut(code)),
@@ -130,6 +179,18 @@ impl Task {
             Some(Outcome::Cancelled) => (6, 0),
             Some(Outcome::Unfit) => (7, 0),
         };
+        self.set_end(end, code);
+    }
+
+    /// Returns how its newest attempt ended as a number, and its code.
+    pub(super) const fn end(&self) -> (u8, i16) {
+        (self.marks & END_MASK, self.code)
+    }
+
+    /// Keeps what [`Task::end`] returned.
+    pub(super) const fn set_end(&mut self, end: u8, code: i16) {
+        self.marks = (self.marks & !END_MASK) | (end & END_MASK);
+        self.code = code;
     }
 }
 
@@ -144,6 +205,32 @@ pub enum Page {
     Alike(Task),
     /// Each has its own; shared with a snapshot that is being written.
     Each(#[serde(with = "super::snapshot::shared")] Arc<Vec<Task>>),
+}
+
+impl Page {
+    /// Returns the spans of its tasks as numbers; nothing when no task has any.
+    pub(super) fn spans(&self) -> Vec<(u16, u16)> {
+        let records = match self {
+            Self::Alike(record) => std::slice::from_ref(record),
+            Self::Each(records) => records,
+        };
+        let spans = records.iter().map(|t| (t.took.raw(), t.wait.raw()));
+        if spans.clone().all(|spans| spans == (0, 0)) { Vec::new() } else { spans.collect() }
+    }
+
+    /// Sets what [`Page::spans`] returned.
+    pub(super) fn set_spans(&mut self, spans: &[(u16, u16)]) {
+        let set = |record: &mut Task, (took, wait): &(u16, u16)| {
+            (record.took, record.wait) = (Span::from_raw(*took), Span::from_raw(*wait));
+        };
+        match self {
+            Self::Alike(record) => spans.iter().take(1).for_each(|spans| set(record, spans)),
+            Self::Each(records) => {
+                let records = Arc::make_mut(records).iter_mut();
+                records.zip(spans).for_each(|(record, spans)| set(record, spans));
+            }
+        }
+    }
 }
 
 /// All records, in pages from the oldest task that is still there.

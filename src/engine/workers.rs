@@ -13,6 +13,7 @@ use super::results::{Block, StoredEnd};
 use super::retry;
 use super::roster::missing;
 use super::runs::TaskRun;
+use super::span::Span;
 use crate::clock::Now;
 
 impl Engine {
@@ -61,6 +62,7 @@ impl Engine {
         let Some(known) = self.ledger.sessions.get(&session) else { return };
         let found = known.find(run);
         let stale: Vec<LeaseRun> = missing(run, &found).collect();
+        self.soft.changes += 1;
         for (_, tasks) in &found {
             self.soft.running.insert(*tasks);
         }
@@ -93,6 +95,11 @@ impl Engine {
                 charge: Charge::Nothing,
                 next: Next::Done,
             }));
+            for (lease, tasks) in &found {
+                let skip = (lease.counter - run.first.counter) as usize;
+                let took = run.took_us[skip..skip + tasks.count as usize].iter();
+                turn.took.extend(took.map(|us| Span::of_us(u64::from(*us)).raw()));
+            }
             turn.tasks.extend(found.iter().map(|(_, run)| *run));
             turn.block.add_run(run, &found);
         }
@@ -129,6 +136,7 @@ impl Engine {
         }
         turn.moves.push(Move { leases, outcome, charge, next });
         turn.tasks.push(run);
+        turn.took.push(Span::of_us(ended.took_us).raw());
         turn.block.ended.push(StoredEnd { task: run.first, ended });
     }
 
@@ -155,6 +163,10 @@ impl Engine {
             live.recent.add(now.mono_ms, done);
         }
         self.commit(Event::Closed { session, report, moves: turn.moves, at: now.wall });
+        if !turn.took.is_empty() {
+            let tasks = turn.tasks.clone();
+            self.commit(Event::Timed { tasks, took: turn.took });
+        }
         for run in turn.tasks {
             self.soft.running.remove(run);
         }
@@ -241,6 +253,8 @@ impl Engine {
 struct ReportTurn {
     moves: Vec<Move>,
     tasks: Vec<TaskRun>,
+    /// How long each of these tasks took.
+    took: Vec<u16>,
     block: Block,
     stale: Vec<LeaseRun>,
 }

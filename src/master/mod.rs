@@ -8,6 +8,7 @@ mod local;
 mod outgoing;
 mod recover;
 mod requests;
+mod searches;
 mod sessions;
 mod start;
 mod status;
@@ -35,6 +36,7 @@ use crate::store::{Batch, BlockCache, Durable, Installing, Output, Seq, Trouble,
 use bodies::Bodies;
 use inbox::{ConnectionId, Incoming};
 use outgoing::Outgoing;
+use searches::{Hunts, Searching};
 use sessions::{Clients, Workers};
 
 pub use start::{MasterError, MasterOptions, StoreChoice, run};
@@ -69,6 +71,7 @@ struct Master {
     mailbox: mpsc::Receiver<Incoming>,
     workers: Workers,
     clients: Clients,
+    hunts: Hunts,
     /// What may leave once the journal is durable up to a place, in order.
     held: VecDeque<(Seq, Vec<Outgoing>)>,
     newest: Seq,
@@ -244,6 +247,7 @@ impl Master {
                 self.clients.note_change();
             }
         }
+        self.search();
         self.draw(now);
         self.report_progress(now);
         let leased = self.engine.counts();
@@ -253,6 +257,9 @@ impl Master {
     }
 
     fn wake_ms(&self) -> u64 {
+        if self.hunts.more == Searching::Yes {
+            return 0;
+        }
         let now = self.clock.now();
         let mut wake = self.engine.wake_at(now).min(self.pulse_ms);
         if self.clients.watched() {

@@ -4,6 +4,7 @@ use ganger_proto::message::ClientMessage;
 use ganger_proto::{Actor, Refusal, Reply, Request};
 
 use super::outgoing::Outgoing;
+use super::searches::Hunts;
 use super::{Master, Phase};
 use crate::engine::input::{ClientId, Effect, Input};
 
@@ -41,6 +42,9 @@ impl Master {
             | Request::Resume { .. }
             | Request::Drain { .. }
             | Request::Undrain { .. } => {
+                if Hunts::filter_of(&request).is_some() {
+                    return self.hunt(client, tag, actor, request);
+                }
                 let now = self.clock.now();
                 self.engine.handle(now, Input::Asked { client, tag, actor, request });
             }

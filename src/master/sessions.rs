@@ -10,7 +10,12 @@ use ganger_proto::{Actor, BatchId, SessionId, WallMs, Watch};
 
 use super::inbox::{ConnectionId, Peering};
 use super::outgoing::put;
+use super::searches::Searching;
+use crate::clock::Now;
+use crate::engine::Engine;
 use crate::engine::input::ClientId;
+use crate::engine::search::Slice;
+use crate::engine::window::Searches;
 
 /// A connected worker.
 #[derive(Debug)]
@@ -77,6 +82,8 @@ pub(super) struct Client {
     pub(super) ahead: u64,
     /// When the next picture may go, on the monotonic clock.
     pub(super) draw_ms: u64,
+    /// What its windows are searched for.
+    pub(super) searches: Searches,
 }
 
 /// A client that waits for batches.
@@ -93,6 +100,8 @@ pub(super) struct Clients {
     all: BTreeMap<ClientId, Client>,
     pub(super) waiters: Vec<Waiter>,
     pub(super) progress_ms: u64,
+    /// Whose searches go on next.
+    turn: Option<ClientId>,
 }
 
 impl Clients {
@@ -107,6 +116,7 @@ impl Clients {
             stale: false,
             ahead: 0,
             draw_ms: 0,
+            searches: Searches::default(),
         };
         self.all.insert(id, client);
     }
@@ -130,6 +140,9 @@ impl Clients {
     /// Sets what a client watches; its first picture goes at once.
     pub(super) fn watch(&mut self, id: ClientId, watch: Option<Watch>) {
         if let Some(client) = self.all.get_mut(&id) {
+            if watch.is_none() {
+                client.searches = Searches::default();
+            }
             client.watch = watch;
             client.stale = true;
             client.draw_ms = 0;
@@ -162,6 +175,40 @@ impl Clients {
     pub(super) fn due(&mut self, mono_ms: u64) -> Vec<(ClientId, Watch)> {
         let due = self.all.iter().filter(|(_, client)| client.wants() && client.draw_ms <= mono_ms);
         due.filter_map(|(id, client)| client.watch.clone().map(|watch| (*id, watch))).collect()
+    }
+
+    /// Gives a slice to the next client whose windows are searched for. Its pictures show what was
+    /// found so far, and what was found in the end.
+    pub(super) fn search_on(&mut self, engine: &Engine, now: Now, steps: u64) -> Searching {
+        let from = self.turn.take();
+        let ids: Vec<ClientId> = self.all.keys().copied().collect();
+        let (before, after) = ids.split_at(ids.partition_point(|id| Some(*id) <= from));
+        for id in after.iter().chain(before) {
+            let Some(client) = self.all.get_mut(id) else { continue };
+            for search in client.searches.iter_mut() {
+                let slice = engine.search(now, search, steps);
+                client.stale |= slice == Slice::Over || (slice == Slice::More && search.is_first());
+                if slice != Slice::Idle {
+                    self.turn = Some(*id);
+                }
+            }
+            if self.turn.is_some() {
+                return Searching::Yes;
+            }
+        }
+        Searching::No
+    }
+
+    /// Returns what a client's windows are searched for.
+    pub(super) fn searches(&mut self, id: ClientId) -> Searches {
+        self.all.get_mut(&id).map(|client| std::mem::take(&mut client.searches)).unwrap_or_default()
+    }
+
+    /// Keeps what a client's windows are searched for.
+    pub(super) fn keep_searches(&mut self, id: ClientId, searches: Searches) {
+        if let Some(client) = self.all.get_mut(&id) {
+            client.searches = searches;
+        }
     }
 
     /// Counts a picture that goes to a client; returns its number.

@@ -115,6 +115,7 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
         mailbox,
         workers: Workers::default(),
         clients: Clients::default(),
+        hunts: super::searches::Hunts::default(),
         held: std::collections::VecDeque::new(),
         newest,
         outputs: Vec::new(),

@@ -11,6 +11,7 @@ use super::Master;
 use super::bodies::{Job, Rest, ResultSeed, Work};
 use super::inbox::Peering;
 use super::outgoing::Outgoing;
+use crate::engine::filter::Listed;
 use crate::engine::input::ClientId;
 use crate::engine::picture::blank_master;
 
@@ -35,9 +36,10 @@ impl Master {
                 Ok(Reply::Batches(self.engine.batch_rows(actor, before, page(rows))))
             }
             Request::List { filter, after, rows } => {
-                let (mut rows, total) = self.engine.list(now, &filter, after, page(rows));
+                let Listed { mut rows, total, next } =
+                    self.engine.list(now, &filter, after, page(rows));
                 rows.retain(|row| self.engine.may_see(actor, row.batch));
-                Ok(Reply::Tasks { rows, total })
+                Ok(Reply::Tasks { rows, total, next })
             }
             Request::Log { rows } => Ok(Reply::Log(self.log.recent(rows.min(1_000) as usize))),
             Request::Wait { batches } => return self.wait(client, tag, batches),

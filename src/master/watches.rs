@@ -22,7 +22,9 @@ impl Master {
     pub(super) fn draw(&mut self, now: Now) {
         for (client, watch) in self.clients.due(now.mono_ms) {
             let line = self.master_line();
-            let mut sketch = self.engine.sketch(now, &watch, line);
+            let mut searches = self.clients.searches(client);
+            let mut sketch = self.engine.sketch(now, &watch, &mut searches, line);
+            self.clients.keep_searches(client, searches);
             if let Some(workers) = &mut sketch.picture.workers {
                 for (row, session) in workers.rows.iter_mut().zip(&sketch.sessions) {
                     self.fill_worker(row, *session);

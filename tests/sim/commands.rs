@@ -71,6 +71,8 @@ impl Model {
                 owner: actor.clone(),
                 queue: self.queue(options.queue.as_str()),
                 kind: head.spec.kind.word(),
+                name: options.name.clone(),
+                labels: options.labels.clone(),
                 retries: u32::from(options.retries),
                 backoff: (options.backoff.base_ms, options.backoff.cap_ms),
                 limit_ms: head.spec.timeout_ms,
@@ -108,10 +110,12 @@ impl Model {
             let mut argument = Vec::new();
             submit.args.write(place, &mut argument);
             let due = batch.not_before.filter(|due| *due > batch.submitted);
+            let command = command(batch.kind, &submit.args, &argument);
             self.tasks.push(Task {
                 id: self.next_task,
                 batch: batch.id,
                 argument,
+                command,
                 place: batch.tasks,
                 state: if due.is_some() { TaskState::Delayed } else { TaskState::Queued },
                 due: due.unwrap_or_default(),
@@ -298,9 +302,43 @@ impl Model {
                     task.worker.is_some_and(|w| names.iter().any(|n| n == WORKERS[w]))
                 }
                 Test::Id(from, to) => (from.raw()..=to.raw()).contains(&task.id),
+                Test::BatchName(names) => names.contains(&batch.name),
+                Test::Label { key, values } => batch
+                    .labels
+                    .iter()
+                    .any(|(k, v)| k == key && (values.is_empty() || values.contains(v))),
+                Test::Priority(bound) => bound.holds(i64::from(task.priority)),
+                Test::Tries(bound) => bound.holds(i64::from(task.attempt)),
+                Test::Age(bound) => bound.holds(1_000 * self.now.wall.since(batch.submitted)),
+                Test::Command(texts) => texts.iter().any(|text| finds(text, &task.command)),
+                Test::Word(text) => finds(text, &task.command) || finds(text, &batch.name),
+                Test::Exit(_) | Test::Took(_) | Test::Wait(_) => {
+                    unreachable!("the model does not know this, and no random filter has it")
+                }
             };
             holds != term.negated
         })
+    }
+}
+
+/// Smart case: a text without an upper-case letter is found in any case.
+fn finds(text: &str, within: &str) -> bool {
+    if text.chars().any(char::is_uppercase) {
+        within.contains(text)
+    } else {
+        within.to_lowercase().contains(text)
+    }
+}
+
+/// What a task of [`spec`](crate::random) runs, for people.
+fn command(kind: &str, args: &Args, argument: &[u8]) -> String {
+    let argument = String::from_utf8_lossy(argument);
+    match kind {
+        "square" => format!("n={argument}"),
+        "sleep" => argument.into_owned(),
+        _ if matches!(args, Args::Repeat { .. }) => "True".to_owned(),
+        "shell" if argument.is_empty() => "True ''".to_owned(),
+        _ => format!("True {argument}"),
     }
 }
 

@@ -98,7 +98,9 @@ impl History {
             | Event::SessionEnded { .. }
             | Event::OutputKept { .. }
             | Event::Paused { .. }
-            | Event::Drained { .. } => {}
+            | Event::Drained { .. }
+            | Event::Labelled { .. }
+            | Event::Timed { .. } => {}
         }
         Ok(())
     }

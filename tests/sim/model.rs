@@ -25,6 +25,7 @@ pub(crate) struct Task {
     pub(crate) id: u64,
     pub(crate) batch: BatchId,
     pub(crate) argument: Vec<u8>,
+    pub(crate) command: String,
     pub(crate) place: u64,
     /// Sent and running are told apart here, as people see them.
     pub(crate) state: TaskState,
@@ -51,6 +52,8 @@ pub(crate) struct Batch {
     pub(crate) owner: Actor,
     pub(crate) queue: usize,
     pub(crate) kind: &'static str,
+    pub(crate) name: String,
+    pub(crate) labels: Vec<(String, String)>,
     pub(crate) retries: u32,
     pub(crate) backoff: (u64, u64),
     pub(crate) limit_ms: u64,

@@ -3,9 +3,9 @@
 use fastrand::Rng;
 use ganger::engine::input::{ClientId, Drain, Input, Said};
 use ganger_proto::command::{Submit, SubmitHead};
-use ganger_proto::filter::{Term, Test};
+use ganger_proto::filter::{Bound, Term, Test};
 use ganger_proto::message::{DoneRun, Held, LeaseRun, Load, Report, WorkerHello};
-use ganger_proto::picture::{Order, Sort, Start, TaskWindow};
+use ganger_proto::picture::{Direction, Order, Sort, SortKey, Start, TaskWindow};
 use ganger_proto::{
     Actor, Args, Backoff, BatchId, BatchOptions, Ended, Epoch, Filter, Key, Kind, LeaseId, Name,
     Outcome, Request, Role, Select, SessionId, Spec, TaskId, TaskState, Template,
@@ -14,7 +14,19 @@ use ganger_proto::{
 use crate::commands::WORKERS;
 use crate::model::{Model, Task};
 
+const LABELS: [&str; 2] = ["stage", "owner"];
 const QUEUES: [&str; 3] = ["default", "mail", "night"];
+
+const KEYS: [SortKey; 8] = [
+    SortKey::Id,
+    SortKey::Id,
+    SortKey::Id,
+    SortKey::State,
+    SortKey::Priority,
+    SortKey::Kind,
+    SortKey::Worker,
+    SortKey::Tries,
+];
 
 /// Returns an input that fits the model's state more often than not.
 pub(crate) fn input(rng: &mut Rng, model: &Model) -> Input {
@@ -88,7 +100,7 @@ fn submit(rng: &mut Rng, model: &Model) -> Submit {
 }
 
 fn spec(rng: &mut Rng) -> Spec {
-    let word = || Template::from_text("true").expect("a plain word is a template");
+    let word = || Template::from_text("True").expect("a plain word is a template");
     let kind = match rng.u8(..4) {
         0 => Kind::Square,
         1 => Kind::Sleep,
@@ -100,13 +112,19 @@ fn spec(rng: &mut Rng) -> Spec {
 
 fn options(rng: &mut Rng, model: &Model) -> BatchOptions {
     BatchOptions {
-        name: String::new(),
+        name: pick(rng, &["", "Nightly", "two words"]).to_owned(),
         queue: Name::from_lossy(pick(rng, &QUEUES)),
         priority: rng.i16(-1..3),
         retries: rng.u8(..3),
         backoff: Backoff { base_ms: 50, cap_ms: 150 },
         not_before: (rng.u8(..5) == 0).then(|| model.now.wall.plus(rng.u64(..500))),
+        labels: labels(rng),
     }
+}
+
+fn labels(rng: &mut Rng) -> Vec<(String, String)> {
+    let one = |key: &&str| (rng.u8(..3) == 0).then(|| (key.to_string(), rng.u8(..3).to_string()));
+    LABELS.iter().filter_map(one).collect()
 }
 
 fn select(rng: &mut Rng, model: &Model) -> Select {
@@ -133,12 +151,26 @@ pub(crate) fn filter(rng: &mut Rng, model: &Model) -> Filter {
         known.unwrap_or(BatchId::new(rng.u64(..9)))
     };
     let term = |rng: &mut Rng| {
-        let test = match rng.u8(..6) {
+        let test = match rng.u8(..13) {
             0 => Test::State((0..rng.usize(1..4)).map(|_| pick(rng, &TaskState::ALL)).collect()),
             1 => Test::Batch((0..rng.usize(1..3)).map(|_| some_batch(rng)).collect()),
             2 => Test::Queue(vec![pick(rng, &QUEUES).to_owned()]),
             3 => Test::Kind(vec![pick(rng, &["square", "sleep", "exec", "shell"]).to_owned()]),
             4 => Test::Worker(vec![pick(rng, &WORKERS).to_owned()]),
+            5 => Test::BatchName(vec![pick(rng, &["", "Nightly", "nightly"]).to_owned()]),
+            6 => Test::Label {
+                key: pick(rng, &LABELS).to_owned(),
+                values: (0..rng.usize(..3)).map(|_| rng.u8(..3).to_string()).collect(),
+            },
+            7 => Test::Priority(bound(rng)),
+            8 => Test::Tries(bound(rng)),
+            9 => {
+                let ages = ["age>1s", "age<500ms", "age:0s", "age:1s..5s"];
+                let filter: Filter = pick(rng, &ages).parse().expect("these are filters");
+                filter.terms[0].test.clone()
+            }
+            10 => Test::Command(vec![text(rng), text(rng)]),
+            11 => Test::Word(text(rng)),
             _ => {
                 let from = rng.u64(..model.next_task + 2);
                 Test::Id(TaskId::new(from), TaskId::new(from.saturating_add(rng.u64(..60))))
@@ -149,7 +181,23 @@ pub(crate) fn filter(rng: &mut Rng, model: &Model) -> Filter {
     Filter { terms: (0..rng.usize(0..4)).map(|_| term(rng)).collect() }
 }
 
-/// Returns a window in the order of ids.
+fn bound(rng: &mut Rng) -> Bound<i64> {
+    let number = rng.i64(-2..4);
+    match rng.u8(..6) {
+        0 => Bound::OneOf(vec![number, rng.i64(-2..4)]),
+        1 => Bound::Between(number, number + rng.i64(..3)),
+        2 => Bound::Above(number),
+        3 => Bound::AtLeast(number),
+        4 => Bound::Below(number),
+        _ => Bound::AtMost(number),
+    }
+}
+
+fn text(rng: &mut Rng) -> String {
+    pick(rng, &["true", "True", "n=", "a", "zz", "1", "night", "o w", "-", "ä"]).to_owned()
+}
+
+/// Returns a window in the order of ids or of what the model knows.
 pub(crate) fn window(rng: &mut Rng, model: &Model) -> TaskWindow {
     let start = match rng.u8(..4) {
         0 => Start::First,
@@ -161,7 +209,10 @@ pub(crate) fn window(rng: &mut Rng, model: &Model) -> TaskWindow {
     };
     TaskWindow {
         filter: filter(rng, model),
-        order: Order::By(Sort::default()),
+        order: Order::By(Sort {
+            key: pick(rng, &KEYS),
+            direction: pick(rng, &[Direction::Rising, Direction::Falling]),
+        }),
         start,
         rows: rng.u32(..30),
     }

@@ -6,12 +6,17 @@ use std::fmt::Write as _;
 
 use fastrand::Rng;
 use ganger::clock::Now;
-use ganger::engine::Settings;
 use ganger::engine::input::{Effect, Input, Said};
 use ganger::engine::picture::blank_master;
+use ganger::engine::runs::TaskRun;
+use ganger::engine::search::Slice;
+use ganger::engine::window::Searches;
+use ganger::engine::{Engine, Settings};
 use ganger_proto::message::{Grant, LeaseRun};
-use ganger_proto::picture::{Counts, TaskRow, Watch};
-use ganger_proto::{Filter, LeaseId, Name, Refusal, Reply, SessionId, TaskId, TaskState, WallMs};
+use ganger_proto::picture::{Counts, Direction, Order, Search, Sort, SortKey, TaskRow, Watch};
+use ganger_proto::{
+    Filter, LeaseId, Name, Refusal, Reply, Select, SessionId, TaskId, TaskState, WallMs,
+};
 
 use crate::commands::WORKERS;
 use crate::model::{
@@ -29,6 +34,7 @@ pub(crate) struct Walk {
     rng: Rng,
     rig: Rig,
     model: Model,
+    searches: Searches,
     trace: VecDeque<Input>,
     /// What was seen, so that a run that tests nothing is noticed.
     pub(crate) seen: Seen,
@@ -60,6 +66,7 @@ impl Walk {
             rng: Rng::with_seed(seed),
             rig: Rig::new(settings),
             model: Model::new(now),
+            searches: Searches::default(),
             trace: VecDeque::new(),
             seen: Seen::default(),
         }
@@ -94,6 +101,7 @@ impl Walk {
         }
         let before = self.model.batches.len();
         self.expect(&input);
+        let input = self.looked_for(input);
         let mut turn = self.rig.turn(self.model.now, vec![input]);
         self.rig.keep(&mut turn);
         self.seen.removed += u64::from(self.model.batches.len() < before);
@@ -129,6 +137,20 @@ impl Walk {
         Ok(Input::Began { epoch: self.rig.crash(from)? })
     }
 
+    /// Finds the tasks of some commands in slices beforehand, as a master does; some of what is
+    /// found does not match.
+    fn looked_for(&mut self, input: Input) -> Input {
+        let Input::Asked { client, tag, actor, request } = input else { return input };
+        let Some(Select::Matching(filter)) = request.select().filter(|_| self.rng.bool()) else {
+            return Input::Asked { client, tag, actor, request };
+        };
+        let mut search = Engine::hunt(filter.clone());
+        while self.rig.engine.search(self.model.now, &mut search, 3) == Slice::More {}
+        let mut found = search.into_ids();
+        found.insert(TaskRun { first: TaskId::new(self.rng.u64(1..9)), count: 1 });
+        Input::Found { client, tag, actor, request, found }
+    }
+
     /// Does on the model what the engine is told.
     fn expect(&mut self, input: &Input) {
         let model = &mut self.model;
@@ -137,7 +159,7 @@ impl Walk {
         model.touched.clear();
         match input {
             Input::Began { .. } => model.began(),
-            Input::Asked { actor, request, tag, .. } => {
+            Input::Asked { actor, request, tag, .. } | Input::Found { actor, request, tag, .. } => {
                 let result = model.asked(actor, request);
                 self.seen.refused += u64::from(result.is_err());
                 model.said.push(reply(*tag, &result));
@@ -250,9 +272,9 @@ impl Walk {
                 && seen.priority == task.priority
                 && u32::from(seen.attempt) == task.attempt
                 && u32::from(seen.failures) == task.failures
-                && seen.lost == task.lost
+                && seen.lost() == task.lost
                 && seen.releases == task.releases
-                && seen.cancelling == task.cancelling
+                && seen.is_cancelling() == task.cancelling
                 && seen.lease_id() == task.lease
                 && engine.worker_of(&seen) == worker;
             if !alike {
@@ -280,9 +302,14 @@ impl Walk {
             ..Watch::default()
         };
         let master = blank_master(Name::from_lossy("sim"));
-        let picture = self.rig.engine.sketch(self.model.now, &watch, master).picture;
+        let picture =
+            self.rig.engine.sketch(self.model.now, &watch, &mut self.searches, master).picture;
         let window = picture.tasks.ok_or("no tasks were shown")?;
-        let all = self.matching(&asked.filter);
+        let mut all = self.matching(&asked.filter);
+        if let Order::By(sort) = asked.order {
+            self.sort(&mut all, sort);
+        }
+        equal("the search", &window.search, &Search::Complete)?;
         equal("the window's total", &window.total, &(all.len() as u64))?;
         equal("the window's length", &window.rows.len(), &all.len().min(asked.rows as usize))?;
         let from = window.start as usize;
@@ -308,9 +335,11 @@ impl Walk {
             let ended = ended.filter(|t| t.state.is_end() && t.id > after.raw()).take(5);
             equal("a page of results", &page, &ended.map(|t| (t.id, t.place)).collect())?;
         }
-        let (rows, total) = self.rig.engine.list(self.model.now, filter, after, 7);
+        let page = self.rig.engine.list(self.model.now, filter, after, 7);
         let listed = self.matching(filter);
-        equal("a listing's total", &total, &(listed.len() as u64))?;
+        let total = filter.is_indexed().then_some(listed.len() as u64);
+        equal("a listing's total", &page.total, &total)?;
+        let rows = page.rows;
         let listed = listed.iter().map(|t| t.id).filter(|id| *id > after.raw()).take(7);
         let rows: Vec<u64> = rows.iter().map(|row| row.task.raw()).collect();
         equal("a listing", &rows, &listed.collect())
@@ -318,6 +347,30 @@ impl Walk {
 
     fn matching(&self, filter: &Filter) -> Vec<&Task> {
         self.model.tasks.iter().filter(|task| self.model.matches(task, filter)).collect()
+    }
+
+    /// Sorts as a window does: what has nothing to compare is last, ties are in rising id order.
+    fn sort(&self, tasks: &mut [&Task], sort: Sort) {
+        let key = |task: &Task| -> Option<String> {
+            let number = |number: i64| Some(format!("{:04}", number + 1_000));
+            match sort.key {
+                SortKey::Id => Some(format!("{:08}", task.id)),
+                SortKey::State => number(task.state as i64),
+                SortKey::Priority => number(i64::from(task.priority)),
+                SortKey::Kind => Some(self.model.batch(task.batch).kind.to_owned()),
+                SortKey::Worker => task.worker.map(|at| WORKERS[at].to_owned()),
+                SortKey::Tries => number(i64::from(task.attempt)),
+                SortKey::Exit | SortKey::Took | SortKey::Since => None,
+            }
+        };
+        tasks.sort_by(|a, b| {
+            let order = match (key(a), key(b)) {
+                (Some(a), Some(b)) if sort.direction == Direction::Rising => a.cmp(&b),
+                (Some(a), Some(b)) => b.cmp(&a),
+                (a, b) => b.is_some().cmp(&a.is_some()),
+            };
+            order.then(a.id.cmp(&b.id))
+        });
     }
 
     fn compare_row(&self, task: &Task, row: &TaskRow) -> Result<(), String> {

@@ -140,7 +140,7 @@ impl World {
             Ok(Reply::Changed(Changed { changed, ..Changed::default() }))
         } else if let Request::List { filter, .. } = request {
             let total = self.tasks().filter(|row| matches(&filter, row)).count() as u64;
-            Ok(Reply::Tasks { rows: Vec::new(), total })
+            Ok(Reply::Tasks { rows: Vec::new(), total: Some(total), next: None })
         } else if let Request::Show { task } = request {
             Ok(Reply::Task(Box::new(detail(task))))
         } else {

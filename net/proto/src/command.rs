@@ -219,6 +219,38 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Returns which tasks it changes; none for a request that names no tasks to change.
+    pub const fn select(&self) -> Option<&Select> {
+        match self {
+            Self::Cancel { select, .. }
+            | Self::Retry { select }
+            | Self::Delete { select }
+            | Self::SetPriority { select, .. } => Some(select),
+            Self::Submit(_)
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Drain { .. }
+            | Self::Undrain { .. }
+            | Self::Revoke { .. }
+            | Self::Invite(_)
+            | Self::Status
+            | Self::Queues
+            | Self::Workers
+            | Self::Batches { .. }
+            | Self::List { .. }
+            | Self::Show { .. }
+            | Self::Results { .. }
+            | Self::Output { .. }
+            | Self::Wait { .. }
+            | Self::Events { .. }
+            | Self::Log { .. }
+            | Self::StartLocalWorker { .. }
+            | Self::Stop { .. } => None,
+        }
+    }
+}
+
 /// One part of a submission. Parts carry the same key and may be sent again: each runs once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submit {
@@ -305,8 +337,11 @@ pub enum Reply {
     Tasks {
         /// The rows.
         rows: Vec<TaskRow>,
-        /// How many match in all.
-        total: u64,
+        /// How many match in all; none when that takes a search.
+        total: Option<u64>,
+        /// Where the next page goes on, also after a page without rows: one page looks at a bounded
+        /// number of tasks. None when everything was looked at.
+        next: Option<TaskId>,
     },
     /// Everything about one task.
     Task(Box<TaskDetail>),

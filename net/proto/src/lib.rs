@@ -29,6 +29,7 @@ pub mod limits;
 pub mod message;
 pub mod outcome;
 pub mod picture;
+pub mod sort;
 pub mod spec;
 pub mod template;
 pub mod time;

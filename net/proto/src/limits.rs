@@ -11,6 +11,10 @@ pub const PAYLOAD_BYTES_MAX: usize = 64 << 10;
 pub const ARGV_ITEMS_MAX: usize = 1_024;
 /// Environment variables of one spec.
 pub const ENV_ITEMS_MAX: usize = 256;
+/// Labels of one batch.
+pub const LABELS_MAX: usize = 32;
+/// Bytes of all labels of one batch, keys and values together.
+pub const LABEL_BYTES_MAX: usize = 4 << 10;
 /// Tasks of one listed submission frame.
 pub const SUBMIT_TASKS_MAX: usize = 4_096;
 /// Argument bytes of one listed submission frame; leaves room for the frame's other fields.

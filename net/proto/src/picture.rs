@@ -8,6 +8,8 @@ use crate::id::{BatchId, Name, QueueName, TaskId};
 use crate::outcome::{Outcome, Usage};
 use crate::time::WallMs;
 
+pub use crate::sort::{Direction, Sort, SortKey};
+
 /// The state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -156,51 +158,6 @@ pub enum Order {
     Next,
     /// What ended last, first; only the newest few hundred; the filter is not used.
     Latest,
-}
-
-/// A key to sort by, and which end comes first. Ties are in rising id order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sort {
-    /// What is compared.
-    pub key: SortKey,
-    /// Which end comes first.
-    pub direction: Direction,
-}
-
-/// What a sorted window compares.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub enum SortKey {
-    /// The id, which is also the order of submission.
-    #[default]
-    Id,
-    /// The state, in the order of a task's life.
-    State,
-    /// The priority.
-    Priority,
-    /// The kind's word.
-    Kind,
-    /// The worker's name; tasks that none ran come last when rising.
-    Worker,
-    /// The attempt that runs or ran last.
-    Tries,
-    /// The exit code of the newest attempt; tasks without one come last when rising.
-    Exit,
-    /// How long the newest attempt took; tasks that have not ended come last when rising.
-    Took,
-    /// When it came into its state: for ended tasks, when they ended.
-    Since,
-}
-
-/// Which end of a sorted list comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Direction {
-    /// The smallest first.
-    #[default]
-    Rising,
-    /// The largest first.
-    Falling,
 }
 
 /// Where a window begins.

@@ -170,6 +170,65 @@ pub struct BatchOptions {
     pub backoff: Backoff,
     /// No task starts before this moment.
     pub not_before: Option<WallMs>,
+    /// Keys with values, for filters; any text, sanitised where it is shown.
+    pub labels: Vec<(String, String)>,
+}
+
+impl BatchOptions {
+    /// Checks the labels' limits, wherever they came from.
+    ///
+    /// # Errors
+    /// Names the limit that is passed.
+    pub fn check_labels(&self) -> Result<(), LabelError> {
+        if self.labels.len() > limits::LABELS_MAX {
+            return Err(LabelError::Count { count: self.labels.len() });
+        }
+        let bytes = self.labels.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if bytes > limits::LABEL_BYTES_MAX {
+            return Err(LabelError::Bytes { bytes });
+        }
+        let mut keys: Vec<&str> = self.labels.iter().map(|(key, _)| key.as_str()).collect();
+        keys.sort_unstable();
+        if keys.first().is_some_and(|key| key.is_empty()) {
+            return Err(LabelError::Key);
+        }
+        match keys.windows(2).find(|two| two[0] == two[1]) {
+            Some(two) => {
+                let key = two[0].chars().filter(|c| !c.is_control()).take(40).collect();
+                Err(LabelError::Twice { key })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Labels pass a limit or make no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    /// Too many.
+    #[error("{count} labels were given, the limit is {}", limits::LABELS_MAX)]
+    Count {
+        /// How many there are.
+        count: usize,
+    },
+    /// Too long.
+    #[error(
+        "the labels have {bytes} bytes together, the limit is {}; shorten them",
+        limits::LABEL_BYTES_MAX
+    )]
+    Bytes {
+        /// How many bytes there are.
+        bytes: usize,
+    },
+    /// One without a key.
+    #[error("a label has no key; write it as stage=prod")]
+    Key,
+    /// The same key more than once.
+    #[error("the label `{key}` is given twice; give it once")]
+    Twice {
+        /// The key.
+        key: String,
+    },
 }
 
 impl Default for BatchOptions {
@@ -181,6 +240,7 @@ impl Default for BatchOptions {
             retries: 0,
             backoff: Backoff::default(),
             not_before: None,
+            labels: Vec::new(),
         }
     }
 }

@@ -136,19 +136,40 @@ pub fn expand_argv(words: &[Template], argument: Option<&[u8]>, number: u64) -> 
     argv
 }
 
+/// Appends the words that [`expand_argv`] gives, joined by blanks; for searches and rows.
+pub fn join_argv(words: &[Template], argument: Option<&[u8]>, number: u64, out: &mut Vec<u8>) {
+    let value = argument.unwrap_or_default();
+    let mut has_value = false;
+    for (place, word) in words.iter().enumerate() {
+        if place > 0 {
+            out.push(b' ');
+        }
+        has_value |= word.has_value();
+        word.expand(value, number, Quote::Verbatim, out);
+    }
+    if let (Some(value), false) = (argument, has_value) {
+        out.push(b' ');
+        out.extend_from_slice(value);
+    }
+}
+
 /// Returns a shell line for one task; the argument is appended, quoted, when the line does not
 /// mention it and there is one.
 pub fn expand_line(line: &Template, argument: Option<&[u8]>, number: u64) -> Vec<u8> {
-    let value = argument.unwrap_or_default();
-    let mut out = Vec::with_capacity(line.source.len() + value.len() + 8);
-    line.expand(value, number, Quote::Shell, &mut out);
+    let mut out = Vec::with_capacity(line.source.len() + argument.map_or(0, <[u8]>::len) + 8);
+    write_line(line, argument, number, &mut out);
+    out
+}
+
+/// Appends what [`expand_line`] gives.
+pub fn write_line(line: &Template, argument: Option<&[u8]>, number: u64, out: &mut Vec<u8>) {
+    line.expand(argument.unwrap_or_default(), number, Quote::Shell, out);
     if let Some(value) = argument
         && !line.has_value()
     {
         out.push(b' ');
-        put(value, Quote::Shell, &mut out);
+        put(value, Quote::Shell, out);
     }
-    out
 }
 
 fn put(value: &[u8], quote: Quote, out: &mut Vec<u8>) {

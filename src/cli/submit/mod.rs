@@ -69,6 +69,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME")]
     not_before: Option<String>,
 
+    /// A label for filters such as `ganger ls label:stage=prod`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Vec<String>,
+
     /// A key that makes the submission safe to repeat: the same key is the same batch
     #[arg(long, value_name = "KEY")]
     key: Option<OsString>,

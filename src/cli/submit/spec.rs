@@ -164,13 +164,24 @@ pub(super) fn options(args: &super::Args, now: WallMs) -> Result<BatchOptions> {
         )));
     }
     let standard = BatchOptions::default();
-    Ok(BatchOptions {
+    let options = BatchOptions {
         name: args.name.clone(),
         queue: args.queue.clone().unwrap_or(standard.queue),
         priority: args.priority,
         retries: args.retries,
         backoff: args.backoff.as_deref().map_or(Ok(standard.backoff), backoff)?,
         not_before: args.not_before.as_deref().map(|text| moment(text, now)).transpose()?,
+        labels: args.label.iter().map(|word| label(word)).collect::<Result<_>>()?,
+    };
+    options.check_labels().map_err(|error| CliError::usage(error.to_string()))?;
+    Ok(options)
+}
+
+/// Reads `KEY=VALUE`.
+fn label(word: &str) -> Result<(String, String)> {
+    word.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| {
+        let word = text::cut(&text::line(word), 40);
+        CliError::usage(format!("the label `{word}` has no value; write it as {word}=VALUE"))
     })
 }
 
@@ -300,6 +311,11 @@ mod tests {
         assert_eq!(with(&["--", "x"]).unwrap(), BatchOptions::default());
         let backoff = with(&["--backoff", "2s..1m", "x"]).unwrap().backoff;
         assert_eq!(backoff, Backoff { base_ms: 2_000, cap_ms: 60_000 });
+        let labels = with(&["--label", "stage=prod", "--label", "url=a=b", "x"]).unwrap().labels;
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(labels, [pair("stage", "prod"), pair("url", "a=b")]);
+        let twice = with(&["--label", "a=1", "--label", "a=2", "x"]).unwrap_err();
+        assert!(twice.sentence.contains("is given twice"), "{twice}");
         let due = |text: &str| with(&["--not-before", text, "x"]).map(|options| options.not_before);
         assert_eq!(due("10s").unwrap(), Some(WallMs(11_000)));
         assert_eq!(due("1970-01-01T00:01:00Z").unwrap(), Some(WallMs(60_000)));
@@ -308,6 +324,8 @@ mod tests {
             (["--backoff", "2m..1s", "x"], "shorter one first"),
             (["--not-before", "noon", "x"], "neither a time"),
             (["--name", &"n".repeat(129), "x"], "shorter one"),
+            (["--label", "stage", "x"], "write it as stage=VALUE"),
+            (["--label", "=prod", "x"], "has no key"),
         ] {
             let error = with(&words).unwrap_err();
             assert!(error.sentence.contains(part), "{error}");

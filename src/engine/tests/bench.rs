@@ -34,12 +34,18 @@ enum Present {
 
 impl Bench {
     pub(super) fn new() -> Self {
-        let engine = Engine::new(settings());
+        Self::with_limit(settings().tasks_max)
+    }
+
+    /// As [`Bench::new`], with room for so many tasks.
+    pub(super) fn with_limit(tasks_max: u64) -> Self {
+        let engine = Engine::new(Settings { tasks_max, ..settings() });
         let now = Now { mono_ms: 50_000, wall: WallMs(1_000_000) };
         let (journal, replayed) = (Vec::new(), Ledger::new());
         let mut bench =
             Self { engine, journal, replayed, now, epoch: 0, reports: 0, heard: String::new() };
-        bench.restart();
+        bench.epoch = 1;
+        bench.give(Input::Began { epoch: Epoch::new(1) });
         bench
     }
 
@@ -62,6 +68,10 @@ impl Bench {
         }
         for effect in out.effects {
             self.hear(effect);
+        }
+        if self.engine.settings.tasks_max > settings().tasks_max {
+            // What follows looks at every task on its own.
+            return;
         }
         self.engine.audit().unwrap();
         assert_eq!(self.replayed.digest(), self.engine.ledger.digest());
@@ -152,6 +162,13 @@ impl Bench {
             "kill" => self.ask(Request::Cancel { select: task(), now: true }),
             "retry" => self.ask(Request::Retry { select: task() }),
             "delete" => self.ask(Request::Delete { select: task() }),
+            "cancel-all" | "retry-all" => {
+                let select = Select::Matching(words[1..].join(" ").parse().unwrap());
+                self.ask(match words[0] {
+                    "cancel-all" => Request::Cancel { select, now: true },
+                    _ => Request::Retry { select },
+                });
+            }
             "delete-batch" => {
                 let select = Select::Batch(BatchId::new(number(1)));
                 self.ask(Request::Delete { select });
@@ -213,6 +230,11 @@ impl Bench {
                 "queue" => options.queue = QueueName::parse(value).unwrap(),
                 "limit" => spec.timeout_ms = value.parse().unwrap(),
                 "key" => key = value.parse().unwrap(),
+                "name" => value.clone_into(&mut options.name),
+                "label" => {
+                    let (key, value) = value.split_once(':').unwrap();
+                    options.labels.push((key.to_owned(), value.to_owned()));
+                }
                 "delay" => {
                     options.not_before = Some(self.now.wall.plus(value.parse().unwrap()));
                 }

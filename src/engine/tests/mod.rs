@@ -2,6 +2,9 @@
 //! each. What random commands do is in `tests/sim`.
 
 mod bench;
+mod golden;
+mod large;
+mod searches;
 
 use ganger_proto::{BatchId, TaskId};
 

@@ -16,7 +16,7 @@ use super::error::{column_sum, damaged, open_error, unusable};
 pub(in crate::store) enum Found {
     /// Nothing was ever written to it.
     Fresh,
-    /// A store of this version.
+    /// A store of this version, or of one that it reads.
     Ours,
     /// A store of another version, and the program that wrote it.
     OtherVersion(i64, String),
@@ -35,8 +35,8 @@ pub(super) fn open(file: &Path) -> Result<Connection, OpenError> {
         Found::Fresh => true,
         Found::OtherVersion(version, by) => {
             let why = format!(
-                "it has format {version}, written by {by}; this is {WRITER}, which reads format \
-                 {VERSION}"
+                "it has format {version}, written by {by}; this is {WRITER}, which reads formats \
+                 {OLDEST} to {VERSION}"
             );
             return Err(unusable(file, &why, "use the program that wrote it, or another home"));
         }
@@ -48,6 +48,9 @@ pub(super) fn open(file: &Path) -> Result<Connection, OpenError> {
     if fresh {
         conn.execute_batch(BEFORE_TABLES).map_err(failed)?;
         make_tables(&mut conn).map_err(failed)?;
+    } else {
+        // What is written from here on, an older program does not understand.
+        conn.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     }
     conn.execute_batch(SETTINGS).map_err(failed)?;
     let mode: String =
@@ -79,7 +82,7 @@ pub(in crate::store) fn find(conn: &Connection) -> rusqlite::Result<Found> {
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     let (id, version) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
     Ok(match (id, version) {
-        (APPLICATION, VERSION) => Found::Ours,
+        (APPLICATION, OLDEST..=VERSION) => Found::Ours,
         (APPLICATION, other) => Found::OtherVersion(other, written_by(conn)),
         (0, 0) if tables == 0 => Found::Fresh,
         (_, _) => Found::Foreign,
@@ -182,7 +185,9 @@ fn leader_sum(epoch: i64, holder: &str) -> Sum {
 }
 
 /// The format's number.
-pub(in crate::store) const VERSION: i64 = 1;
+pub(in crate::store) const VERSION: i64 = 2;
+/// The oldest format that is read.
+const OLDEST: i64 = 1;
 /// `gngr`: marks the file as ours for `file` and for us.
 const APPLICATION: i64 = 0x676E_6772;
 const WRITER: &str = concat!("ganger ", env!("CARGO_PKG_VERSION"));

@@ -346,4 +346,10 @@ fn the_first_format_opens() {
     };
     let conn = |log: &SqliteLog| tables(&log.held.as_ref().unwrap().conn);
     assert_eq!(conn(&log), conn(&fresh));
+    // An older program must not read what is written to it from here on.
+    let version = |log: &SqliteLog| -> i64 {
+        let conn = &log.held.as_ref().unwrap().conn;
+        conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((version(&log), version(&fresh)), (2, 2));
 }

@@ -1,5 +1,5 @@
-//! Whether the rows of a list are those of the filter and order that it asks for now. Pictures come
-//! late: one that answers an earlier question has rows of another list.
+//! Whether the rows of a list are those of the filter and order that it asks for at present.
+//! Pictures come late: one that answers an earlier question has rows of another list.
 
 use ganger_proto::Filter;
 use ganger_proto::picture::Order;

@@ -24,6 +24,19 @@ pub(crate) struct Export {
 pub(crate) enum ExportStep {
     /// It asks for a page, again when the connection was lost meanwhile.
     Ask,
-    /// All that there is has come, of this many that match.
-    Write { total: u64 },
+    /// What goes into the file has come.
+    Write {
+        /// Whether it is all that matches.
+        whole: Whole,
+    },
+}
+
+/// Whether all that matches was exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whole {
+    Yes,
+    /// There is more, of this many, when that is known.
+    No {
+        total: Option<u64>,
+    },
 }

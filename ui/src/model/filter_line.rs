@@ -23,6 +23,10 @@ pub(crate) struct FilterLine {
 pub(crate) struct FilterFault {
     /// The byte where the unreadable term begins.
     pub(crate) at: usize,
+    /// The byte after the term.
+    pub(crate) end: usize,
+    /// Whether writing on may mend it.
+    pub(crate) is_unfinished: bool,
     pub(crate) text: String,
 }
 
@@ -39,6 +43,17 @@ pub(crate) struct Offers {
 impl FilterLine {
     pub(crate) fn of(text: &str) -> Self {
         Self { line: Line::of(text), ..Self::default() }
+    }
+
+    /// Returns what stands before the last word, while that may become a key.
+    pub(crate) fn before_key(&self) -> Option<&str> {
+        let text = self.line.text();
+        let word = text.get(self.offers.at..)?;
+        let may_become = |offer: &String| offer.starts_with(word);
+        let is_key = !word.is_empty() && !word.contains([':', '"']);
+        let begins_here = text[..self.offers.at].ends_with([' ', '-']) || self.offers.at == 0;
+        let some = self.offers.words.iter().any(may_become);
+        (is_key && begins_here && some).then(|| text[..self.offers.at].trim_end_matches('-'))
     }
 
     /// Puts the next offer where the last one was; tells whether there was one.
@@ -93,9 +108,10 @@ pub(crate) enum Turn {
 pub(crate) fn terms(text: &str) -> Vec<&str> {
     let mut terms = Vec::new();
     let mut begin = None;
-    let mut quoted = false;
+    let (mut quoted, mut escaped) = (false, false);
     for (at, c) in text.char_indices() {
-        quoted ^= c == '"';
+        quoted ^= c == '"' && !escaped;
+        escaped = quoted && c == '\\' && !escaped;
         if c == ' ' && !quoted {
             terms.extend(begin.take().map(|from: usize| &text[from..at]));
         } else if begin.is_none() {
@@ -114,6 +130,7 @@ mod tests {
     fn quoted_terms_keep_their_spaces() {
         assert_eq!(terms(r#"a  "b c" -x:"d e" f"#), ["a", r#""b c""#, r#"-x:"d e""#, "f"]);
         assert_eq!(terms(r#" "open quote"#), [r#""open quote"#]);
+        assert_eq!(terms(r#""a \" b" c"#), [r#""a \" b""#, "c"]);
         assert!(terms("").is_empty());
     }
 

@@ -231,6 +231,7 @@ impl Form {
             retries: retries?,
             backoff: backoff?,
             not_before: not_before?,
+            ..BatchOptions::default()
         })
     }
 }

@@ -35,7 +35,8 @@ pub(crate) struct Matching {
 pub(crate) struct Range {
     pub(crate) from: TaskId,
     pub(crate) to: TaskId,
-    /// How many of the list are in it; none until the master has counted them.
+    /// How many of the list are in it; none until the master has counted them, and where that
+    /// would take a search.
     pub(crate) count: Option<u64>,
 }
 

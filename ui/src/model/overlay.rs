@@ -16,7 +16,7 @@ use crate::keymap::Context;
 #[derive(Debug)]
 pub(crate) enum Overlay {
     Help(Box<Help>),
-    Filter(FilterLine),
+    Filter(Box<FilterLine>),
     Quick(Box<QuickLine>),
     Inject,
     Confirm(Box<Confirm>),

@@ -7,41 +7,28 @@ use ganger_proto::picture::{Direction, Sort, SortKey};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Choice {
     pub(crate) key: SortKey,
-    /// The word for it; stays when labels change.
-    pub(crate) word: &'static str,
     pub(crate) letter: char,
     pub(crate) label: &'static str,
     /// Which end is wanted first most often.
     pub(crate) first: Direction,
 }
 
-const fn choice(
-    key: SortKey,
-    letter: char,
-    word: &'static str,
-    label: &'static str,
-    first: Direction,
-) -> Choice {
-    Choice { key, word, letter, label, first }
+const fn choice(key: SortKey, letter: char, label: &'static str, first: Direction) -> Choice {
+    Choice { key, letter, label, first }
 }
 
 /// All keys, in the order of the menu.
 pub(crate) const CHOICES: [Choice; 9] = [
-    choice(SortKey::Id, 'i', "id", "id, the order of submission", Direction::Rising),
-    choice(SortKey::State, 's', "state", "state", Direction::Rising),
-    choice(SortKey::Priority, 'p', "priority", "priority", Direction::Falling),
-    choice(SortKey::Kind, 'k', "kind", "kind", Direction::Rising),
-    choice(SortKey::Worker, 'w', "worker", "worker", Direction::Rising),
-    choice(SortKey::Tries, 't', "tries", "tries", Direction::Falling),
-    choice(SortKey::Exit, 'e', "exit", "exit code", Direction::Falling),
-    choice(SortKey::Took, 'o', "took", "how long it took", Direction::Falling),
-    choice(SortKey::Since, 'f', "since", "when it changed or finished", Direction::Falling),
+    choice(SortKey::Id, 'i', "id, the order of submission", Direction::Rising),
+    choice(SortKey::State, 's', "state", Direction::Rising),
+    choice(SortKey::Priority, 'p', "priority", Direction::Falling),
+    choice(SortKey::Kind, 'k', "kind", Direction::Rising),
+    choice(SortKey::Worker, 'w', "worker", Direction::Rising),
+    choice(SortKey::Tries, 't', "tries", Direction::Falling),
+    choice(SortKey::Exit, 'e', "exit code", Direction::Falling),
+    choice(SortKey::Took, 'o', "how long it took", Direction::Falling),
+    choice(SortKey::Since, 'f', "when it changed or finished", Direction::Falling),
 ];
-
-/// Returns the word of a key.
-pub(crate) fn word(key: SortKey) -> &'static str {
-    CHOICES.iter().find(|choice| choice.key == key).map_or("id", |choice| choice.word)
-}
 
 /// Returns a sort as it is remembered: `priority falling`.
 pub(crate) fn words(sort: Sort) -> String {
@@ -49,13 +36,13 @@ pub(crate) fn words(sort: Sort) -> String {
         Direction::Rising => "rising",
         Direction::Falling => "falling",
     };
-    format!("{} {direction}", word(sort.key))
+    format!("{} {direction}", sort.key.word())
 }
 
 /// Reads what [`words`] wrote, or a key's word alone; nothing when it is neither.
 pub(crate) fn parse(text: &str) -> Option<Sort> {
     let (word, direction) = text.split_once(' ').unwrap_or((text, ""));
-    let choice = CHOICES.iter().find(|choice| choice.word == word)?;
+    let choice = CHOICES.iter().find(|choice| choice.key.word() == word)?;
     let direction = match direction {
         "" => choice.first,
         "rising" => Direction::Rising,

@@ -2,6 +2,7 @@
 //! Tasks that only the master knows are counted by it first. Tasks in view: see tasks.rs.
 
 use ganger_proto::command::Changed;
+use ganger_proto::picture::Search;
 use ganger_proto::{Filter, Refusal, Request, Select, TaskId, TaskState};
 
 use super::ask;
@@ -16,8 +17,9 @@ use crate::text::{counted, grouped};
 /// Running tasks above which a cancel wants the number typed.
 const TYPE_ABOVE: u64 = 1_000;
 
-/// Asks how many tasks match and what shall be done to them, and opens the question; it can be
-/// answered when they are counted.
+/// Opens the question whether that shall be done to all that match. Where the master has an index,
+/// it counts them by state first, and the question can be answered when it has; where it would have
+/// to look at each task, the question says so.
 pub(crate) fn begin(
     model: &mut Model,
     bulk: Bulk,
@@ -32,6 +34,11 @@ pub(crate) fn begin(
         "state:ended" => "All ended tasks.".to_owned(),
         text => format!("All that match {text}"),
     };
+    if !filter.is_indexed() {
+        let question = uncounted(model, bulk, which, filter);
+        model.overlays.push(Overlay::Confirm(Box::new(question)));
+        return Ok(());
+    }
     let mut parts = Vec::new();
     for state in states {
         parts.push((*state, and(text, &format!("state:{}", state.word()))?));
@@ -53,6 +60,40 @@ pub(crate) fn begin(
         ask(model, request, Asked::Count { number, state }, out);
     }
     Ok(())
+}
+
+/// Returns the question about tasks that nobody counts before it is done to them. What may be lost
+/// wants a word typed, as a large number does.
+fn uncounted(model: &Model, bulk: Bulk, which: String, filter: Filter) -> Confirm {
+    let mut lines = vec![which];
+    let found = model.list().filter(|list| list.search == Search::Complete && !list.is_stale());
+    lines.push(match found.and_then(|list| list.marks.count(list.total)) {
+        Some(most) if most > 0 => format!("At most {}.", counted(most, "task", "tasks")),
+        Some(_) | None => "How many takes a search, which is part of doing it.".to_owned(),
+    });
+    let (loss, word) = match bulk {
+        Bulk::Cancel => (
+            "Those that wait leave the queue; those that run get TERM, then KILL, and the work \
+              so far is lost.",
+            Some("stop"),
+        ),
+        Bulk::Delete => (
+            "Only ended ones; their results and output are lost, there is no way back.",
+            Some("delete"),
+        ),
+        Bulk::Retry => ("Those that failed, were cancelled or back off go to the queue.", None),
+        Bulk::Priority(_) => ("Only those that have not ended.", None),
+    };
+    lines.push(loss.to_owned());
+    let asked = Asked::Bulk(bulk, 0);
+    Confirm {
+        title: format!("{} all that match", bulk.verb()),
+        lines,
+        verb: bulk.button().to_owned(),
+        focus: Button::Cancel,
+        then: Then::Send(vec![(bulk.request(Select::Matching(filter)), asked)]),
+        typed: word.map(|word| Typed { expected: word.to_owned(), line: Line::default() }),
+    }
 }
 
 /// Returns the filter of that text with one more term.

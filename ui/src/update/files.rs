@@ -6,7 +6,7 @@ use ganger_proto::picture::TaskRow;
 use ganger_proto::{Filter, Request, TaskId};
 
 use super::{ask, inbound};
-use crate::model::export::{Export, ExportStep};
+use crate::model::export::{Export, ExportStep, Whole};
 use crate::model::{Asked, Focus, Model, Tone};
 use crate::msg::Effect;
 use crate::rows::{RowFormat, stamp};
@@ -91,10 +91,14 @@ fn file_name(model: &Model, stem: &str, extension: &'static str, given: &[&str])
 pub(super) fn pump(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(export) = &model.export else { return };
     match export.step {
-        ExportStep::Write { total } => {
-            let what = match export.rows < total {
-                true => format!("the first {} of {} rows", grouped(export.rows), grouped(total)),
-                false => counted(export.rows, "row", "rows"),
+        ExportStep::Write { whole } => {
+            let rows = counted(export.rows, "row", "rows");
+            let what = match whole {
+                Whole::Yes => rows,
+                Whole::No { total: None } => format!("the first {rows}"),
+                Whole::No { total: Some(total) } => {
+                    format!("the first {} of {} rows", grouped(export.rows), grouped(total))
+                }
             };
             if let Some(Export { file, text, .. }) = model.export.take() {
                 out.push(Effect::Save { file, text, what });
@@ -111,20 +115,28 @@ pub(super) fn pump(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// Takes a page.
-pub(super) fn took(model: &mut Model, rows: Vec<TaskRow>, total: u64) {
+pub(super) fn took(
+    model: &mut Model,
+    rows: Vec<TaskRow>,
+    total: Option<u64>,
+    next: Option<TaskId>,
+) {
     let Some(export) = &mut model.export else { return };
-    let last = rows.last().map(|row| row.task).filter(|task| *task > export.after);
+    // A page that goes back would be asked for for ever.
+    let next = next.filter(|task| *task > export.after);
     for mut row in rows {
         inbound::clean_task(&mut row);
         export.format.write(&mut export.text, &row);
         export.rows += 1;
     }
-    match last {
-        Some(last) if export.rows < ROWS_MAX => export.after = last,
-        Some(_) | None => export.step = ExportStep::Write { total },
+    match next {
+        Some(next) if export.rows < ROWS_MAX => export.after = next,
+        Some(_) => export.step = ExportStep::Write { whole: Whole::No { total } },
+        None => export.step = ExportStep::Write { whole: Whole::Yes },
     }
     let done = grouped(export.rows);
-    model.say(Tone::Note, format!("exporting {done} of {}; Esc stops it", grouped(total)));
+    let of = total.map_or_else(String::new, |total| format!(" of {}", grouped(total)));
+    model.say(Tone::Note, format!("exporting {done}{of}; Esc stops it"));
 }
 
 /// Gives an export up; tells whether there was one.
@@ -159,8 +171,9 @@ mod tests {
         let asked = effects.iter().find_map(page);
         let (tag, after, rows) = asked.expect("a page is asked for");
         let ids = (after + 1..=tasks).take(rows as usize);
-        let rows = ids.map(|id| task(id, TaskState::Done)).collect();
-        let result = Ok(Reply::Tasks { rows, total: tasks });
+        let page: Vec<TaskRow> = ids.map(|id| task(id, TaskState::Done)).collect();
+        let next = (after + rows < tasks).then(|| TaskId::new(after + rows));
+        let result = Ok(Reply::Tasks { rows: page, total: Some(tasks), next });
         (after + 1, feed(model, Msg::Link(Inbound::Reply { tag, result })))
     }
 
@@ -182,7 +195,7 @@ mod tests {
         let mut model = showing((80, 24), busy());
         press(&mut model, "2");
         let mut effects = start(&mut model, &["csv"]);
-        for first in [1, 4_097, 8_193, 9_001] {
+        for first in [1, 4_097, 8_193] {
             let (began, then) = answer(&mut model, &effects, 9_000);
             assert_eq!(began, first);
             effects = then;

@@ -54,7 +54,7 @@ pub(super) fn to_screen(model: &mut Model) {
 pub(super) fn open(model: &mut Model) {
     to_screen(model);
     if let Some(list) = model.list() {
-        let line = FilterLine::of(&list.filter_text);
+        let line = Box::new(FilterLine::of(&list.filter_text));
         model.overlays.push(Overlay::Filter(line));
         typed(model);
     }
@@ -73,7 +73,6 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) {
 
 /// What the line holds changed.
 pub(super) fn typed(model: &mut Model) {
-    read(model);
     let offers = match model.overlays.last() {
         Some(Overlay::Filter(line)) => offers(model, &line.line),
         _ => return,
@@ -81,21 +80,28 @@ pub(super) fn typed(model: &mut Model) {
     if let Some(Overlay::Filter(line)) = model.overlays.last_mut() {
         line.offers = offers;
     }
+    read(model);
 }
 
+/// Reads the line. A last word that may become a key is not looked for yet: the way to `kind:exec`
+/// would lead over an empty list.
 fn read(model: &mut Model) {
     let Some(Overlay::Filter(line)) = model.overlays.last_mut() else { return };
     let text = line.line.text().to_owned();
     match Filter::parse(&text) {
-        Ok(filter) => {
+        Ok(whole) => {
             line.error = None;
+            let before = line.before_key();
+            let before = before.and_then(|text| Some((Filter::parse(text).ok()?, text.to_owned())));
+            let (filter, text) = before.unwrap_or((whole, text));
             if let Some(list) = model.list_mut() {
                 list.set_filter(filter, text);
             }
         }
         Err(error) => {
-            let text = crate::text::clean(&error.to_string());
-            line.error = Some(FilterFault { at: error.at, text });
+            let is_unfinished = error.is_unfinished();
+            let text = crate::text::clean(error.why());
+            line.error = Some(FilterFault { at: error.at, end: error.end, is_unfinished, text });
         }
     }
 }
@@ -127,11 +133,13 @@ pub(super) fn recall(model: &mut Model, turn: Turn) {
 
 /// Closes the line; it stays open while what it holds is no filter.
 pub(super) fn accept(model: &mut Model) {
-    if matches!(model.overlays.last(), Some(Overlay::Filter(line)) if line.error.is_none()) {
-        model.overlays.pop();
-        if let Some(list) = model.list_mut() {
-            list.remember_filter();
-        }
+    let text = match model.overlays.last() {
+        Some(Overlay::Filter(line)) if line.error.is_none() => line.line.text().to_owned(),
+        Some(_) | None => return,
+    };
+    model.overlays.pop();
+    if let Some(Err(why)) = model.list_mut().map(|list| set(list, text)) {
+        model.say(Tone::Bad, why);
     }
 }
 

@@ -67,7 +67,6 @@ fn disconnected(model: &mut Model) {
     }
     model.asked.clear();
     bulk::forget(model);
-    marks::forget_uncounted(model);
     details::disconnected(model);
     if model.welcome == WelcomeToken::Asked {
         model.welcome = WelcomeToken::Unasked;
@@ -154,7 +153,9 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
         (Asked::Join, Reply::Invited { token, id, expires }) => {
             join::minted(model, clean(&token), id, expires);
         }
-        (Asked::Export, Reply::Tasks { rows, total }) => files::took(model, rows, total),
+        (Asked::Export, Reply::Tasks { rows, total, next }) => {
+            files::took(model, rows, total, next);
+        }
         (Asked::Show(task), Reply::Task(detail)) => details::take(model, task, detail),
         (Asked::Cancel, Reply::Changed(changed)) => {
             model.say(Tone::Good, outcome(&changed, "cancelled", "had finished"));
@@ -168,10 +169,10 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
         (Asked::Bulk(bulk, expected), Reply::Changed(changed)) => {
             bulk::done(model, bulk, expected, &changed);
         }
-        (Asked::Count { number, state }, Reply::Tasks { total, .. }) => {
+        (Asked::Count { number, state }, Reply::Tasks { total: Some(total), .. }) => {
             bulk::take(model, number, state, total);
         }
-        (Asked::CountRange(focus), Reply::Tasks { total, .. }) => {
+        (Asked::CountRange(focus), Reply::Tasks { total: Some(total), .. }) => {
             marks::counted(model, focus, total);
         }
         (Asked::EditCopy(_), Reply::Task(detail)) => lists::edit(model, detail),

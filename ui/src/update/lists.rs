@@ -99,7 +99,7 @@ pub(super) fn sort_chosen(model: &mut Model, letter: Option<char>) {
     let present = present.filter(|s| s.key == choice.key && !list.is_live_when_whole());
     let sort = match present {
         Some(present) => Some(sorting::reversed(present)),
-        None => sorting::parse(choice.word),
+        None => sorting::parse(choice.key.word()),
     };
     keep_sort(model, &sort.map(sorting::words).unwrap_or_default());
 }
@@ -124,7 +124,7 @@ fn keep_sort(model: &mut Model, sort: &str) {
 pub(crate) fn sort_by(model: &mut Model, text: &str) -> Result<(), String> {
     let text = text.trim();
     if !text.is_empty() && sorting::parse(text).is_none() {
-        let words = CHOICES.map(|choice| choice.word).join(" ");
+        let words = CHOICES.map(|choice| choice.key.word()).join(" ");
         return Err(format!(
             "a list is not sorted by `{text}`; it is by one of {words}, with rising or falling"
         ));
@@ -342,3 +342,6 @@ pub(crate) fn show_task(model: &mut Model, task: TaskId) {
     keep_sort(model, "");
     model.tasks.go_to(task);
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,7 +93,7 @@ fn far_range(model: &mut Model, anchor: TaskId, cursor: TaskId, out: &mut Vec<Ef
             return model.say(Tone::Note, why);
         }
     };
-    if let Some(focus) = focus {
+    if let (Some(focus), true) = (focus, filter.is_indexed()) {
         let request = Request::List { filter, after: TaskId::new(0), rows: 0 };
         ask(model, request, Asked::CountRange(focus), out);
     }
@@ -110,15 +110,6 @@ pub(super) fn counted(model: &mut Model, focus: Focus, count: u64) {
     };
     if let Marks::Matching(Matching { range: Some(range), .. }) = &mut list.marks {
         range.count = Some(count);
-    }
-}
-
-/// The connection is lost: nobody counts the ranges any more, so their marks go.
-pub(super) fn forget_uncounted(model: &mut Model) {
-    for list in [&mut model.tasks, &mut model.results] {
-        if list.marks.count(list.total).is_none() {
-            list.marks.clear();
-        }
     }
 }
 

@@ -101,6 +101,4 @@ fn ask(model: &mut Model, request: Request, asked: Asked, out: &mut Vec<Effect>)
 }
 
 #[cfg(test)]
-mod list_tests;
-#[cfg(test)]
 pub(crate) mod tests;

@@ -28,7 +28,7 @@ pub(crate) fn answer(model: &mut Model) {
                 Ok(Reply::Submitted { batch: BatchId::new(813), tasks: 10, duplicate: false })
             }
             Asked::Count { .. } | Asked::CountRange(_) => {
-                Ok(Reply::Tasks { rows: Vec::new(), total: 12 })
+                Ok(Reply::Tasks { rows: Vec::new(), total: Some(12), next: None })
             }
             Asked::Cancel
             | Asked::CancelWaiting(_)
@@ -374,7 +374,7 @@ fn a_filter_is_live_and_its_errors_keep_the_last_good_one() {
     let mut model = showing((120, 36), busy());
     press(&mut model, "2/state:failed");
     assert_eq!(model.tasks.filter, Filter::parse("state:failed").unwrap());
-    press(&mut model, " kin");
+    press(&mut model, " kind:x");
     assert_eq!(model.tasks.filter, Filter::parse("state:failed").unwrap());
     let Some(Overlay::Filter(line)) = model.overlays.last() else { panic!("still typing") };
     assert_eq!(line.error.as_ref().unwrap().at, 13);

@@ -41,7 +41,7 @@ fn editing(model: &Model) -> Option<&FilterLine> {
     model
         .overlays
         .iter()
-        .find_map(|overlay| if let Overlay::Filter(line) = overlay { Some(line) } else { None })
+        .find_map(|overlay| if let Overlay::Filter(line) = overlay { Some(&**line) } else { None })
 }
 
 /// The terms that hold, a chip for each, and what they leave.
@@ -80,11 +80,11 @@ fn edited(pen: &mut Pen<'_>, area: Rect, (list, line): (&List, &FilterLine), sai
     if let Some(fault) = &line.error {
         let at = fault.at.min(text.len());
         let before = text.get(..at).map_or(0, width) as u16;
-        let wrong = text.get(at..).and_then(|rest| rest.split(' ').next());
-        let wrong = wrong.map_or(1, width).max(1) as u16;
+        let wrong = text.get(at..fault.end).map_or(1, width).max(1) as u16;
+        let role = if fault.is_unfinished { Role::Note } else { Role::Bad };
         if before + wrong <= columns {
             let place = Rect { x: area.x + LEFT + before, y, width: wrong, height: 1 };
-            pen.tint(place, Role::Bad);
+            pen.tint(place, role);
         }
     }
     let mut x = area.x + LEFT + (width(text) as u16).min(columns) + 1;
@@ -164,7 +164,9 @@ pub(super) fn hint(pen: &mut Pen<'_>, area: Rect, model: &Model, line: &FilterLi
         (None, true) => return cursor,
         (Some(fault), true) => {
             let text = line.line.text().get(..fault.at).map_or(0, width) as u16;
-            (text, vec![piece("✗ ", Role::Bad), piece(fault.text.clone(), Role::Text)])
+            let (sign, role) =
+                if fault.is_unfinished { ("… ", Role::Note) } else { ("✗ ", Role::Bad) };
+            (text, vec![piece(sign, role), piece(fault.text.clone(), Role::Text)])
         }
         (_, false) => {
             (line.line.text().get(..line.offers.at).map_or(0, width) as u16, offers(line))

@@ -82,7 +82,7 @@ fn marked(list: &List) -> Option<String> {
         (Marks::Matching(_), Some(tasks)) => {
             Some(format!("{tasks} marked, also those not in view · Space leaves one out"))
         }
-        (_, None) => Some("marked tasks are being counted".to_owned()),
+        (_, None) => Some("a range of tasks is marked, also those not in view".to_owned()),
     }
 }
 

@@ -121,7 +121,7 @@ fn sort_key(key: Key) -> Option<SortKey> {
 pub(super) fn looks(list: &List, natural: &str) -> Vec<Piece> {
     let mut pieces = match list.sorted_by().filter(|_| !list.is_natural()) {
         Some(sort) => {
-            let (word, arrow) = (sorting::word(sort.key), sorting::arrow(sort.direction));
+            let (word, arrow) = (sort.key.word(), sorting::arrow(sort.direction));
             vec![piece(format!("sorted by {word} {arrow}"), Role::Text)]
         }
         None => vec![piece(natural, Role::Dim)],
@@ -130,7 +130,7 @@ pub(super) fn looks(list: &List, natural: &str) -> Vec<Piece> {
         pieces.push(piece(format!(" · searching {} %", permille / 10), Role::Note));
     }
     if !list.marks.is_empty() {
-        let count = list.marks.count(list.total).map_or("…".to_owned(), grouped);
+        let count = list.marks.count(list.total).map_or("range".to_owned(), grouped);
         let all = matches!(&list.marks, Marks::Matching(m) if *m == Matching::default());
         let all = if all { "all " } else { "" };
         pieces.push(piece(format!("   {all}{count} marked"), Role::Mark));

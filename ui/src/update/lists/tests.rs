@@ -4,13 +4,13 @@ use ganger_proto::command::Changed;
 use ganger_proto::picture::{Direction, Order, Sort, SortKey};
 use ganger_proto::{Filter, Reply, Request, Select, TaskId, TaskState};
 
-use super::lists::{apply_filter, sort_by, toggle_column};
-use super::*;
+use super::{apply_filter, sort_by, toggle_column};
 use crate::link::Inbound;
 use crate::model::Screen;
 use crate::model::marks::Marks;
 use crate::model::overlay::Overlay;
 use crate::sample::{busy, feed, hear, showing};
+use crate::update::*;
 use crate::view::tests::press;
 
 /// A model on the screen of tasks, with rows.
@@ -63,7 +63,7 @@ fn count(model: &mut Model, counts: &[(TaskState, u64)]) {
     for (tag, asked) in asked {
         if let Asked::Count { state, .. } = asked {
             let total = counts.iter().find(|(s, _)| *s == state).map_or(0, |(_, count)| *count);
-            let result = Ok(Reply::Tasks { rows: Vec::new(), total });
+            let result = Ok(Reply::Tasks { rows: Vec::new(), total: Some(total), next: None });
             hear(model, Inbound::Reply { tag, result });
         }
     }
@@ -226,7 +226,7 @@ fn a_range_beyond_the_rows_here_is_marked_by_ids_on_the_master() {
         panic!("it is counted: {asked:?}")
     };
     assert_eq!(*counted, filter("kind:exec id:60528..65528"));
-    reply(&mut model, Reply::Tasks { rows: Vec::new(), total: 4_321 });
+    reply(&mut model, Reply::Tasks { rows: Vec::new(), total: Some(4_321), next: None });
     assert_eq!(model.tasks.marks.count(model.tasks.total), Some(4_321));
     press(&mut model, "c");
     count(&mut model, &[(TaskState::Queued, 4_000)]);
@@ -413,4 +413,33 @@ fn an_empty_list_has_nothing_to_mark() {
         press(&mut model, keys);
         assert!(model.tasks.marks.is_empty() && toast(&model).contains("nothing to mark"));
     }
+}
+
+#[test]
+fn what_takes_a_search_is_not_counted_but_wants_a_word() {
+    let mut model = tasks();
+    press(&mut model, "/dur>10s<enter>");
+    refresh(&mut model);
+    press(&mut model, "A");
+    assert!(key(&mut model, 'd').is_empty(), "no count is asked for");
+    let text = question(&model);
+    assert!(text.contains("At most 12 493 tasks") && text.ends_with("| delete"), "{text}");
+    press(&mut model, "delete");
+    let all = filter("dur>10s state:done|failed|cancelled");
+    assert_eq!(enter(&mut model), [Request::Delete { select: Select::Matching(all) }]);
+    reply(&mut model, Reply::Changed(Changed { changed: 7, ..Changed::default() }));
+    assert_eq!(toast(&model), "7 deleted");
+}
+
+#[test]
+fn the_way_to_a_key_does_not_empty_the_list() {
+    let mut model = tasks();
+    press(&mut model, "/kin");
+    assert!(model.tasks.filter.is_everything(), "it may become kind:");
+    press(&mut model, "d:exec -sta");
+    assert_eq!(model.tasks.filter, filter("kind:exec"));
+    press(&mut model, "r");
+    assert_eq!(model.tasks.filter, filter("kind:exec -star"), "no key begins so");
+    press(&mut model, "<backspace><enter>");
+    assert_eq!(model.tasks.filter, filter("kind:exec -sta"), "Enter means the word");
 }
