@@ -84,7 +84,10 @@ fn value(text: impl AsRef<str>) -> String {
 
 /// Quotes a text that would not be read as itself without.
 fn word(text: &str) -> String {
-    let plain = matches!(read::one(text), Ok(Term { negated: false, test: Test::Word(same) }) if same == text);
+    let plain = match read::one(text) {
+        Ok(Term { negated: false, test: Test::Word(same) }) => same == text,
+        Ok(_) | Err(_) => false,
+    };
     if plain { text.to_owned() } else { quoted(text) }
 }
 
