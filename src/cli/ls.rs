@@ -6,7 +6,7 @@ use ganger_net::client::Caller;
 use ganger_proto::filter::KEYS;
 use ganger_proto::limits::{PAGE_ROWS_MAX, WINDOW_ROWS_MAX};
 use ganger_proto::picture::{Order, Search, Sort, Start, TaskRow, TaskWindow, Watch, Window};
-use ganger_proto::time::HumanMs;
+use ganger_proto::time::{HumanMicros, HumanMs};
 use ganger_proto::{Filter, Reply, Request, TaskId, WallMs};
 
 use crate::clock::Clock;
@@ -234,7 +234,7 @@ fn rows_wanted(left: u64) -> u32 {
 
 fn table(rows: &[TaskRow], now: WallMs) -> Table {
     let mut table = Table::new(&[
-        ">ID", "BATCH", "STATE", ">PRIO", ">TRY", ">SINCE", "WORKER", "OUTCOME", "COMMAND",
+        ">ID", "BATCH", "STATE", ">PRIO", ">TRY", ">TOOK", ">SINCE", "WORKER", "OUTCOME", "COMMAND",
     ]);
     for row in rows {
         let state = if row.cancelling { "cancelling" } else { row.state.word() };
@@ -244,6 +244,7 @@ fn table(rows: &[TaskRow], now: WallMs) -> Table {
             state.to_owned(),
             row.priority.to_string(),
             format!("{}/{}", row.attempt, row.attempts_max),
+            row.took_us.map_or_else(String::new, |us| HumanMicros(us).to_string()),
             HumanMs(now.since(row.since)).to_string(),
             row.worker.clone(),
             row.outcome.map_or_else(String::new, |outcome| outcome.to_string()),

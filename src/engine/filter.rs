@@ -11,7 +11,7 @@ use super::Engine;
 use super::ledger::{KIND_WORDS, Ledger};
 use super::runs::{IdSet, TaskRun};
 use super::search::{Aim, Scope, Search, Slice};
-use super::sieve::{Look, Sieve};
+use super::sieve::{Look, Place, Sieve};
 use super::task::State;
 use crate::clock::Now;
 
@@ -71,13 +71,14 @@ impl Engine {
         let total = sieve.is_open().then(|| found.len());
         let mut listed = Listed { rows: Vec::new(), total, next: None };
         let ids = found.runs_from(after.plus(1)).flat_map(TaskRun::ids);
-        let mut steps = 0;
+        let (mut steps, mut near) = (0, None::<Place<'_>>);
         for id in ids {
             if listed.rows.len() >= rows || steps >= PAGE_STEPS {
                 break;
             }
             listed.next = Some(id);
-            let Some(place) = self.place_of(id) else { continue };
+            near = near.filter(|place| place.has(id)).or_else(|| self.place_of(id));
+            let Some(place) = near else { continue };
             let at = Look { engine: self, now, place };
             let passes = sieve.passes(&at, id, &self.ledger.task(id));
             steps += sieve.steps();

@@ -31,8 +31,8 @@ pub struct Sketch {
 }
 
 impl Engine {
-    /// Draws what `watch` asks for. `master` brings what the driver knows of itself, `searches` what
-    /// it keeps for the client between pictures.
+    /// Draws what `watch` asks for. `master` brings what the driver knows of itself, `searches`
+    /// what it keeps for the client between pictures.
     pub fn sketch(
         &mut self,
         now: Now,

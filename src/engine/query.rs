@@ -127,6 +127,7 @@ impl Engine {
             attempts_max: u32::from(batch.options.retries) + 1,
             worker: self.worker_of(&task),
             outcome: task.outcome(),
+            took_us: task.took.us(),
             since: if delayed { now.wall } else { since },
             submitted: batch.submitted,
             due: delayed.then_some(task.at),

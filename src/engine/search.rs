@@ -281,7 +281,7 @@ impl Engine {
             };
             let part = TaskRun { first: id, count: alike };
             if task.state != State::Absent && pass.sieve.passes(&at, id, &task) {
-                let key = self.sort_key(now, aim.sort, &at, (id, &task), &pass.workers);
+                let key = at.sort_key(aim.sort, id, &task, &pass.workers);
                 pass.steps += pass.found.add(part, key);
             }
             pass.steps += pass.sieve.steps();
@@ -290,42 +290,6 @@ impl Engine {
         }
         pass.at = id;
         true
-    }
-
-    fn sort_key(
-        &self,
-        now: Now,
-        sort: Sort,
-        at: &Look<'_>,
-        (id, task): (TaskId, &Task),
-        workers: &BTreeMap<WorkerId, i64>,
-    ) -> i64 {
-        let value = match sort.key {
-            SortKey::Id => Some(0),
-            SortKey::State => Some(self.shown_state(id, task) as i64),
-            SortKey::Priority => Some(i64::from(task.priority)),
-            SortKey::Kind => {
-                let mut word = [0; 8];
-                word.iter_mut().zip(at.place.kind.word().bytes()).for_each(|(to, b)| *to = b);
-                Some(i64::from_be_bytes(word))
-            }
-            SortKey::Worker => workers.get(&task.worker).copied(),
-            SortKey::Tries => Some(i64::from(task.attempt)),
-            SortKey::Exit => exit_of(task),
-            SortKey::Took => task.took.us().and_then(|us| i64::try_from(us).ok()),
-            SortKey::Since => {
-                let since = match task.state {
-                    State::Delayed => now.wall,
-                    _ => task.at.max(at.place.batch.submitted),
-                };
-                i64::try_from(since.0).ok()
-            }
-        };
-        match (value, sort.direction) {
-            (None, _) => i64::MAX,
-            (Some(value), Direction::Rising) => value.min(i64::MAX - 1),
-            (Some(value), Direction::Falling) => -value.max(-i64::MAX + 1),
-        }
     }
 
     /// Returns the row of a task that stays in view: where it was shown last, if it is still there.
@@ -340,7 +304,7 @@ impl Engine {
         let names = self.ledger.worker_names.values();
         let workers = names.zip(0..).map(|(worker, place)| (*worker, place)).collect();
         let task = self.ledger.task(id);
-        (self.sort_key(now, search.aim.sort, &at, (id, &task), &workers), id)
+        (at.sort_key(search.aim.sort, id, &task, &workers), id)
     }
 
     /// Tells whether a task still matches.
@@ -352,6 +316,42 @@ impl Engine {
         };
         let Some(place) = self.place_of(id).filter(|_| there) else { return false };
         whole.passes(&Look { engine: self, now, place }, id, &task)
+    }
+}
+
+impl Look<'_> {
+    /// Returns what a task is sorted by: smaller comes first, what has nothing to compare last.
+    fn sort_key(
+        &self,
+        sort: Sort,
+        id: TaskId,
+        task: &Task,
+        workers: &BTreeMap<WorkerId, i64>,
+    ) -> i64 {
+        let value = match sort.key {
+            SortKey::Id => Some(0),
+            SortKey::State => Some(self.engine.shown_state(id, task) as i64),
+            SortKey::Priority => Some(i64::from(task.priority)),
+            SortKey::Kind => {
+                let mut word = [0; 8];
+                word.iter_mut().zip(self.place.kind.word().bytes()).for_each(|(to, b)| *to = b);
+                Some(i64::from_be_bytes(word))
+            }
+            SortKey::Worker => workers.get(&task.worker).copied(),
+            SortKey::Tries => Some(i64::from(task.attempt)),
+            SortKey::Exit => exit_of(task),
+            SortKey::Took => task.took.us().and_then(|us| i64::try_from(us).ok()),
+            SortKey::Since => {
+                let delayed = task.state == State::Delayed;
+                let came = task.at.max(self.place.batch.submitted);
+                i64::try_from(if delayed { self.now.wall.0 } else { came.0 }).ok()
+            }
+        };
+        match (value, sort.direction) {
+            (None, _) => i64::MAX,
+            (Some(value), Direction::Rising) => value.min(i64::MAX - 1),
+            (Some(value), Direction::Falling) => -value.max(-i64::MAX + 1),
+        }
     }
 }
 

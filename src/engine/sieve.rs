@@ -23,6 +23,14 @@ pub(super) struct Place<'a> {
     pub(super) kind: &'a Kind,
 }
 
+impl Place<'_> {
+    /// Tells whether a task is of the same extent.
+    pub(super) fn has(&self, task: TaskId) -> bool {
+        let run = self.extent.run();
+        (run.first.raw()..run.end()).contains(&task.raw())
+    }
+}
+
 impl Engine {
     /// Returns what a task has in common with its neighbours.
     pub(super) fn place_of(&self, task: TaskId) -> Option<Place<'_>> {
@@ -50,11 +58,15 @@ impl Sieve {
         Self::new(filter.terms.iter())
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "other terms look for no text")]
     fn new<'a>(terms: impl Iterator<Item = &'a Term>) -> Self {
-        let needles = |test: &Test| match test {
-            Test::Word(text) => vec![Needle::new(text)],
-            Test::Command(texts) => texts.iter().map(|text| Needle::new(text)).collect(),
-            _ => Vec::new(),
+        let needles = |test: &Test| -> Vec<Needle> {
+            let texts = match test {
+                Test::Word(text) => std::slice::from_ref(text),
+                Test::Command(texts) => texts,
+                _ => &[],
+            };
+            texts.iter().map(|text| Needle::new(text)).collect()
         };
         let terms: Vec<_> = terms.map(|term| (term.clone(), needles(&term.test))).collect();
         let all = || terms.iter().flat_map(|(_, needles)| needles);
@@ -87,15 +99,14 @@ impl Sieve {
         self.text.made = Made::No;
         let Self { terms, text } = self;
         terms.iter().all(|(term, needles)| {
-            let holds = match &term.test {
-                Test::Word(_) => {
-                    let name = &at.place.batch.options.name;
-                    let mut found =
-                        |needle: &Needle| text.has(at, id, needle) || needle.is_in_name(name);
-                    needles.iter().any(&mut found)
-                }
-                Test::Command(_) => needles.iter().any(|needle| text.has(at, id, needle)),
-                test => at.holds(test, id, task),
+            let holds = if needles.is_empty() {
+                at.holds(&term.test, id, task)
+            } else {
+                let name = Some(&at.place.batch.options.name);
+                let name = name.filter(|_| matches!(term.test, Test::Word(_)));
+                needles.iter().any(|needle| {
+                    text.has(at, id, needle) || name.is_some_and(|name| needle.is_in_name(name))
+                })
             };
             holds != term.negated
         })

@@ -225,6 +225,7 @@ pub(crate) fn task(id: u64, state: TaskState) -> TaskRow {
         attempts_max: 3,
         worker: String::new(),
         outcome: None,
+        took_us: None,
         since: WallMs(NOW.0 - 3_200),
         submitted: WallMs(NOW.0 - 60_000),
         due: None,

@@ -84,6 +84,7 @@ pub enum Select {
 /// What a client wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and submissions are most of them")]
 pub enum Request {
     /// One part of a submission.
     Submit(Submit),

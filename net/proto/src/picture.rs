@@ -354,6 +354,9 @@ pub struct TaskRow {
     pub worker: String,
     /// How it ended; none while it is open or when it was cancelled before it ran.
     pub outcome: Option<Outcome>,
+    /// How long its newest attempt took in microseconds, to one part in 2,000; none while that goes
+    /// on, and when no worker said so.
+    pub took_us: Option<u64>,
     /// When it came into this state.
     pub since: WallMs,
     /// When its batch was submitted.

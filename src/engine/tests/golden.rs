@@ -1,6 +1,6 @@
-//! Journals and snapshots of every format are read: `golden-1.hex` is kept as ganger wrote it before
-//! records had spans and batches had labels, `golden-2.hex` as it wrote it with them. A change of an
-//! event or a part that is not an addition fails here.
+//! Journals and snapshots of every format are read: `golden-1.hex` is kept as ganger wrote it
+//! before records had spans and batches had labels, `golden-2.hex` as it wrote it with them. A
+//! change of an event or a part that is not an addition fails here.
 
 use ganger_proto::TaskId;
 

@@ -52,8 +52,9 @@ pub struct Term {
     pub test: Test,
 }
 
-/// What a term looks at. Those up to `Priority` have an index: any number of tasks costs a few operations
-/// on bitmaps. The others are looked for task by task, among those that the first ones leave.
+/// What a term looks at. Those up to `Priority` have an index: any number of tasks costs a few
+/// operations on bitmaps. The others are looked for task by task, among those that the first ones
+/// leave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Test {
     /// `state:` one of these states.
@@ -81,8 +82,9 @@ pub enum Test {
     Priority(Bound<i64>),
     /// `tries` the number of the attempt that runs or ran last; 0 before the first.
     Tries(Bound<i64>),
-    /// `exit` the exit code of its newest attempt, 0 when that ended well. An attempt that a signal,
-    /// a time limit, a cancel or a lost worker ended has none, and neither has one that goes on.
+    /// `exit` the exit code of its newest attempt, 0 when that ended well. An attempt that a
+    /// signal, a time limit, a cancel or a lost worker ended has none, and neither has one that
+    /// goes on.
     Exit(Bound<i64>),
     /// `dur` how long its newest attempt took, as its worker measured it, to one part in 2,000; for
     /// a task that a worker holds, how long ago it was sent there. A task without an attempt has

@@ -76,14 +76,18 @@ fn bars(values: impl Iterator<Item: fmt::Display>) -> String {
 }
 
 /// Quotes a value that would be read otherwise without.
-fn value(text: &String) -> String {
+fn value(text: impl AsRef<str>) -> String {
+    let text = text.as_ref();
     let sign = |c: char| c.is_whitespace() || matches!(c, '"' | '|' | '=' | '<' | '>');
-    if text.is_empty() || text.contains(sign) { quoted(text) } else { text.clone() }
+    if text.is_empty() || text.contains(sign) { quoted(text) } else { text.to_owned() }
 }
 
 /// Quotes a text that would not be read as itself without.
 fn word(text: &str) -> String {
-    let plain = matches!(read::one(text), Ok(Term { negated: false, test: Test::Word(same) }) if same == text);
+    let plain = match read::one(text) {
+        Ok(Term { negated: false, test: Test::Word(same) }) => same == text,
+        Ok(_) | Err(_) => false,
+    };
     if plain { text.to_owned() } else { quoted(text) }
 }
 
