@@ -8,17 +8,22 @@ use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use crate::rig::{GANGER, Rig, wait_for};
 
 /// A screen that runs in a pseudo-terminal.
-struct Terminal {
+pub struct Terminal {
     parser: Arc<Mutex<vt100::Parser>>,
     keys: Box<dyn Write + Send>,
-    child: Box<dyn portable_pty::Child + Send + Sync>,
+    pub child: Box<dyn portable_pty::Child + Send + Sync>,
 }
 
 impl Terminal {
-    fn open(home: &std::path::Path, rows: u16, cols: u16) -> Self {
+    pub fn open(home: &std::path::Path, rows: u16, cols: u16) -> Self {
+        Self::open_with(home, (rows, cols), &[])
+    }
+
+    pub fn open_with(home: &std::path::Path, (rows, cols): (u16, u16), args: &[&str]) -> Self {
         let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(GANGER);
+        command.args(args);
         command.env("GANGER_HOME", home);
         command.env("TERM", "xterm-256color");
         command.env("LC_ALL", "C.UTF-8");
@@ -45,16 +50,16 @@ impl Terminal {
         Self { parser, keys, child }
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.parser.lock().unwrap().screen().contents()
     }
 
-    fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();
     }
 
-    fn wait(&self, text: &str) {
+    pub fn wait(&self, text: &str) {
         wait_for(&format!("{text:?} on the screen"), || self.text().contains(text).then_some(()));
     }
 }
@@ -79,9 +84,10 @@ fn ten_random_numbers_go_in_and_ten_squares_come_back() {
     screen.press("2");
     screen.wait("1–10 of 10");
     screen.press("?");
-    screen.wait("Keys");
+    screen.wait("here: Everywhere");
     screen.press("\u{1b}");
-    wait_for("the help to close", || (!screen.text().contains("Keys")).then_some(()));
+    let is_closed = || (!screen.text().contains("here: Everywhere")).then_some(());
+    wait_for("the help to close", is_closed);
     // The first steps back to the overview, the second leaves.
     screen.press("q");
     screen.wait("Throughput");

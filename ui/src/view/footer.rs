@@ -3,7 +3,7 @@
 use super::pen::Pen;
 use crate::keymap::{Action, Context};
 use crate::layout::{Frame, Width};
-use crate::model::{LinkState, Model, Tone, allowed};
+use crate::model::{Access, LinkState, Model, Tone, allowed};
 use crate::theme::Role;
 use crate::update::again_label;
 
@@ -24,7 +24,8 @@ pub(super) fn toast(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         if let Some(undo) = model.undo.filter(|_| toast.tone == Tone::Good) {
             let left = undo.until_ms.saturating_sub(model.now.mono_ms).div_ceil(1_000);
             let x = pen.put(x, line.y, " · press ", Role::Dim);
-            let x = pen.put(x, line.y, "u", Role::Key);
+            let key = model.keymap.key_of(Action::Undo, &[Context::Screen]).unwrap_or("u");
+            let x = pen.put(x, line.y, key, Role::Key);
             let text = format!(" within {left}s to take them back");
             pen.put_cut((x, line.y), &text, line.width.saturating_sub(x + 1), Role::Dim);
         }
@@ -48,6 +49,8 @@ fn standing(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         let open = counts.map_or(0, |counts| counts.open());
         let safe = if open > 0 { "; tasks are safe in the queue" } else { "" };
         format!("waiting for workers{safe}")
+    } else if model.access == Access::ReadOnly {
+        "read-only · nothing can be changed from this screen".to_owned()
     } else {
         return;
     };
@@ -61,12 +64,16 @@ pub(super) fn footer(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         return;
     }
     let contexts = model.contexts();
-    let help = contexts.iter().any(|context| !context.takes_text() && *context != Context::Help);
+    // Questions keep the line to themselves.
+    let help = match contexts.contains(&Context::Confirm) || line.width < 24 {
+        true => None,
+        false => model.keymap.key_of(Action::Help, &contexts),
+    };
     let mut right = line.width;
-    if help && line.width >= 24 && !contexts.contains(&Context::Confirm) {
-        right = line.width - 8;
-        pen.put(right, line.y, "?", Role::Key);
-        pen.put(right + 2, line.y, "help", Role::Text);
+    if let Some(key) = help {
+        right = line.width.saturating_sub(crate::text::width(key) as u16 + 7);
+        let x = pen.put(right, line.y, key, Role::Key);
+        pen.put(x + 1, line.y, "help", Role::Text);
     }
     let mut x = 1;
     for (chord, action, label) in entries(model, &contexts, frame.width) {
