@@ -30,7 +30,7 @@ fn what_was_chosen_is_there_in_the_next_run() {
     let toml = "[keys.screen]\nhelp = [\"f9\"]\n";
     fs::write(rig.home.path().join("ganger.toml"), toml).unwrap();
     let mut screen = Terminal::open(rig.home.path(), 36, 120);
-    screen.wait("Throughput");
+    screen.wait("commands");
     screen.press(":theme nord\r");
     wait_for("the choice on the disk", || {
         fs::read_to_string(&kept).ok().filter(|text| text.contains("theme = \"nord\""))
@@ -38,11 +38,11 @@ fn what_was_chosen_is_there_in_the_next_run() {
     screen.press("q");
     wait_for("the screen's end", || screen.child.try_wait().unwrap());
     let mut screen = Terminal::open_with(rig.home.path(), (36, 120), &["--read-only"]);
-    screen.wait("Throughput");
+    screen.wait("commands");
     screen.press(":\u{1b}[A");
-    screen.wait("↑ recent  :theme nord");
+    screen.wait("in use");
     screen.press("\u{1b}");
-    screen.press("D");
+    screen.press("I");
     screen.wait("this screen is read-only");
     fs::write(&kept, "theme = 5").unwrap();
     screen.press("q");
