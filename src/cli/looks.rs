@@ -16,10 +16,13 @@ use super::{ScreenFlags, text};
 const FILES_MAX: usize = 64;
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
+/// A theme of the home folder, or why it cannot be read.
+type OwnTheme = (String, std::result::Result<ui::Theme, String>);
+
 /// What was chosen for the screen.
 pub(super) struct Looks {
     pub(super) theme: ui::ThemeChoice,
-    pub(super) themes: Vec<(String, std::result::Result<ui::Theme, String>)>,
+    pub(super) themes: Vec<OwnTheme>,
     pub(super) depth: ui::Depth,
     pub(super) keymap: ui::Keymap,
     pub(super) access: ui::Access,
@@ -35,7 +38,11 @@ impl Looks {
         let access = if flags.read_only { ui::Access::ReadOnly } else { ui::Access::Full };
         let config = ScreenConfig::resolve(&place.home, flags.theme, &config::process_env)?;
         let themes = themes(&place.home.join("themes"));
-        let theme = theme(&config, &themes, config::process_env("NO_COLOR").is_some())?;
+        // Nothing would come of the colours that a flag or a file asks for.
+        let theme = match config::process_env("NO_COLOR") {
+            Some(_) => ui::ThemeChoice::Wanted("mono".to_owned()),
+            None => theme(&config, &themes)?,
+        };
         let keymap = keymap(&config)?;
         let variable = |name: &str| {
             config::process_env(name).map(|value| value.to_string_lossy().into_owned())
@@ -61,15 +68,11 @@ fn notify(wish: NotifyWish, env: &config::Env) -> ui::Notify {
 }
 
 /// The flag or the variable decides for this run, the file for runs in which nothing else was
-/// chosen; `NO_COLOR` beats them all, since nothing would come of their colours.
+/// chosen.
 fn theme(
     config: &ScreenConfig,
-    own: &[(String, std::result::Result<ui::Theme, String>)],
-    no_color: bool,
+    own: &[OwnTheme],
 ) -> std::result::Result<ui::ThemeChoice, ConfigError> {
-    if no_color {
-        return Ok(ui::ThemeChoice::Wanted("mono".to_owned()));
-    }
     if let Some((name, origin)) = &config.theme_wanted {
         let value = |reason| ConfigError::Value { origin: origin.clone(), reason };
         check(name, own).map_err(value)?;
@@ -82,10 +85,7 @@ fn theme(
     Ok(ui::ThemeChoice::Usual("ansi16".to_owned()))
 }
 
-fn check(
-    name: &str,
-    own: &[(String, std::result::Result<ui::Theme, String>)],
-) -> std::result::Result<(), String> {
+fn check(name: &str, own: &[OwnTheme]) -> std::result::Result<(), String> {
     match own.iter().find(|(known, _)| known == name) {
         Some((_, Ok(_))) => Ok(()),
         Some((_, Err(why))) => Err(why.clone()),
@@ -104,7 +104,7 @@ fn check(
 
 /// Reads the theme files of the home; one that cannot be read keeps its reason, since nobody may
 /// ever choose it.
-fn themes(folder: &Path) -> Vec<(String, std::result::Result<ui::Theme, String>)> {
+fn themes(folder: &Path) -> Vec<OwnTheme> {
     let Ok(files) = fs::read_dir(folder) else { return Vec::new() };
     let mut themes = Vec::new();
     for file in files.take(FILES_MAX).flatten() {
@@ -180,7 +180,7 @@ mod tests {
     fn themes_rank_and_mistakes_name_their_place() {
         let own = [("mine".to_owned(), Err("/t/mine.toml: line 2 of the theme: no".to_owned()))];
         let check = |wanted, usual, expected: &str| {
-            let choice = theme(&config(wanted, usual), &own, false);
+            let choice = theme(&config(wanted, usual), &own);
             let told = choice.map(|choice| format!("{choice:?}")).map_err(|e| e.to_string());
             let told = told.unwrap_or_else(|why| why);
             assert!(told.contains(expected), "{told}");
@@ -191,8 +191,6 @@ mod tests {
         check(Some("x"), None, "--theme: there is no theme `x`; the themes are ansi16");
         check(None, Some("x"), "line 3 of ganger.toml cannot be read: there is no theme `x`");
         check(Some("mine"), None, "--theme: /t/mine.toml: line 2 of the theme: no");
-        let choice = theme(&config(Some("nord"), None), &own, true);
-        assert_eq!(choice.unwrap(), ui::ThemeChoice::Wanted("mono".to_owned()));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod bad_input;
 mod chaos;
 mod hostile;
 mod joining;
+mod looks;
 mod plain;
 mod pty;
 mod rig;

@@ -32,6 +32,13 @@ impl Terminal {
         Self::run(screen(home), rows, cols)
     }
 
+    /// Opens the screen of a home with flags.
+    pub fn open_with(home: &Path, (rows, cols): (u16, u16), args: &[&str]) -> Self {
+        let mut command = screen(home);
+        command.args(args);
+        Self::run(command, rows, cols)
+    }
+
     /// Runs a command.
     pub fn run(command: CommandBuilder, rows: u16, cols: u16) -> Self {
         let pair = native_pty_system().openpty(size(rows, cols)).unwrap();

@@ -19,9 +19,10 @@ fn ten_random_numbers_go_in_and_ten_squares_come_back() {
     screen.press("2");
     screen.wait("1–10 of 10");
     screen.press("?");
-    screen.wait("Keys");
+    screen.wait("here: Everywhere");
     screen.press("\u{1b}");
-    wait_for("the help to close", || (!screen.text().contains("Keys")).then_some(()));
+    let is_closed = || (!screen.text().contains("here: Everywhere")).then_some(());
+    wait_for("the help to close", is_closed);
     // The first steps back to the overview, the second leaves.
     screen.press("q");
     screen.wait("Throughput");

@@ -269,6 +269,7 @@ fn task(task: TaskId, state: TaskState, command: String) -> TaskRow {
         submitted: NOON,
         due: None,
         cancelling: false,
+        took_us: None,
     }
 }
 
@@ -298,6 +299,7 @@ fn detail(task: TaskId) -> TaskDetail {
         submitted: WallMs(wall().0 - 20_000),
         due: None,
         cancelling: false,
+        took_us: None,
     };
     TaskDetail {
         row,

@@ -1,5 +1,5 @@
 //! The file that remembers things between runs: read once at the start, written whole whenever they
-//! change, by a task of its own so that no key waits for the disk. What is remembered is in keep.rs.
+//! change, by a task of its own so that no key waits for the disk. What it holds is in keep.rs.
 
 use std::fs;
 use std::io::{self, Write as _};

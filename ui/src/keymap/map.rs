@@ -172,6 +172,15 @@ impl Keymap {
         &self.rows
     }
 
+    /// Returns the first key of an action in the nearest of these places, as the footer writes it.
+    pub(crate) fn key_of(&self, action: Action, places: &[Context]) -> Option<&str> {
+        let of = |place: &Context| {
+            let here = |row: &&Row| row.context == *place && row.binding.action == action;
+            self.rows.iter().find(here)?.shown().first().copied()
+        };
+        places.iter().find_map(of)
+    }
+
     /// Finds what `event` means in the first of `contexts` that knows it.
     pub(crate) fn meaning(
         &self,

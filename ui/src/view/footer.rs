@@ -8,7 +8,7 @@ use crate::layout::{Frame, Width};
 use crate::model::field::Line;
 use crate::model::list::List;
 use crate::model::marks::Marks;
-use crate::model::{LinkState, Model, Tone, allowed};
+use crate::model::{Access, LinkState, Model, Tone, allowed};
 use crate::mouse::Hit;
 use crate::theme::Role;
 use crate::update::again_label;
@@ -34,7 +34,8 @@ pub(super) fn toast(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
                 Rect { x, y: line.y, width: line.width - x, height: 1 },
                 Hit::Key(Action::Undo),
             );
-            let x = pen.put(x, line.y, "u", Role::Key);
+            let key = model.keymap.key_of(Action::Undo, &[Context::Screen]).unwrap_or("u");
+            let x = pen.put(x, line.y, key, Role::Key);
             let text = format!(" within {left}s to take them back");
             pen.put_cut((x, line.y), &text, line.width.saturating_sub(x + 1), Role::Dim);
         }
@@ -65,6 +66,8 @@ fn standing(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         let open = counts.map_or(0, |counts| counts.open());
         let safe = if open > 0 { "; tasks are safe in the queue" } else { "" };
         format!("waiting for workers{safe}")
+    } else if model.access == Access::ReadOnly {
+        "read-only · nothing can be changed from this screen".to_owned()
     } else {
         return;
     };
@@ -93,15 +96,17 @@ pub(super) fn footer(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         return;
     }
     let contexts = model.contexts();
-    let mut rows = model.keymap.rows().iter();
-    let help =
-        rows.any(|row| row.binding.action == Action::Help && contexts.contains(&row.context));
+    // Questions keep the line to themselves.
+    let help = match contexts.contains(&Context::Confirm) || line.width < 24 {
+        true => None,
+        false => model.keymap.key_of(Action::Help, &contexts),
+    };
     let mut right = line.width;
-    if help && line.width >= 24 && !contexts.contains(&Context::Confirm) {
-        right = line.width - 8;
-        pen.put(right, line.y, "?", Role::Key);
-        pen.put(right + 2, line.y, "help", Role::Text);
-        pen.hit(Rect { x: right, width: 6, ..line }, Hit::Key(Action::Help));
+    if let Some(key) = help {
+        right = line.width.saturating_sub(crate::text::width(key) as u16 + 7);
+        let x = pen.put(right, line.y, key, Role::Key);
+        pen.put(x + 1, line.y, "help", Role::Text);
+        pen.hit(Rect { x: right, width: x + 5 - right, ..line }, Hit::Key(Action::Help));
     }
     let mut x = 1;
     for (chord, action, label) in entries(model, &contexts, frame.width) {

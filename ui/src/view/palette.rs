@@ -151,7 +151,7 @@ fn last_line(pen: &mut Pen<'_>, area: Rect, model: &Model, palette: &Palette) {
         pen.put_cut((x, area.y), &palette.error, room, Role::Text);
         return;
     }
-    if let Some(command) = palette.command {
+    if let Some(command) = palette.command.filter(|_| palette.recalled.is_none()) {
         let room = area.width.saturating_sub(2);
         pen.put_cut((area.x + 1, area.y), command.about, room, Role::Dim);
         return;

@@ -37,13 +37,16 @@ fn own_keys_are_shown_wherever_keys_are() {
         chords: vec![chord.to_owned()],
         line: 1,
     };
-    let keys = [key("list", "retry", "ctrl-r"), key("screen", "inject", "n")];
-    for (name, keys_typed) in [("footer", "2"), ("palette", "2:retry"), ("help", "2?/own key")] {
+    let keys = [key("list", "retry", "ctrl-r"), key("screen", "help", "f9")];
+    for (name, keys_typed) in
+        [("footer", "2"), ("palette", "2:retry"), ("help", "2:help<enter>/own key")]
+    {
         let mut model = showing((120, 36), busy());
         model.keymap = Keymap::with(&keys).unwrap();
         press(&mut model, keys_typed);
         let drawn = text(&draw(&model, "ansi16", Glyphs::Unicode));
         assert!(drawn.contains("Ctrl-R"), "{name}: {drawn}");
+        assert!(name != "footer" || drawn.contains("F9 help"), "{drawn}");
     }
 }
 
@@ -51,7 +54,10 @@ fn own_keys_are_shown_wherever_keys_are() {
 fn a_read_only_screen_says_so() {
     let mut model = showing((120, 36), busy());
     model.access = Access::ReadOnly;
-    press(&mut model, "4D");
+    press(&mut model, "4");
+    let drawn = text(&draw(&model, "ansi16", Glyphs::Unicode));
+    assert!(drawn.contains("read-only · nothing can be changed"), "{drawn}");
+    press(&mut model, "D");
     let drawn = text(&draw(&model, "ansi16", Glyphs::Unicode));
     assert!(drawn.contains("this screen is read-only (--read-only)"), "{drawn}");
     press(&mut model, ":revoke");

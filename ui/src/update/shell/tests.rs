@@ -52,6 +52,21 @@ fn a_few_letters_find_an_action_and_enter_does_it() {
 }
 
 #[test]
+fn screens_are_left_the_way_they_were_entered() {
+    let mut model = ready();
+    press(&mut model, "2");
+    assert_eq!(model.screen, Screen::Tasks);
+    press(&mut model, "`");
+    assert_eq!(model.screen, Screen::Overview);
+    press(&mut model, "`");
+    assert_eq!(model.screen, Screen::Tasks);
+    press(&mut model, "5q");
+    assert_eq!(model.screen, Screen::Overview);
+    let q = crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char('q'));
+    assert!(feed(&mut model, Msg::Key(q)).contains(&Effect::Leave));
+}
+
+#[test]
 fn commands_become_requests() {
     let check = |line: &str, expected: &str| {
         let mut model = ready();
