@@ -195,13 +195,14 @@ fn what_tasks_and_workers_say_never_steers_the_terminal() {
     wait_for("the work's end", || (rig.count("done") + rig.count("failed") == 43).then_some(()));
     use Then::{Hides, Shows};
     for (keys, then) in [
-        ("2", Shows("by id")),
+        ("2", Shows("1–")),
         ("\r", Shows("─ Task ")),
         // A key right after Escape would be one with Alt.
         ("\u{1b}", Hides("─ Task ")),
         ("jjj\r", Shows("─ Task ")),
         ("\u{1b}", Hides("─ Task ")),
         ("3", Shows("─ Results ")),
+        ("", Shows("alpha")),
         ("j\r", Shows("─ Task ")),
         ("\u{1b}", Hides("─ Task ")),
         ("/evil", Shows("/ evil")),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::rig::{GANGER, wait_for};
+use crate::rig::{GANGER, wait_for, wait_or_say};
 
 /// A program in a pseudo-terminal.
 pub struct Terminal {
@@ -77,7 +77,8 @@ impl Terminal {
     }
 
     pub fn wait(&self, text: &str) {
-        wait_for(&format!("{text:?} on the screen"), || self.text().contains(text).then_some(()));
+        let shows = || self.text().contains(text).then_some(());
+        wait_or_say(shows, || format!("{}\n{text:?} did not come on the screen", self.text()));
     }
 
     /// Waits until `text` was written after the first `from` bytes.

@@ -214,14 +214,19 @@ pub fn run(mut command: Command, input: &[u8]) -> Said {
 }
 
 /// Looks until something is there; fails aloud after [`PATIENCE`].
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_or_say(look, || format!("{what} did not come"))
+}
+
+/// As [`wait_for`]; what is said aloud may tell what was there instead.
 #[expect(clippy::disallowed_methods, reason = "another process is waited for")]
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_or_say<T>(mut look: impl FnMut() -> Option<T>, say: impl Fn() -> String) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < end, "{what} did not come within {PATIENCE:?}");
+        assert!(Instant::now() < end, "{} within {PATIENCE:?}", say());
         std::thread::sleep(LOOK);
     }
 }
