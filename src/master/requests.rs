@@ -40,7 +40,8 @@ impl Master {
             | Request::Pause { .. }
             | Request::Resume { .. }
             | Request::Drain { .. }
-            | Request::Undrain { .. } => {
+            | Request::Undrain { .. }
+            | Request::SetSlots { .. } => {
                 let now = self.clock.now();
                 self.engine.handle(now, Input::Asked { client, tag, actor, request });
             }

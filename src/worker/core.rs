@@ -13,10 +13,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ganger_proto::gang::Allows;
 use ganger_proto::message::{
     GrantRun, Held, LeaseRun, OutputHeader, ToWorker, Welcome, WorkerHello, WorkerMessage,
 };
-use ganger_proto::{Ended, LeaseId, Outcome, SessionId, Spec, SpecId};
+use ganger_proto::{Ended, Label, LeaseId, Outcome, SessionId, Spec, SpecId};
 
 use super::inline::Squares;
 use super::prefetch::Prefetch;
@@ -44,6 +45,17 @@ pub(super) enum Effect {
     Beat(u32),
     /// Remove the attempt's scratch directory.
     Clean(LeaseId),
+}
+
+/// What a hello says of the worker that its core does not know.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Present {
+    /// What its policy allows, for people.
+    pub(super) policy: String,
+    /// Which kinds its policy lets run.
+    pub(super) allows: Allows,
+    /// What it says of itself.
+    pub(super) labels: Vec<Label>,
 }
 
 /// A child to start.
@@ -173,7 +185,7 @@ impl WorkerCore {
     }
 
     /// Presents the worker: at the first connection and after every lost one.
-    pub(super) fn hello(&mut self, policy: String) -> WorkerHello {
+    pub(super) fn hello(&mut self, present: Present) -> WorkerHello {
         // A master that still wants this worker drained says so again; it may have been another
         // one, or have changed its mind meanwhile.
         self.drain.master = false;
@@ -197,7 +209,9 @@ impl WorkerCore {
             hold,
             holding,
             reported: self.reports.newest(),
-            policy,
+            policy: present.policy,
+            allows: present.allows,
+            labels: present.labels,
             draining: self.drain.own,
         }
     }
@@ -234,6 +248,7 @@ impl WorkerCore {
                 self.drain.master = on;
                 self.release_waiting();
             }
+            ToWorker::Slots { slots } => self.set_slots(slots),
             ToWorker::OutputStored { lease } => {
                 if let Some(output) = self.take_output(lease) {
                     self.reports.ended(output.ended);

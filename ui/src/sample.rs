@@ -77,6 +77,7 @@ fn master(counts: Counts) -> MasterLine {
         cpu_permille: 310,
         commits: 48,
         trouble: String::new(),
+        stuck: String::new(),
         refused: String::new(),
         newest_batch: Some(BatchId::new(812)),
     }
@@ -171,6 +172,7 @@ fn worker(called: &str, at: u16) -> WorkerRow {
         address: format!("10.0.0.{}:51820", 10 + at),
         version: "0.1.0".to_owned(),
         policy: "exec".to_owned(),
+        labels: Vec::new(),
         slots: 8,
         running: 8,
         waiting: 4,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use ganger_proto::command::Invite;
+use ganger_proto::gang::CertificateFacts;
 use ganger_proto::{Actor, Name, Role, WallMs};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
@@ -78,6 +79,12 @@ pub struct IdentityRow {
     pub certificate_ends: WallMs,
     /// Whether it was revoked.
     pub revoked: bool,
+    /// The newest certificate's serial number, in hex.
+    pub serial: String,
+    /// SHA-256 of its key, in hex.
+    pub fingerprint: String,
+    /// When it was issued.
+    pub issued: WallMs,
 }
 
 /// One entry of the trust log, for people.
@@ -302,6 +309,19 @@ impl Authority {
     /// Returns the registry.
     pub fn identities(&self) -> Vec<IdentityRow> {
         self.registry().identities()
+    }
+
+    /// Returns an identity's newest certificate, for people.
+    pub fn certificate(&self, role: Role, name: &Name) -> Option<CertificateFacts> {
+        let registry = self.registry();
+        let row = registry.identity(role, name)?;
+        Some(CertificateFacts {
+            serial: row.serial.clone(),
+            fingerprint: row.fingerprint.clone(),
+            issued: row.issued,
+            ends: row.certificate_ends,
+            revoked: row.revoked,
+        })
     }
 
     /// Returns entries of the trust log after the `after`th.

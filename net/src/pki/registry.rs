@@ -156,6 +156,7 @@ impl Registry {
     pub(crate) fn apply(&mut self, record: Record) {
         let number = self.audit.len() as u64 + 1;
         self.audit.push(AuditRow { number, at: record.at, text: record.text() });
+        let at = record.at;
         match record.entry {
             Entry::Began { cluster } => self.cluster = Some(cluster),
             Entry::Invited(entry) => {
@@ -168,22 +169,29 @@ impl Registry {
                 self.invites.insert(id, state);
             }
             Entry::Joined(joined) => {
-                self.certify(&joined.certificate);
+                self.certify(at, &joined.certificate);
                 if let Some(invite) = self.invites.get_mut(&joined.invite) {
                     invite.used += 1;
                     invite.joined.push(joined);
                 }
             }
-            Entry::Issued { certificate } => self.certify(&certificate),
+            Entry::Issued { certificate } => self.certify(at, &certificate),
             Entry::Revoked { role, name, .. } => self.revoke(role, &name),
         }
     }
 
-    fn certify(&mut self, certificate: &Certified) {
-        let Certified { actor, serial, ends, .. } = certificate;
+    fn certify(&mut self, at: WallMs, certificate: &Certified) {
+        let Certified { actor, serial, key, ends } = certificate;
         let known = Known { actor: actor.clone(), revoked: false };
         self.by_serial.insert(serial.clone(), known);
-        let row = IdentityRow { actor: actor.clone(), certificate_ends: *ends, revoked: false };
+        let row = IdentityRow {
+            actor: actor.clone(),
+            certificate_ends: *ends,
+            revoked: false,
+            serial: hex(serial),
+            fingerprint: hex(key),
+            issued: at,
+        };
         self.identities.insert((actor.role, actor.name.clone()), row);
     }
 
