@@ -1,6 +1,7 @@
 //! Why an action is off at the moment, for the footer and for the key that tries it all the same.
 
 use ganger_proto::Role;
+use ganger_proto::picture::WorkerState;
 
 use super::{LinkState, Model};
 use crate::keymap::Action;
@@ -31,15 +32,36 @@ pub(crate) fn reason(model: &Model, action: Action) -> Option<&'static str> {
         }
     }
     use Action as A;
-    let on_tasks = [A::Mark, A::Open, A::Retry, A::Cancel, A::PriorityUp, A::PriorityDown];
+    let on_tasks = [A::Mark, A::Open, A::Retry, A::Cancel, A::PriorityUp, A::PriorityDown, A::Why];
     if action == A::Undo && model.undo.is_none() {
         Some("there is nothing to take back")
     } else if on_tasks.contains(&action) && has_no_target(model, action) {
         Some("no task is selected; choose one with ↑ ↓ first")
-    } else if [A::Drain, A::Revoke].contains(&action) && model.worker_row().is_none() {
-        Some("no worker is selected")
     } else {
-        None
+        on_worker(model, action)
+    }
+}
+
+fn on_worker(model: &Model, action: Action) -> Option<&'static str> {
+    use Action as A;
+    let actions = [A::Drain, A::Revoke, A::OpenWorker, A::MoreSlots, A::FewerSlots];
+    if !actions.contains(&action) {
+        return None;
+    }
+    let Some(row) = model.worker_row() else {
+        return Some("no worker is selected; J prints the line that brings one in");
+    };
+    let is_here = matches!(row.state, WorkerState::Up | WorkerState::Draining);
+    match action {
+        A::MoreSlots | A::FewerSlots if !is_here => {
+            Some("it is not connected; its slots can be changed while it is")
+        }
+        A::FewerSlots if row.slots <= 1 => Some("one slot is the least; D lets it take nothing"),
+        A::Drain if !is_here && row.state != WorkerState::Away => {
+            Some("it is not connected; there is nothing to drain")
+        }
+        A::Revoke if row.state == WorkerState::Revoked => Some("it is revoked already"),
+        _ => None,
     }
 }
 
@@ -48,9 +70,11 @@ fn has_no_target(model: &Model, action: Action) -> bool {
         return false;
     }
     let Some(list) = model.list() else { return true };
-    let by_marks = !matches!(action, Action::Mark | Action::Open) && !list.marks.is_empty();
+    let by_marks =
+        !matches!(action, Action::Mark | Action::Open | Action::Why) && !list.marks.is_empty();
     // Enter on a list that is followed opens its first row.
-    let by_first = action == Action::Open && list.is_live() && !list.ids.is_empty();
+    let opens = matches!(action, Action::Open | Action::Why);
+    let by_first = opens && list.is_live() && !list.ids.is_empty();
     list.cursor().is_none() && !by_marks && !by_first
 }
 

@@ -1,7 +1,8 @@
 //! What lies over a screen: questions, dialogs, details. What keys do to it is in update/.
 
 use ganger_proto::command::TaskDetail;
-use ganger_proto::{Name, Request, Role, TaskId};
+use ganger_proto::gang::WorkerDetail;
+use ganger_proto::{Name, Request, Role, TaskId, TaskState};
 
 use super::field::Line;
 use super::submission::Batch;
@@ -18,6 +19,8 @@ pub(crate) enum Overlay {
     Confirm(Box<Confirm>),
     Join(Box<JoinDialog>),
     Details(Box<Details>),
+    Worker(Box<WorkerPage>),
+    Note(Box<Note>),
 }
 
 impl Overlay {
@@ -31,6 +34,8 @@ impl Overlay {
             Self::Confirm(_) => Context::Confirm,
             Self::Join(_) => Context::Join,
             Self::Details(_) => Context::Details,
+            Self::Worker(_) => Context::Worker,
+            Self::Note(_) => Context::Note,
         }
     }
 }
@@ -105,6 +110,8 @@ pub(crate) struct JoinDialog {
     pub(crate) focus: JoinField,
     pub(crate) error: String,
     pub(crate) minted: Option<Minted>,
+    /// The token shown last; it is withdrawn, if nobody used it, when another is made.
+    pub(crate) shown: Option<String>,
 }
 
 /// A field of the join dialog.
@@ -131,6 +138,7 @@ impl JoinDialog {
             focus: JoinField::default(),
             error: String::new(),
             minted: None,
+            shown: None,
         }
     }
 
@@ -158,5 +166,34 @@ pub(crate) struct Details {
     pub(crate) task: TaskId,
     pub(crate) detail: Option<Box<TaskDetail>>,
     pub(crate) error: String,
+    pub(crate) scroll: Scroll,
+}
+
+/// One worker in full.
+#[derive(Debug)]
+pub(crate) struct WorkerPage {
+    pub(crate) worker: Name,
+    pub(crate) detail: Option<Box<WorkerDetail>>,
+    pub(crate) error: String,
+    /// The line under the cursor.
+    pub(crate) line: usize,
+    /// The task that stands there.
+    pub(crate) task: Option<TaskId>,
+}
+
+impl WorkerPage {
+    pub(crate) const fn new(worker: Name) -> Self {
+        Self { worker, detail: None, error: String::new(), line: 0, task: None }
+    }
+}
+
+/// Why a task is where it is.
+#[derive(Debug)]
+pub(crate) struct Note {
+    pub(crate) task: TaskId,
+    /// Its state; none before the answer, or when there is none.
+    pub(crate) state: Option<TaskState>,
+    /// The reasons or a refusal, as sentences.
+    pub(crate) reasons: Vec<String>,
     pub(crate) scroll: Scroll,
 }

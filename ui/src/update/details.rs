@@ -11,6 +11,11 @@ use crate::msg::Effect;
 pub(super) fn open(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(list) = model.list() else { return };
     let Some(task) = list.cursor().or_else(|| list.ids.first().copied()) else { return };
+    open_task(model, task, out);
+}
+
+/// Opens one task, whatever list is behind.
+pub(super) fn open_task(model: &mut Model, task: TaskId, out: &mut Vec<Effect>) {
     model.overlays.push(Overlay::Details(Box::new(Details {
         task,
         detail: None,

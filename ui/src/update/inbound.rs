@@ -5,7 +5,7 @@ use ganger_proto::command::Changed;
 use ganger_proto::picture::{ResultRow, TaskRow, WorkerRow};
 use ganger_proto::{Picture, Refusal, Reply};
 
-use super::{details, inject, join, reader};
+use super::{details, inject, join, reader, why, worker, workers};
 use crate::link::{Connection, Inbound};
 use crate::model::{Asked, LinkState, Model, Tone, WelcomeToken};
 use crate::text::{clean, clean_in_place, counted};
@@ -71,7 +71,12 @@ fn disconnected(model: &mut Model) {
 
 fn is_change(asked: &Asked) -> bool {
     match asked {
-        Asked::Part | Asked::Welcome | Asked::Join | Asked::Show(_) => false,
+        Asked::Part
+        | Asked::Welcome
+        | Asked::Join
+        | Asked::Show(_)
+        | Asked::Worker(_)
+        | Asked::Why(_) => false,
         Asked::Cancel
         | Asked::Undo { .. }
         | Asked::Retry
@@ -81,6 +86,7 @@ fn is_change(asked: &Asked) -> bool {
         | Asked::Drain(_)
         | Asked::Undrain(_)
         | Asked::Revoke(_)
+        | Asked::Slots { .. }
         | Asked::StartWorker => true,
     }
 }
@@ -141,7 +147,15 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
         (Asked::Revoke(worker), _) => {
             model.say(Tone::Good, format!("{worker} is revoked; its tasks go back to the queue"));
         }
-        (Asked::StartWorker, _) => model.say(Tone::Good, "a local worker starts"),
+        (Asked::Slots { worker, slots }, _) => workers::slots_set(model, &worker, slots),
+        (Asked::Worker(name), Reply::Worker(detail)) => worker::take(model, &name, detail),
+        (Asked::Why(_), Reply::Why(why)) => why::take(model, &why),
+        (Asked::StartWorker, _) => {
+            model.say(
+                Tone::Good,
+                "a worker starts on the master's machine; its row comes in a moment",
+            );
+        }
         (asked, _) => {
             let text = format!("the master gave an answer that fits no {asked:?}; update ganger");
             model.say(Tone::Bad, text);
@@ -150,12 +164,14 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
 }
 
 fn refused(model: &mut Model, asked: Asked, refusal: &Refusal) {
-    let why = refusal.to_string();
+    let said = refusal.to_string();
     match asked {
         Asked::Part => inject::refused(model, refusal),
-        Asked::Welcome => model.welcome = WelcomeToken::Refused(clean(&why)),
-        Asked::Join => join::refused(model, &why),
-        Asked::Show(task) => details::refused(model, task, &why),
+        Asked::Welcome => model.welcome = WelcomeToken::Refused(clean(&said)),
+        Asked::Join => join::refused(model, &said),
+        Asked::Show(task) => details::refused(model, task, &said),
+        Asked::Worker(name) => worker::refused(model, &name, &said),
+        Asked::Why(task) => why::refused(model, task, &said),
         Asked::Cancel
         | Asked::Undo { .. }
         | Asked::Retry
@@ -165,7 +181,8 @@ fn refused(model: &mut Model, asked: Asked, refusal: &Refusal) {
         | Asked::Drain(_)
         | Asked::Undrain(_)
         | Asked::Revoke(_)
-        | Asked::StartWorker => model.say(Tone::Note, why),
+        | Asked::Slots { .. }
+        | Asked::StartWorker => model.say(Tone::Note, said),
     }
 }
 
@@ -194,6 +211,7 @@ fn clean_picture(picture: &mut Picture) {
         &mut master.address,
         &mut master.home,
         &mut master.trouble,
+        &mut master.stuck,
         &mut master.refused,
     ] {
         clean_in_place(text);
@@ -216,7 +234,7 @@ fn clean_result(row: &mut ResultRow) {
     clean_in_place(&mut row.text);
 }
 
-fn clean_worker(row: &mut WorkerRow) {
+pub(super) fn clean_worker(row: &mut WorkerRow) {
     clean_in_place(&mut row.address);
     clean_in_place(&mut row.version);
     clean_in_place(&mut row.policy);

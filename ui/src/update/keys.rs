@@ -2,7 +2,9 @@
 
 use crossterm::event::KeyEvent;
 
-use super::{confirm, details, filter, inject, join, lists, reader, shell, tasks, workers};
+use super::{
+    confirm, details, filter, inject, join, lists, reader, shell, tasks, why, worker, workers,
+};
 use crate::keymap::{Action, Meaning, meaning};
 use crate::link::Outbound;
 use crate::model::overlay::{Overlay, Scroll};
@@ -16,14 +18,17 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
         Meaning::Action(action) => act(model, action, out),
         Meaning::Nothing => {
             if contexts.first().is_some_and(|context| context.takes_text()) {
-                typed(model, key);
+                typed(model, key, out);
             }
         }
     }
 }
 
 /// A key that means nothing where text is typed is text, or moves its cursor.
-fn typed(model: &mut Model, key: KeyEvent) {
+fn typed(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
+    if join::is_copy(model, key) {
+        return copy(model, out);
+    }
     match model.overlays.last_mut() {
         Some(Overlay::Inject) => inject::typed(&mut model.form, key),
         Some(Overlay::Quick(line)) => line.key(key),
@@ -37,7 +42,8 @@ fn typed(model: &mut Model, key: KeyEvent) {
                 typed.line.key(key);
             }
         }
-        Some(Overlay::Help(_) | Overlay::Details(_)) | None => {}
+        Some(Overlay::Help(_) | Overlay::Details(_) | Overlay::Worker(_) | Overlay::Note(_))
+        | None => {}
     }
 }
 
@@ -59,7 +65,7 @@ pub(super) fn paste(model: &mut Model, text: &str) {
                 typed.line.paste(text);
             }
         }
-        Some(Overlay::Help(_) | Overlay::Details(_)) => {}
+        Some(Overlay::Help(_) | Overlay::Details(_) | Overlay::Worker(_) | Overlay::Note(_)) => {}
         None => {
             let hint = "press i first, then paste: every line becomes a task";
             model.say(Tone::Note, hint);
@@ -223,6 +229,14 @@ fn scroll(model: &mut Model, by: Move) {
             details.scroll.0 = lines(details.scroll.0);
             return details::keep_within(model);
         }
+        Some(Overlay::Worker(page)) => {
+            let to = lines(page.line);
+            return worker::go_to(model, to);
+        }
+        Some(Overlay::Note(note)) => {
+            note.scroll.0 = lines(note.scroll.0);
+            return why::keep_within(model);
+        }
         _ => {}
     }
     if let Some(list) = model.list_mut() {
@@ -318,7 +332,9 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
         Some(Overlay::Quick(_)) => inject::quick(model),
         Some(Overlay::Confirm(_)) => confirm::accept(model, out),
         Some(Overlay::Join(_)) => join::mint(model, out),
-        Some(Overlay::Inject | Overlay::Help(_) | Overlay::Details(_)) | None => {}
+        Some(Overlay::Worker(_)) => worker::open_task(model, out),
+        Some(Overlay::Inject | Overlay::Help(_) | Overlay::Details(_) | Overlay::Note(_))
+        | None => {}
     }
 }
 
@@ -327,7 +343,14 @@ fn field(model: &mut Model, step: Step) {
         Some(Overlay::Inject) => inject::field(&mut model.form, step),
         Some(Overlay::Join(dialog)) => join::field(dialog, step),
         Some(Overlay::Confirm(question)) => confirm::other_button(question),
-        Some(Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Help(_) | Overlay::Details(_))
+        Some(
+            Overlay::Filter(_)
+            | Overlay::Quick(_)
+            | Overlay::Help(_)
+            | Overlay::Details(_)
+            | Overlay::Worker(_)
+            | Overlay::Note(_),
+        )
         | None => {}
     }
 }

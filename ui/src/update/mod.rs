@@ -12,6 +12,8 @@ mod lists;
 mod reader;
 mod shell;
 mod tasks;
+mod why;
+mod worker;
 mod workers;
 
 pub(crate) use inject::again_label;
@@ -66,6 +68,8 @@ fn second(model: &mut Model, out: &mut Vec<Effect>) {
         model.undo = None;
     }
     details::refresh(model, out);
+    worker::refresh(model, out);
+    why::refresh(model, out);
 }
 
 /// Asks the master, and remembers what for.

@@ -161,6 +161,8 @@ pub(super) fn to_copy(model: &Model) -> Option<String> {
             return dialog.minted.as_ref().map(|minted| minted.line(dialog.role));
         }
         Some(Overlay::Details(_)) => return Some(crate::view::details_text(model)),
+        Some(Overlay::Worker(_)) => return Some(crate::view::worker_text(model)),
+        Some(Overlay::Note(note)) => return Some(note.reasons.join("\n")),
         Some(Overlay::Help(_) | Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Confirm(_))
         | None => {}
     }

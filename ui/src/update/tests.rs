@@ -35,7 +35,10 @@ pub(crate) fn answer(model: &mut Model) {
             | Asked::Drain(_)
             | Asked::Undrain(_)
             | Asked::Revoke(_)
+            | Asked::Slots { .. }
             | Asked::StartWorker => Ok(Reply::Ok),
+            Asked::Worker(name) => Ok(Reply::Worker(Box::new(sample::worker_detail(&name)))),
+            Asked::Why(task) => Ok(Reply::Why(Box::new(sample::why(task)))),
         };
         hear(model, Inbound::Reply { tag, result });
     }

@@ -35,7 +35,9 @@ fn open(model: &Model) -> Option<&Details> {
             | Overlay::Quick(_)
             | Overlay::Inject
             | Overlay::Confirm(_)
-            | Overlay::Join(_),
+            | Overlay::Join(_)
+            | Overlay::Worker(_)
+            | Overlay::Note(_),
         )
         | None => None,
     }

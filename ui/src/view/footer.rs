@@ -39,6 +39,8 @@ fn standing(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     let marked = model.list().map_or(0, |list| list.marks.len());
     let gang = model.picture.as_ref().map(|picture| picture.gang);
     let counts = model.picture.as_ref().map(|picture| picture.master.counts);
+    let stuck = model.picture.as_ref().map_or("", |picture| picture.master.stuck.as_str());
+    let mut role = Role::Dim;
     let text = if marked > 0 {
         let tasks = crate::text::counted(marked as u64, "task", "tasks");
         format!("{tasks} marked · actions apply to the marked ids, not to the cursor")
@@ -48,10 +50,14 @@ fn standing(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         let open = counts.map_or(0, |counts| counts.open());
         let safe = if open > 0 { "; tasks are safe in the queue" } else { "" };
         format!("waiting for workers{safe}")
+    } else if !stuck.is_empty() && model.is_up() {
+        role = Role::Note;
+        let how = if model.list().is_some() { " · w says why" } else { "" };
+        format!("! {stuck}{how}")
     } else {
         return;
     };
-    pen.put_cut((1, y), &text, frame.toast.width.saturating_sub(2), Role::Dim);
+    pen.put_cut((1, y), &text, frame.toast.width.saturating_sub(2), role);
 }
 
 pub(super) fn footer(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {

@@ -10,6 +10,7 @@ mod graph;
 mod header;
 mod help;
 mod inject;
+mod join;
 mod log;
 mod lost;
 mod pen;
@@ -19,6 +20,8 @@ mod sign;
 mod table;
 mod tasks;
 mod welcome;
+mod why;
+mod worker;
 mod workers;
 
 use ratatui::buffer::Buffer;
@@ -33,6 +36,8 @@ use pen::Pen;
 
 pub(crate) use details::{lines_count as details_lines, text as details_text};
 pub(crate) use help::lines_count as help_lines;
+pub(crate) use why::lines_count as why_lines;
+pub(crate) use worker::{lines as worker_lines, text as worker_text};
 
 /// Draws the whole screen; returns where the cursor is, when text is typed.
 pub(crate) fn view(
@@ -58,8 +63,12 @@ pub(crate) fn view(
         pen.within(frame.body).wash(Role::Backdrop);
     }
     let covers = |overlay: &Overlay| match overlay {
-        Overlay::Inject | Overlay::Confirm(_) | Overlay::Join(_) | Overlay::Help(_) => true,
-        Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Details(_) => false,
+        Overlay::Inject
+        | Overlay::Confirm(_)
+        | Overlay::Join(_)
+        | Overlay::Help(_)
+        | Overlay::Note(_) => true,
+        Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Details(_) | Overlay::Worker(_) => false,
     };
     let mut cursor = None;
     for overlay in &model.overlays {
@@ -142,8 +151,10 @@ fn overlay_box(
         Overlay::Quick(line) => return Some(dialog::quick(pen, frame, line)),
         Overlay::Inject => return inject::form(pen, frame, model),
         Overlay::Confirm(question) => return dialog::confirm(pen, frame, question),
-        Overlay::Join(join) => return dialog::join(pen, frame, model, join),
+        Overlay::Join(dialog) => return join::join(pen, model, dialog),
         Overlay::Details(details) => details::details(pen, frame, model, details),
+        Overlay::Worker(page) => worker::page(pen, frame, model, page),
+        Overlay::Note(note) => why::note(pen, frame, note),
     }
     None
 }
@@ -177,5 +188,7 @@ fn is_refused(model: &Model) -> bool {
     matches!(model.link, LinkState::Refused(_))
 }
 
+#[cfg(test)]
+mod gang_tests;
 #[cfg(test)]
 pub(crate) mod tests;
