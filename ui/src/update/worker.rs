@@ -36,11 +36,16 @@ pub(super) fn take(model: &mut Model, name: &Name, mut detail: Box<WorkerDetail>
         clean_in_place(&mut facts.serial);
         clean_in_place(&mut facts.fingerprint);
     }
+    let mut is_first = false;
     for page in pages(model, name) {
         page.error.clear();
-        page.detail = Some(detail.clone());
+        is_first = page.detail.replace(detail.clone()).is_none();
     }
-    follow(model);
+    if is_first {
+        begin(model);
+    } else {
+        follow(model);
+    }
 }
 
 pub(super) fn refused(model: &mut Model, name: &Name, why: &str) {
@@ -56,19 +61,21 @@ fn pages<'a>(model: &'a mut Model, name: &'a Name) -> impl Iterator<Item = &'a m
     })
 }
 
-/// Keeps the cursor on its task wherever that stands now; on the first task when it has none.
+/// Puts the cursor on the first task, where that is seen without scrolling away what stands above.
+fn begin(model: &mut Model) {
+    let lines = crate::view::worker_lines(model);
+    let seen = usize::from(crate::layout::frame(model.size).body.height).saturating_sub(6);
+    let first = lines.iter().position(Option::is_some).filter(|line| *line < seen);
+    go_to(model, first.unwrap_or(0));
+}
+
+/// Keeps the cursor on its task wherever that stands now.
 fn follow(model: &mut Model) {
     let lines = crate::view::worker_lines(model);
-    let Some(Overlay::Worker(page)) = model.overlays.last_mut() else { return };
+    let Some(Overlay::Worker(page)) = model.overlays.last() else { return };
     let of = |task| lines.iter().position(|line| *line == Some(task));
-    let first = lines.iter().position(Option::is_some);
-    page.line = match (page.task.and_then(of), page.task) {
-        (Some(line), _) => line,
-        (None, Some(_)) => page.line.min(lines.len().saturating_sub(1)),
-        (None, None) if page.line == 0 => first.unwrap_or(0),
-        (None, None) => page.line.min(lines.len().saturating_sub(1)),
-    };
-    page.task = lines.get(page.line).copied().flatten();
+    let line = page.task.and_then(of).unwrap_or(page.line);
+    go_to(model, line);
 }
 
 /// Moves the cursor to a line; the view keeps it in sight.

@@ -1,5 +1,6 @@
 //! The last two lines: the sentence that goes away by itself, and the keys of this place.
 
+use super::is_refused;
 use super::pen::Pen;
 use crate::keymap::{Action, Context, keys, shown};
 use crate::layout::{Frame, Width};
@@ -39,9 +40,14 @@ fn standing(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     let marked = model.list().map_or(0, |list| list.marks.len());
     let gang = model.picture.as_ref().map(|picture| picture.gang);
     let counts = model.picture.as_ref().map(|picture| picture.master.counts);
-    let stuck = model.picture.as_ref().map_or("", |picture| picture.master.stuck.as_str());
+    let master = model.picture.as_ref().map(|picture| &picture.master);
+    let stuck = master.map_or("", |master| master.stuck.as_str());
     let mut role = Role::Dim;
-    let text = if marked > 0 {
+    let trouble = master.map_or("", |master| master.trouble.as_str());
+    let text = if !trouble.is_empty() && !is_refused(model) {
+        role = Role::Bad;
+        format!("✗ {trouble}")
+    } else if marked > 0 {
         let tasks = crate::text::counted(marked as u64, "task", "tasks");
         format!("{tasks} marked · actions apply to the marked ids, not to the cursor")
     } else if model.view.frozen.is_some() {

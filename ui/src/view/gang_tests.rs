@@ -52,6 +52,7 @@ fn all_lost() -> Picture {
     picture.master.counts = Counts { running: 0, queued: 12_475, ..picture.master.counts };
     for row in picture.workers.iter_mut().flat_map(|window| &mut window.rows) {
         row.state = WorkerState::Lost;
+        (row.slots, row.running, row.waiting) = (0, 0, 0);
         row.rtt_us = 0;
     }
     picture

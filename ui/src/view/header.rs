@@ -1,7 +1,7 @@
 //! The first two lines: who, where, how the connection is; and the screens or the counters.
 
+use super::clock;
 use super::pen::{Pen, Piece, piece, pieces_width};
-use super::{clock, is_refused};
 use crate::layout::{Frame, Width};
 use crate::model::{LinkState, Model, Screen};
 use crate::text::{rate, seconds, short};
@@ -59,7 +59,7 @@ fn alarm(model: &Model) -> Option<&'static str> {
     if !picture.master.trouble.is_empty() {
         Some("✗ store in trouble")
     } else if picture.gang.up == 0 && picture.gang.lost > 0 && open {
-        Some("✗ all workers lost; tasks are safe in the queue")
+        Some("✗ all workers lost")
     } else {
         None
     }
@@ -173,13 +173,6 @@ pub(super) fn tabs(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         if let Some((text, role)) = count {
             x = pen.put(x, y, &format!("{text} "), if is_active { word } else { role });
         }
-    }
-    if let Some(picture) = &model.picture
-        && !picture.master.trouble.is_empty()
-        && !is_refused(model)
-    {
-        let room = frame.tabs.width.saturating_sub(x + 3);
-        pen.put_cut((x + 2, y), &format!("! {}", picture.master.trouble), room, Role::Bad);
     }
 }
 

@@ -5,7 +5,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::centred;
 use super::dialog::typed;
-use super::pen::{Pen, Piece, piece};
+use super::pen::{Pen, Piece, piece, pieces_width};
 use crate::model::overlay::{JoinDialog, JoinField};
 use crate::model::{Asked, Minted, Model};
 use crate::text::{chunks, seconds, width, wrap};
@@ -41,7 +41,7 @@ pub(super) fn join(pen: &mut Pen<'_>, model: &Model, dialog: &JoinDialog) -> Opt
         true => (inner.y + FORM_ROWS, fields(&mut pen, (x, inner.y), dialog)),
         false => (inner.y, None),
     };
-    for (y, line) in (y..).zip(&below) {
+    for (y, (_, line)) in (y..).zip(&below) {
         pen.put_all(x, y, line);
     }
     cursor
@@ -51,9 +51,15 @@ fn fields(pen: &mut Pen<'_>, (x, y): (u16, u16), dialog: &JoinDialog) -> Option<
     let role = |field| if dialog.focus == field { Role::Key } else { Role::Dim };
     pen.put(x, y, "Role", role(JoinField::Role));
     let mut at = x + 10;
-    for choice in CertificateRole::ALL {
+    // Where not all have room the chosen one stands alone, with the keys that change it.
+    let is_wide = pen.area.width >= 50;
+    let shown = |choice: &CertificateRole| is_wide || *choice == dialog.role;
+    for choice in CertificateRole::ALL.into_iter().filter(shown) {
         let look = if choice == dialog.role { Role::Choice } else { Role::Text };
         at = pen.put(at, y, &format!(" {choice} "), look);
+    }
+    if !is_wide {
+        at = pen.put(at + 1, y, "← →", Role::Key);
     }
     let may = match dialog.role {
         CertificateRole::Worker => "runs tasks",
@@ -61,17 +67,23 @@ fn fields(pen: &mut Pen<'_>, (x, y): (u16, u16), dialog: &JoinDialog) -> Option<
         CertificateRole::Submitter => "submits, and sees its own",
         CertificateRole::Operator => "may do everything but invite operators",
     };
-    pen.put(at + 2, y, may, Role::Dim);
+    let right = pen.area.right();
+    let hint = |(x, y): (u16, u16), text: &str, pen: &mut Pen<'_>| {
+        if x + width(text) as u16 <= right {
+            pen.put(x, y, text, Role::Dim);
+        }
+    };
+    hint((at + 2, y), may, pen);
     let mut cursor = None;
     let rows = [
         (JoinField::Name, "Name", &dialog.name, "its own wish, or its host's name, when empty"),
         (JoinField::Uses, "Uses", &dialog.uses, "how many may join with the line"),
         (JoinField::Ttl, "Valid", &dialog.ttl, "such as 30m, 1h, 2d"),
     ];
-    for (y, (field, label, line, hint)) in (y + 1..).zip(rows) {
+    for (y, (field, label, line, text)) in (y + 1..).zip(rows) {
         pen.put(x, y, label, role(field));
         let position = typed(pen, (x + 11, y), 20, line);
-        pen.put(x + 32, y, hint, Role::Dim);
+        hint((x + 32, y), text, pen);
         if dialog.focus == field {
             cursor = Some(position);
         }
@@ -79,39 +91,48 @@ fn fields(pen: &mut Pen<'_>, (x, y): (u16, u16), dialog: &JoinDialog) -> Option<
     cursor
 }
 
-/// What stands below the form: a fault, the line, and what to know of it.
-fn below(model: &Model, dialog: &JoinDialog, columns: usize) -> Vec<Line> {
-    let mut lines = vec![Line::new()];
+/// What stands below the form: a fault, the line, and what to know of it; each line with its rank.
+fn below(model: &Model, dialog: &JoinDialog, columns: usize) -> Vec<(Rank, Line)> {
+    let mut lines = vec![(Rank::Gap, Line::new())];
     if !dialog.error.is_empty() {
         let fault = wrap(&dialog.error, columns).into_iter();
-        lines.extend(fault.map(|line| vec![piece(line, Role::Bad)]));
-        lines.push(Line::new());
+        lines.extend(fault.map(|line| (Rank::Needed, vec![piece(line, Role::Bad)])));
+        lines.push((Rank::Gap, Line::new()));
     }
     let Some(minted) = &dialog.minted else {
         let waits = model.asked.values().any(|asked| *asked == Asked::Join);
-        lines.push(match waits {
+        let last = match waits {
             true => vec![piece("the line is being made …", Role::Dim)],
-            false => keys(&[("Enter", "makes the line"), ("Tab", "next field"), ("Esc", "closes")]),
-        });
+            false => {
+                let all = [("Enter", "makes the line"), ("Tab", "next field"), ("Esc", "closes")];
+                keys(&all, columns)
+            }
+        };
+        lines.push((Rank::Needed, last));
         return lines;
     };
     lines.extend(line_of(model, dialog, minted, columns));
     lines
 }
 
-fn line_of(model: &Model, dialog: &JoinDialog, minted: &Minted, columns: usize) -> Vec<Line> {
+fn line_of(
+    model: &Model,
+    dialog: &JoinDialog,
+    minted: &Minted,
+    columns: usize,
+) -> Vec<(Rank, Line)> {
     let program = match dialog.role {
         CertificateRole::Worker => "ganger-worker",
         CertificateRole::Viewer | CertificateRole::Submitter | CertificateRole::Operator => {
             "ganger"
         }
     };
-    let mut lines = vec![vec![piece("Run this on the other machine:", Role::Strong)]];
+    let mut lines =
+        vec![(Rank::Title, vec![piece("Run this on the other machine:", Role::Strong)])];
     for part in chunks(&minted.line(dialog.role), columns.saturating_sub(2).max(16)) {
-        lines.push(vec![piece(format!(" {part} "), Role::Token)]);
+        lines.push((Rank::Needed, vec![piece(format!(" {part} "), Role::Token)]));
     }
-    let left = minted.expires.since(model.master_now());
-    let valid = match left {
+    let valid = match minted.expires.since(model.master_now()) {
         0 => vec![piece("It has ended; Enter makes another.", Role::Bad)],
         left => vec![
             piece("Ends in ", Role::Text),
@@ -119,40 +140,53 @@ fn line_of(model: &Model, dialog: &JoinDialog, minted: &Minted, columns: usize) 
             piece("; shown here only.", Role::Text),
         ],
     };
-    lines.push(valid);
+    lines.push((Rank::Needed, valid));
+    let how = format!("No {program} there? From here: ");
     let copy = format!("scp \"$(command -v {program})\" HOST:");
-    let how = format!("No {program} there? From here: {copy}");
-    if width(&how) <= columns {
-        lines.push(vec![
-            piece(format!("No {program} there? From here: "), Role::Dim),
-            piece(copy, Role::Text),
-        ]);
+    if width(&how) + width(&copy) <= columns {
+        lines.push((Rank::How, vec![piece(how, Role::Dim), piece(copy, Role::Text)]));
     }
-    lines.push(Line::new());
+    lines.push((Rank::Gap, Line::new()));
     let y = if dialog.focus == JoinField::Role { "y" } else { "F2" };
-    lines.push(keys(&[(y, "copies the line"), ("Enter", "another"), ("Esc", "closes")]));
+    let all = [(y, "copies the line"), ("Enter", "another"), ("Esc", "closes")];
+    lines.push((Rank::Needed, keys(&all, columns)));
     let again = "Another line withdraws this one, unless somebody has used it.";
     if width(again) <= columns {
-        lines.push(vec![piece(again, Role::Dim)]);
+        lines.push((Rank::Rule, vec![piece(again, Role::Dim)]));
     }
     lines
 }
 
-fn keys(keys: &[(&str, &str)]) -> Line {
+/// What goes first where there is no room.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Gap,
+    Rule,
+    How,
+    Title,
+    Needed,
+}
+
+/// Returns as many keys as fit.
+fn keys(keys: &[(&str, &str)], columns: usize) -> Line {
     let mut line = Line::new();
     for (key, does) in keys {
         let gap = if line.is_empty() { "" } else { "  ·  " };
-        line.push(piece(gap, Role::Dim));
-        line.push(piece(*key, Role::Key));
-        line.push(piece(format!(" {does}"), Role::Text));
+        let more =
+            [piece(gap, Role::Dim), piece(*key, Role::Key), piece(format!(" {does}"), Role::Text)];
+        if usize::from(pieces_width(&line) + pieces_width(&more)) <= columns {
+            line.extend(more);
+        }
     }
     line
 }
 
-/// Takes empty lines away until the rest fits.
-fn squeeze(lines: &mut Vec<Line>, rows: u16) {
+/// Takes lines away, those of the lowest rank first and the last of them, until the rest fits.
+fn squeeze(lines: &mut Vec<(Rank, Line)>, rows: u16) {
     while lines.len() > usize::from(rows) {
-        match lines.iter().rposition(Vec::is_empty) {
+        let lowest = lines.iter().map(|(rank, _)| *rank).min();
+        let at = lines.iter().rposition(|(rank, _)| Some(*rank) == lowest);
+        match at.filter(|_| lowest != Some(Rank::Needed)) {
             Some(at) => drop(lines.remove(at)),
             None => break,
         }

@@ -61,7 +61,8 @@ pub(super) fn page(pen: &mut Pen<'_>, frame: &Frame, model: &Model, page: &Worke
     let lines = rows(model, page, area.width);
     let height = usize::from(inner.height);
     let last_top = lines.len().saturating_sub(height);
-    let top = page.line.saturating_sub(height.saturating_sub(1).max(1) * 2 / 3).min(last_top);
+    // Some lines below the cursor stay in sight.
+    let top = page.line.saturating_sub(height.saturating_sub(4)).min(last_top);
     let mut inside = pen.within(Rect { width: inner.width.saturating_sub(1), ..inner });
     for (y, row) in (inner.y..).zip(lines.iter().skip(top).take(height)) {
         inside.put_all(inner.x + 1, y, &row.line);
@@ -211,7 +212,7 @@ fn network(detail: &WorkerDetail) -> Fact {
         return ("network", vec![piece("—", Role::Dim)]);
     }
     let mut value = vec![piece(
-        format!("round trip {} · heard {} ago", HumanMicros(row.rtt_us), HumanMs(row.beat_ms)),
+        format!("rtt {} · beat {}", HumanMicros(row.rtt_us), HumanMs(row.beat_ms)),
         Role::Text,
     )];
     value.extend(detail.clock_ahead_ms.map(|ahead| match ahead.unsigned_abs() {

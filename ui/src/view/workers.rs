@@ -45,7 +45,7 @@ const fn number(key: Key, title: &'static str, width: u16, priority: u8) -> Colu
 
 const COLUMNS: [Column<Key>; 15] = [
     column(Key::Name, "NAME", 0, 99),
-    column(Key::State, "STATE", 10, 90),
+    column(Key::State, "STATE", 12, 90),
     column(Key::Slots, "SLOTS", 11, 50),
     number(Key::Busy, "", 6, 80),
     column(Key::Cpu, " CPU", 14, 60),
@@ -58,7 +58,7 @@ const COLUMNS: [Column<Key>; 15] = [
     column(Key::Version, " VER", 7, 10),
     number(Key::Certificate, "CERT", 5, 30),
     column(Key::Address, " ADDRESS", 22, 5),
-    column(Key::Labels, " LABELS", 18, 35),
+    column(Key::Labels, " LABELS", 14, 35),
 ];
 
 pub(super) fn list(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model) {
