@@ -147,6 +147,7 @@ impl fmt::Display for What {
             Self::Gone => f.write_str("left: it had drained"),
             Self::Drained => f.write_str("told to drain"),
             Self::Undrained => f.write_str("told to take work again"),
+            Self::Slots(1) => f.write_str("told to use 1 slot"),
             Self::Slots(slots) => write!(f, "told to use {slots} slots"),
             Self::Revoked { holds } => f.write_str("revoked").and_then(|()| tasks(f, holds)),
         }

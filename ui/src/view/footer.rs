@@ -1,5 +1,7 @@
 //! The last two lines: the sentence that goes away by itself, and the keys of this place.
 
+use ganger_proto::picture::WorkerState;
+
 use super::is_refused;
 use super::pen::Pen;
 use crate::keymap::{Action, Context, keys, shown};
@@ -136,6 +138,10 @@ fn is_of_use(model: &Model, action: Action) -> bool {
     true
 }
 
+fn is_draining(model: &Model) -> bool {
+    model.worker_row().is_some_and(|row| row.state == WorkerState::Draining)
+}
+
 fn label(model: &Model, action: Action, label: &str, width: Width) -> String {
     let marked = model.list().map_or(0, |list| list.marks.len());
     if action == Action::Again && width == Width::Full && !model.is_welcome() {
@@ -144,6 +150,8 @@ fn label(model: &Model, action: Action, label: &str, width: Width) -> String {
         "resume queue".to_owned()
     } else if action == Action::Again && model.is_welcome() {
         "10 random".to_owned()
+    } else if action == Action::Drain && is_draining(model) {
+        "undrain".to_owned()
     } else if action == Action::Freeze && model.view.frozen.is_some() {
         "follow".to_owned()
     } else if [Action::Retry, Action::Cancel].contains(&action) && marked > 0 {

@@ -2,9 +2,10 @@
 //! header when something is wrong.
 
 use ganger_proto::picture::{Counts, Gang, WorkerState};
-use ganger_proto::{Label, Picture};
+use ganger_proto::{Label, Picture, Request, Role};
 
 use super::tests::{check, press};
+use crate::link::Outbound;
 use crate::model::overlay::Overlay;
 use crate::sample::{busy, feed, hear, showing};
 use crate::update::tests::answer;
@@ -94,4 +95,55 @@ fn what_is_opened_from_a_worker_comes_back_to_it() {
     assert!(model.overlays.is_empty());
     hear(&mut model, crate::link::Inbound::Picture(Box::new(busy())));
     feed(&mut model, crate::msg::Msg::Second);
+}
+
+fn requests(model: &mut crate::model::Model, c: char) -> Vec<Request> {
+    let key = crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char(c));
+    let effects = feed(model, crate::msg::Msg::Key(key));
+    let sent = effects.into_iter().filter_map(|effect| match effect {
+        crate::msg::Effect::Send(Outbound::Request { request, .. }) => Some(request),
+        _ => None,
+    });
+    sent.collect()
+}
+
+#[test]
+fn slots_count_on_from_what_was_asked() {
+    let mut model = showing((120, 36), busy());
+    press(&mut model, "4");
+    let slots = |requests: Vec<Request>| match requests.as_slice() {
+        [Request::SetSlots { worker, slots }] => format!("{worker} {slots}"),
+        other => format!("{other:?}"),
+    };
+    assert_eq!(slots(requests(&mut model, '+')), "alpha 9");
+    assert_eq!(slots(requests(&mut model, '+')), "alpha 10", "no answer has come yet");
+    answer(&mut model);
+    assert_eq!(slots(requests(&mut model, '-')), "alpha 9");
+    let said = |model: &crate::model::Model| model.toast.as_ref().unwrap().text.clone();
+    assert!(said(&model).contains("none is stopped"), "{}", said(&model));
+    press(&mut model, "G");
+    assert!(requests(&mut model, '+').is_empty());
+    assert!(said(&model).contains("not connected"), "{}", said(&model));
+    assert!(requests(&mut model, 'D').is_empty() && model.overlays.is_empty());
+}
+
+#[test]
+fn a_line_for_another_role_withdraws_the_unused_one() {
+    let mut model = showing((120, 36), busy());
+    press(&mut model, "J<enter>");
+    answer(&mut model);
+    press(&mut model, "<right>");
+    let key = crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Enter);
+    let effects = feed(&mut model, crate::msg::Msg::Key(key));
+    let invites = effects.into_iter().filter_map(|effect| match effect {
+        crate::msg::Effect::Send(Outbound::Request { request: Request::Invite(i), .. }) => Some(i),
+        _ => None,
+    });
+    let invites: Vec<_> = invites.map(|invite| (invite.role, invite.replaces)).collect();
+    assert_eq!(invites, [(Role::Viewer, Some("i1".to_owned()))]);
+    answer(&mut model);
+    let key = crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char('y'));
+    let effects = feed(&mut model, crate::msg::Msg::Key(key));
+    let copies = |effect: &crate::msg::Effect| matches!(effect, crate::msg::Effect::Copy(text) if text.starts_with("ganger join "));
+    assert!(effects.iter().any(copies), "{effects:?}");
 }

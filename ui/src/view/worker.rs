@@ -78,9 +78,12 @@ pub(super) fn page(pen: &mut Pen<'_>, frame: &Frame, model: &Model, page: &Worke
 
 fn state(model: &Model, row: &WorkerRow) -> Piece {
     let (glyph, word, role) = sign::worker(row.state);
+    let since = seconds(model.master_now().since(row.since));
     let since = match row.since.0 {
         0 => String::new(),
-        _ => format!(" {}", seconds(model.master_now().since(row.since))),
+        // A worker that drains is here since it connected, not since it drains.
+        _ if is_here(row) => format!(" · here for {since}"),
+        _ => format!(" {since}"),
     };
     piece(format!("{glyph} {word}{since}"), role)
 }
