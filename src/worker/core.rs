@@ -13,18 +13,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ganger_proto::gang::Allows;
-use ganger_proto::message::{
-    GrantRun, Held, LeaseRun, OutputHeader, ToWorker, Welcome, WorkerHello, WorkerMessage,
-};
-use ganger_proto::{Ended, Label, LeaseId, Outcome, SessionId, Spec, SpecId};
+use ganger_proto::message::{GrantRun, LeaseRun, OutputHeader, ToWorker, Welcome, WorkerMessage};
+use ganger_proto::{Ended, LeaseId, Outcome, SessionId, Spec, SpecId};
 
 use super::inline::Squares;
 use super::prefetch::Prefetch;
 use super::reports::Reports;
 use super::waiting::{Waiting, join};
 
+mod present;
 mod tasks;
+
+pub(super) use present::Present;
 
 /// What the driver must do.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,17 +45,6 @@ pub(super) enum Effect {
     Beat(u32),
     /// Remove the attempt's scratch directory.
     Clean(LeaseId),
-}
-
-/// What a hello says of the worker that its core does not know.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Present {
-    /// What its policy allows, for people.
-    pub(super) policy: String,
-    /// Which kinds its policy lets run.
-    pub(super) allows: Allows,
-    /// What it says of itself.
-    pub(super) labels: Vec<Label>,
 }
 
 /// A child to start.
@@ -181,38 +170,6 @@ impl WorkerCore {
             link: Link::Down,
             drain: Drain::default(),
             effects: Vec::new(),
-        }
-    }
-
-    /// Presents the worker: at the first connection and after every lost one.
-    pub(super) fn hello(&mut self, present: Present) -> WorkerHello {
-        // A master that still wants this worker drained says so again; it may have been another
-        // one, or have changed its mind meanwhile.
-        self.drain.master = false;
-        let hold = self.hold();
-        self.prefetch.told(hold);
-        let mut holding: Vec<Held> = Vec::new();
-        let mut hold_all = |runs: Vec<LeaseRun>, started| {
-            holding.extend(runs.into_iter().map(|leases| Held { leases, started }));
-        };
-        hold_all(self.waiting.leases(), false);
-        hold_all(self.squaring.clone(), true);
-        hold_all(join(self.kept_running()), true);
-        hold_all(join(self.outputs.keys().copied()), true);
-        hold_all(self.reports.leases(), true);
-        for running in self.running.values_mut() {
-            running.told = Told::Yes;
-        }
-        WorkerHello {
-            session: self.session,
-            slots: self.slots,
-            hold,
-            holding,
-            reported: self.reports.newest(),
-            policy: present.policy,
-            allows: present.allows,
-            labels: present.labels,
-            draining: self.drain.own,
         }
     }
 

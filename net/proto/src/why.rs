@@ -153,6 +153,40 @@ impl fmt::Display for Reason {
                 "it was submitted to begin in {}; `ganger retry {task}` lets it begin at once",
                 HumanMs(*in_ms)
             ),
+            Self::NoWorker { .. }
+            | Self::NotAllowed { .. }
+            | Self::Unfit { .. }
+            | Self::Draining { .. }
+            | Self::Busy { .. } => self.of_workers(f),
+            Self::Behind { queue, higher, older, eta_ms } => {
+                behind(f, queue, (*higher, *older), *eta_ms)
+            }
+            Self::Next => f.write_str("nothing holds it back; a worker gets it in a moment"),
+            Self::Sent { worker, for_ms } => write!(
+                f,
+                "{worker} has had it for {} and begins it when one of its slots is free",
+                HumanMs(*for_ms)
+            ),
+            Self::Runs { worker, for_ms, attempt, attempts_max } => write!(
+                f,
+                "it runs on {worker}, for {}, attempt {attempt} of {attempts_max}",
+                HumanMs(*for_ms)
+            ),
+            Self::Cancelling => f.write_str(
+                "a cancel was asked for; it is given a grace, then killed (`ganger cancel --now` \
+                 does not wait)",
+            ),
+            Self::Ended { task, outcome, worker, ago_ms, attempt } => {
+                ended(f, *task, (*outcome, worker), (*ago_ms, *attempt))
+            }
+        }
+    }
+}
+
+impl Reason {
+    /// Says what is in the way at the workers; nothing for other reasons.
+    fn of_workers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::NoWorker { lost: 0 } => f.write_str(
                 "no worker is connected; `ganger invite` prints the line that brings one in",
             ),
@@ -185,27 +219,16 @@ impl fmt::Display for Reason {
                 count(u64::from(*slots), "slot", "slots"),
                 count(u64::from(*workers), "worker is", "workers are")
             ),
-            Self::Behind { queue, higher, older, eta_ms } => {
-                behind(f, queue, (*higher, *older), *eta_ms)
-            }
-            Self::Next => f.write_str("nothing holds it back; a worker gets it in a moment"),
-            Self::Sent { worker, for_ms } => write!(
-                f,
-                "{worker} has had it for {} and begins it when one of its slots is free",
-                HumanMs(*for_ms)
-            ),
-            Self::Runs { worker, for_ms, attempt, attempts_max } => write!(
-                f,
-                "it runs on {worker}, for {}, attempt {attempt} of {attempts_max}",
-                HumanMs(*for_ms)
-            ),
-            Self::Cancelling => f.write_str(
-                "a cancel was asked for; it is given a grace, then killed (`ganger cancel --now` \
-                 does not wait)",
-            ),
-            Self::Ended { task, outcome, worker, ago_ms, attempt } => {
-                ended(f, *task, (*outcome, worker), (*ago_ms, *attempt))
-            }
+            Self::Paused { .. }
+            | Self::HeldBack
+            | Self::BacksOff { .. }
+            | Self::NotBefore { .. }
+            | Self::Behind { .. }
+            | Self::Next
+            | Self::Sent { .. }
+            | Self::Runs { .. }
+            | Self::Cancelling
+            | Self::Ended { .. } => Ok(()),
         }
     }
 }
@@ -268,7 +291,12 @@ fn ended(
     }
     match outcome {
         Outcome::Done => Ok(()),
-        _ => write!(
+        Outcome::Failed { .. }
+        | Outcome::Signalled { .. }
+        | Outcome::TimedOut
+        | Outcome::Lost
+        | Outcome::Cancelled
+        | Outcome::Unfit => write!(
             f,
             "; `ganger logs {task}` shows what it printed, `ganger retry {task}` runs it again"
         ),

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::ca::{Ca, LEAF_EARLY_MS};
 use super::certificate::{self, Leaf, Subject};
 use super::identity::{ClientIdentity, IdentityError, Material};
+pub use super::registry::IdentityRow;
 use super::registry::{Certified, Entry, InviteEntry, Record, Registry};
 use super::trust_log::TrustLog;
 use super::vault::Vault;
@@ -68,23 +69,6 @@ pub struct Invited {
     pub id: String,
     /// When it ends.
     pub expires: WallMs,
-}
-
-/// One entry of the registry.
-#[derive(Clone, Debug)]
-pub struct IdentityRow {
-    /// Its role and name.
-    pub actor: Actor,
-    /// When its newest certificate ends.
-    pub certificate_ends: WallMs,
-    /// Whether it was revoked.
-    pub revoked: bool,
-    /// The newest certificate's serial number, in hex.
-    pub serial: String,
-    /// SHA-256 of its key, in hex.
-    pub fingerprint: String,
-    /// When it was issued.
-    pub issued: WallMs,
 }
 
 /// One entry of the trust log, for people.
@@ -314,14 +298,7 @@ impl Authority {
     /// Returns an identity's newest certificate, for people.
     pub fn certificate(&self, role: Role, name: &Name) -> Option<CertificateFacts> {
         let registry = self.registry();
-        let row = registry.identity(role, name)?;
-        Some(CertificateFacts {
-            serial: row.serial.clone(),
-            fingerprint: row.fingerprint.clone(),
-            issued: row.issued,
-            ends: row.certificate_ends,
-            revoked: row.revoked,
-        })
+        registry.identity(role, name).map(IdentityRow::certificate)
     }
 
     /// Returns entries of the trust log after the `after`th.

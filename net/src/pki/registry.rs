@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use ganger_proto::gang::CertificateFacts;
 use ganger_proto::{Actor, Name, Role, WallMs};
 use serde::{Deserialize, Serialize};
 
-use super::authority::{AuditRow, IdentityRow};
+use super::authority::AuditRow;
 use super::{date, hex};
 
 /// The version byte before each record.
@@ -139,6 +140,36 @@ pub(crate) struct InviteState {
 pub(crate) struct Known {
     pub(crate) actor: Actor,
     pub(crate) revoked: bool,
+}
+
+/// One entry of the registry.
+#[derive(Clone, Debug)]
+pub struct IdentityRow {
+    /// Its role and name.
+    pub actor: Actor,
+    /// When its newest certificate ends.
+    pub certificate_ends: WallMs,
+    /// Whether it was revoked.
+    pub revoked: bool,
+    /// The newest certificate's serial number, in hex.
+    pub serial: String,
+    /// SHA-256 of its key, in hex.
+    pub fingerprint: String,
+    /// When it was issued.
+    pub issued: WallMs,
+}
+
+impl IdentityRow {
+    /// Returns its newest certificate, for people.
+    pub(crate) fn certificate(&self) -> CertificateFacts {
+        CertificateFacts {
+            serial: self.serial.clone(),
+            fingerprint: self.fingerprint.clone(),
+            issued: self.issued,
+            ends: self.certificate_ends,
+            revoked: self.revoked,
+        }
+    }
 }
 
 /// Whom the master knows.

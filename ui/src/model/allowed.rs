@@ -52,16 +52,17 @@ fn on_worker(model: &Model, action: Action) -> Option<&'static str> {
         return Some("no worker is selected; J prints the line that brings one in");
     };
     let is_here = matches!(row.state, WorkerState::Up | WorkerState::Draining);
-    match action {
-        A::MoreSlots | A::FewerSlots if !is_here => {
-            Some("it is not connected; its slots can be changed while it is")
-        }
-        A::FewerSlots if row.slots <= 1 => Some("one slot is the least; D lets it take nothing"),
-        A::Drain if !is_here && row.state != WorkerState::Away => {
-            Some("it is not connected; there is nothing to drain")
-        }
-        A::Revoke if row.state == WorkerState::Revoked => Some("it is revoked already"),
-        _ => None,
+    let on_slots = matches!(action, A::MoreSlots | A::FewerSlots);
+    if on_slots && !is_here {
+        Some("it is not connected; its slots can be changed while it is")
+    } else if action == A::FewerSlots && row.slots <= 1 {
+        Some("one slot is the least; D lets it take nothing")
+    } else if action == A::Drain && !is_here && row.state != WorkerState::Away {
+        Some("it is not connected; there is nothing to drain")
+    } else if action == A::Revoke && row.state == WorkerState::Revoked {
+        Some("it is revoked already")
+    } else {
+        None
     }
 }
 

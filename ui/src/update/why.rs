@@ -49,9 +49,9 @@ pub(super) fn refused(model: &mut Model, task: TaskId, why: &str) {
 }
 
 fn notes(model: &mut Model, task: TaskId) -> impl Iterator<Item = &mut Note> {
-    model.overlays.iter_mut().filter_map(move |overlay| match overlay {
-        Overlay::Note(note) if note.task == task => Some(note.as_mut()),
-        _ => None,
+    model.overlays.iter_mut().filter_map(move |overlay| {
+        let Overlay::Note(note) = overlay else { return None };
+        (note.task == task).then_some(note.as_mut())
     })
 }
 

@@ -55,9 +55,9 @@ pub(super) fn refused(model: &mut Model, name: &Name, why: &str) {
 }
 
 fn pages<'a>(model: &'a mut Model, name: &'a Name) -> impl Iterator<Item = &'a mut WorkerPage> {
-    model.overlays.iter_mut().filter_map(move |overlay| match overlay {
-        Overlay::Worker(page) if page.worker == *name => Some(page.as_mut()),
-        _ => None,
+    model.overlays.iter_mut().filter_map(move |overlay| {
+        let Overlay::Worker(page) = overlay else { return None };
+        (page.worker == *name).then_some(page.as_mut())
     })
 }
 

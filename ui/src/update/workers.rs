@@ -99,9 +99,9 @@ pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
 fn slots(model: &mut Model, step: Step, out: &mut Vec<Effect>) {
     let Some(row) = model.worker_row() else { return };
     let worker = row.name.clone();
-    let asked = model.asked.values().rev().find_map(|asked| match asked {
-        Asked::Slots { worker: other, slots } if *other == worker => Some(*slots),
-        _ => None,
+    let asked = model.asked.values().rev().find_map(|asked| {
+        let Asked::Slots { worker: other, slots } = asked else { return None };
+        (*other == worker).then_some(*slots)
     });
     let now = asked.unwrap_or(row.slots);
     let slots = match step {

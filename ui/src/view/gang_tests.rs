@@ -100,9 +100,11 @@ fn what_is_opened_from_a_worker_comes_back_to_it() {
 fn requests(model: &mut crate::model::Model, c: char) -> Vec<Request> {
     let key = crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char(c));
     let effects = feed(model, crate::msg::Msg::Key(key));
-    let sent = effects.into_iter().filter_map(|effect| match effect {
-        crate::msg::Effect::Send(Outbound::Request { request, .. }) => Some(request),
-        _ => None,
+    let sent = effects.into_iter().filter_map(|effect| {
+        let crate::msg::Effect::Send(Outbound::Request { request, .. }) = effect else {
+            return None;
+        };
+        Some(request)
     });
     sent.collect()
 }
@@ -135,15 +137,21 @@ fn a_line_for_another_role_withdraws_the_unused_one() {
     press(&mut model, "<right>");
     let key = crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Enter);
     let effects = feed(&mut model, crate::msg::Msg::Key(key));
-    let invites = effects.into_iter().filter_map(|effect| match effect {
-        crate::msg::Effect::Send(Outbound::Request { request: Request::Invite(i), .. }) => Some(i),
-        _ => None,
+    let invites = effects.into_iter().filter_map(|effect| {
+        let crate::msg::Effect::Send(Outbound::Request { request, .. }) = effect else {
+            return None;
+        };
+        let Request::Invite(invite) = request else { return None };
+        Some(invite)
     });
     let invites: Vec<_> = invites.map(|invite| (invite.role, invite.replaces)).collect();
     assert_eq!(invites, [(Role::Viewer, Some("i1".to_owned()))]);
     answer(&mut model);
     let key = crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char('y'));
     let effects = feed(&mut model, crate::msg::Msg::Key(key));
-    let copies = |effect: &crate::msg::Effect| matches!(effect, crate::msg::Effect::Copy(text) if text.starts_with("ganger join "));
+    let copies = |effect: &crate::msg::Effect| {
+        let crate::msg::Effect::Copy(text) = effect else { return false };
+        text.starts_with("ganger join ")
+    };
     assert!(effects.iter().any(copies), "{effects:?}");
 }
