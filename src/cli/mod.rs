@@ -41,6 +41,7 @@ mod revoke;
 mod screen;
 mod select;
 mod show;
+mod slots;
 mod start;
 mod status;
 mod stop;
@@ -48,6 +49,7 @@ mod submit;
 mod table;
 mod text;
 mod wait;
+mod why;
 pub mod worker;
 mod workers;
 
@@ -185,8 +187,12 @@ enum Command {
     Resume(pause::Args),
     /// List the queues
     Queues,
-    /// List the workers
-    Workers,
+    /// Say why a task waits, or where it is, and what can be done
+    Why(why::Args),
+    /// List the workers, or show everything about one
+    Workers(workers::Args),
+    /// Change how many tasks a worker runs at once
+    Slots(slots::Args),
     /// Let a worker finish what it runs and take nothing new
     Drain(drain::Args),
     /// Let a worker take tasks again
@@ -302,7 +308,9 @@ async fn dispatch(place: Place, command: Command) -> Result<()> {
         Command::Pause(args) => pause::pause(place, args).await,
         Command::Resume(args) => pause::resume(place, args).await,
         Command::Queues => queues::run(place).await,
-        Command::Workers => workers::run(place).await,
+        Command::Why(args) => why::run(place, &args).await,
+        Command::Workers(args) => workers::run(place, args).await,
+        Command::Slots(args) => slots::run(place, args).await,
         Command::Drain(args) => drain::drain(place, args).await,
         Command::Undrain(args) => drain::undrain(place, args).await,
         Command::Revoke(args) => revoke::run(place, args).await,

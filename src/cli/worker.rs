@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use ganger_proto::{Name, Role};
+use ganger_proto::label::LABELS_MAX;
+use ganger_proto::{Label, Name, Role};
 
 use crate::clock::Clock;
 use crate::config;
@@ -62,6 +63,10 @@ struct Flags {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=SLOTS_MAX))]
     slots: Option<u32>,
 
+    /// What this worker says of itself, such as gpu=a100; kept for the next start; may be repeated
+    #[arg(long = "label", global = true, value_name = "KEY=VALUE")]
+    labels: Vec<Label>,
+
     /// Run shell lines too; kept for the next start
     #[arg(long, global = true)]
     allow_shell: bool,
@@ -93,12 +98,13 @@ pub fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<()> {
     let flags = cli.flags;
+    check_labels(&flags.labels)?;
     let home = config::home_folder(flags.home.as_deref(), &config::process_env)?;
     config::make_folder(&home)?;
     let folder = match cli.command {
         Some(Command::Join { token }) => {
             let folder = join(&home, token.as_deref(), flags.name.as_ref()).await?;
-            keep(&folder.join("worker.toml"), flags.slots, flags.allow_shell.then_some(true))?;
+            keep(&folder.join("worker.toml"), &flags)?;
             folder
         }
         None => choose(&home, flags.name.as_ref())?,
@@ -107,6 +113,9 @@ async fn run(cli: Cli) -> Result<()> {
     let asked = Asked::resolve(&flags, &config::process_env)?;
     policy.slots = asked.slots.or(policy.slots);
     policy.shell = asked.shell.unwrap_or(policy.shell);
+    if !flags.labels.is_empty() {
+        policy.labels.clone_from(&flags.labels);
+    }
     if flags.allow_root {
         policy.root = Permission::Allowed;
     }
@@ -224,17 +233,36 @@ fn choose(home: &Path, name: Option<&Name>) -> Result<PathBuf> {
     })
 }
 
+/// Labels are few, and each key has one value.
+fn check_labels(labels: &[Label]) -> Result<()> {
+    if labels.len() > LABELS_MAX {
+        return Err(CliError::usage(format!("a worker has at most {LABELS_MAX} labels")));
+    }
+    for (at, label) in labels.iter().enumerate() {
+        if labels[..at].iter().any(|other| other.key() == label.key()) {
+            let key = label.key();
+            return Err(CliError::usage(format!("the label `{key}` is given twice; keep one")));
+        }
+    }
+    Ok(())
+}
+
 /// Keeps flags in `worker.toml`; what it says besides, it keeps saying.
-fn keep(path: &Path, slots: Option<u32>, shell: Option<bool>) -> Result<()> {
-    if slots.is_none() && shell.is_none() {
+fn keep(path: &Path, flags: &Flags) -> Result<()> {
+    let shell = flags.allow_shell.then_some(true);
+    if flags.slots.is_none() && shell.is_none() && flags.labels.is_empty() {
         return Ok(());
     }
     let mut settings: toml::Table = config::read_toml(path)?.unwrap_or_default();
-    if let Some(slots) = slots {
+    if let Some(slots) = flags.slots {
         settings.insert("slots".to_owned(), i64::from(slots).into());
     }
     if let Some(shell) = shell {
         settings.insert("allow_shell".to_owned(), shell.into());
+    }
+    if !flags.labels.is_empty() {
+        let labels: Vec<String> = flags.labels.iter().map(Label::to_string).collect();
+        settings.insert("labels".to_owned(), labels.into());
     }
     let text = toml::to_string(&settings).expect("a table that was read or made can be written");
     Ok(config::replace_file(path, text.as_bytes())?)
@@ -282,16 +310,30 @@ mod tests {
     fn flags_are_kept_beside_what_the_owner_wrote() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("worker.toml");
-        keep(&path, None, None).unwrap();
+        let none = Flags::default();
+        keep(&path, &none).unwrap();
         assert!(!path.exists());
         std::fs::write(&path, "grace_s = 3\nslots = 1\n").unwrap();
-        keep(&path, Some(8), Some(true)).unwrap();
+        let labels = vec![Label::parse("gpu=a100").unwrap()];
+        let flags = Flags { slots: Some(8), allow_shell: true, labels, ..Flags::default() };
+        keep(&path, &flags).unwrap();
         let kept: toml::Table = config::read_toml(&path).unwrap().unwrap();
         assert_eq!(kept["grace_s"].as_integer(), Some(3));
         assert_eq!(kept["slots"].as_integer(), Some(8));
         assert_eq!(kept["allow_shell"].as_bool(), Some(true));
         std::fs::write(&path, "slots = \n").unwrap();
-        assert!(keep(&path, Some(8), None).unwrap_err().sentence.contains("line 1"));
+        assert_eq!(kept["labels"].as_array().map(Vec::len), Some(1));
+        assert!(keep(&path, &flags).unwrap_err().sentence.contains("line 1"));
+    }
+
+    #[test]
+    fn labels_are_few_and_say_one_thing() {
+        let label = |text: &str| Label::parse(text).unwrap();
+        assert!(check_labels(&[label("a=1"), label("b=1")]).is_ok());
+        let twice = check_labels(&[label("a=1"), label("a=2")]).unwrap_err();
+        assert!(twice.sentence.contains("`a` is given twice"), "{twice}");
+        let many: Vec<Label> = (0..17).map(|n| label(&format!("k{n}=v"))).collect();
+        assert!(check_labels(&many).unwrap_err().sentence.contains("at most 16"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use ganger_proto::command::Changed;
+use ganger_proto::gang::What;
 use ganger_proto::message::LeaseRun;
 use ganger_proto::{
     Actor, Outcome, QueueName, Refusal, Reply, Request, Select, SessionId, WallMs, WorkerName,
@@ -166,6 +167,7 @@ impl Engine {
 
     pub(super) fn drain_worker(
         &mut self,
+        now: Now,
         name: &WorkerName,
         drain: Drain,
     ) -> Result<Reply, Refusal> {
@@ -173,6 +175,8 @@ impl Engine {
             return Err(Refusal::NoWorker(name.clone()));
         };
         self.commit(Event::Drained { worker, on: drain == Drain::On });
+        let what = if drain == Drain::On { What::Drained } else { What::Undrained };
+        self.note(now, worker, what);
         let sessions: Vec<SessionId> = self.sessions_of(worker);
         for session in sessions {
             self.out.effects.push(Effect::Drain { session, drain });

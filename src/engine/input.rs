@@ -166,6 +166,13 @@ pub enum Effect {
         /// Which.
         drain: Drain,
     },
+    /// Tell a worker how many tasks to run at once.
+    Slots {
+        /// Whom.
+        session: SessionId,
+        /// How many.
+        slots: u32,
+    },
     /// Say that output is stored.
     OutputStored {
         /// To whom.

@@ -20,6 +20,7 @@ pub mod picture;
 mod pulse;
 pub mod query;
 pub mod queue;
+mod record;
 pub mod results;
 pub mod retry;
 pub mod roster;
@@ -35,11 +36,13 @@ mod stored;
 mod submit;
 pub mod task;
 mod timers;
+mod why;
 pub mod window;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use ganger_proto::gang::Moment;
 use ganger_proto::{Actor, LeaseId, Refusal, Reply, Request, SessionId, TaskId, WorkerId};
 
 use crate::clock::Now;
@@ -120,6 +123,8 @@ struct Soft {
     hold_back: bool,
     /// Workers that were here in this life and are not now.
     gone: BTreeMap<WorkerId, Gone>,
+    /// What became of workers in this life, the newest first.
+    moments: BTreeMap<WorkerId, VecDeque<Moment>>,
 }
 
 impl Engine {
@@ -145,6 +150,7 @@ impl Engine {
             pulse: Pulse::default(),
             hold_back: false,
             gone: BTreeMap::new(),
+            moments: BTreeMap::new(),
         };
         Self { settings, ledger, soft, out: Output::default() }
     }
@@ -220,8 +226,9 @@ impl Engine {
             }
             Request::Pause { queue } => self.pause(queue, input::Drain::On),
             Request::Resume { queue } => self.pause(queue, input::Drain::Off),
-            Request::Drain { worker } => self.drain_worker(&worker, input::Drain::On),
-            Request::Undrain { worker } => self.drain_worker(&worker, input::Drain::Off),
+            Request::Drain { worker } => self.drain_worker(now, &worker, input::Drain::On),
+            Request::Undrain { worker } => self.drain_worker(now, &worker, input::Drain::Off),
+            Request::SetSlots { worker, slots } => self.set_slots(now, &worker, slots),
             other => Err(Refusal::Invalid(format!("the engine does not answer {other:?}"))),
         }
     }

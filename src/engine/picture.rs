@@ -91,6 +91,7 @@ impl Engine {
         let known = line.done_per_s >= 0.1 && open > 0;
         line.eta_ms = known.then(|| (open as f64 / f64::from(line.done_per_s) * 1_000.0) as u64);
         line.oldest_wait_ms = self.oldest_wait_ms(now);
+        line.stuck = self.stuck();
         line.newest_batch = self.ledger.batches.all.keys().next_back().copied();
         line
     }
@@ -229,6 +230,7 @@ pub fn blank_master(cluster: Name) -> MasterLine {
         cpu_permille: 0,
         commits: 0,
         trouble: String::new(),
+        stuck: String::new(),
         refused: String::new(),
         newest_batch: None,
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use ganger_proto::command::TaskDetail;
+use ganger_proto::gang::What;
 use ganger_proto::picture::{BatchRow, Counts, Gang, QueueRow, TaskRow, WorkerRow, WorkerState};
 use ganger_proto::{Actor, BatchId, BlockId, Role, SessionId, TaskId, TaskState, WallMs, WorkerId};
 
@@ -219,6 +220,7 @@ impl Engine {
                 row.since = gone.since;
                 row.version.clone_from(&gone.version);
                 row.policy.clone_from(&gone.policy);
+                row.labels.clone_from(&gone.labels);
             }
             rows.push((None, row));
         }
@@ -240,6 +242,7 @@ impl Engine {
         row.since = live.since;
         row.version.clone_from(&live.version);
         row.policy.clone_from(&live.policy);
+        row.labels.clone_from(&live.labels);
         row.slots = live.slots;
         let held = session.held();
         let running = held.map(|(_, run)| self.soft.running.count_in(run)).sum::<u64>();
@@ -274,7 +277,14 @@ impl Engine {
     /// Marks a worker's leaving as what it was, for the screen.
     pub fn note_revoked(&mut self, now: Now, name: &ganger_proto::Name) {
         let Some(worker) = self.ledger.worker_names.get(name).copied() else { return };
-        for session in self.sessions_of(worker) {
+        let sessions = self.sessions_of(worker);
+        let holds = sessions.iter().filter_map(|id| self.ledger.sessions.get(id));
+        let holds = holds.map(super::roster::Session::holds).sum();
+        self.note(now, worker, What::Revoked { holds });
+        if let Some(gone) = self.soft.gone.get_mut(&worker) {
+            gone.state = WorkerState::Revoked;
+        }
+        for session in sessions {
             self.expire(now, session);
             self.say_gone(now, session, WorkerState::Revoked);
             self.end_session(session);
@@ -290,6 +300,7 @@ fn blank_row(worker: &super::roster::Worker) -> WorkerRow {
         address: String::new(),
         version: String::new(),
         policy: String::new(),
+        labels: Vec::new(),
         slots: 0,
         running: 0,
         waiting: 0,

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ganger_proto::gang::Allows;
 use ganger_proto::message::{LeaseRun, Load};
 use ganger_proto::picture::WorkerState;
-use ganger_proto::{LeaseId, SpecId, TaskId, WallMs, WorkerId, WorkerName};
+use ganger_proto::{Label, LeaseId, SpecId, TaskId, WallMs, WorkerId, WorkerName};
 use serde::{Deserialize, Serialize};
 
 use super::pulse::Recent;
@@ -122,6 +123,12 @@ pub struct Live {
     pub load: Load,
     /// What its policy allows; untrusted text.
     pub policy: String,
+    /// Which kinds its policy lets run.
+    pub allows: Allows,
+    /// What it says of itself.
+    pub labels: Vec<Label>,
+    /// How far its clock is ahead, in milliseconds; none before it said.
+    pub clock_ahead_ms: Option<i64>,
     /// Its release; untrusted text.
     pub version: String,
     /// When it connected.
@@ -145,6 +152,8 @@ pub struct Gone {
     pub version: String,
     /// What its policy allows; untrusted text.
     pub policy: String,
+    /// What it says of itself.
+    pub labels: Vec<Label>,
 }
 
 /// Joins leases into runs.

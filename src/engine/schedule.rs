@@ -1,6 +1,9 @@
 //! Who gets what: sessions with room take turns, queues take turns, priorities and batches as
 //! queue.rs says. Costs nothing per idle worker and next to nothing per task of a run.
 
+use std::collections::BTreeSet;
+
+use ganger_proto::gang::Allows;
 use ganger_proto::limits::{GRANT_BYTES_MAX, GRANT_TASKS_MAX};
 use ganger_proto::message::{Grant, GrantRun};
 use ganger_proto::{BatchId, LeaseId, SessionId, SpecId, WorkerId};
@@ -29,7 +32,7 @@ impl Engine {
     }
 
     /// Returns how many tasks a session would take now.
-    fn room(&self, session: SessionId) -> u64 {
+    pub(super) fn room(&self, session: SessionId) -> u64 {
         let Some(live) = self.soft.live.get(&session) else { return 0 };
         let Some(known) = self.ledger.sessions.get(&session) else { return 0 };
         let drained = self.ledger.workers.get(&known.worker).is_some_and(|worker| worker.drained);
@@ -43,6 +46,8 @@ impl Engine {
     pub(super) fn schedule(&mut self, now: Now) {
         // A round passes over sessions for which nothing fits; a whole round of those ends it.
         let mut passed = 0;
+        // What is not there for one policy is not there for the next worker with the same one.
+        let mut barren = BTreeSet::new();
         while !self.soft.hold_back && passed <= self.soft.hungry.len() {
             let ready: u64 =
                 self.ledger.queues.iter().filter(|q| !q.paused).map(|queue| queue.ready()).sum();
@@ -60,7 +65,14 @@ impl Engine {
                 // It leaves the line, so it is not one that was passed over.
                 continue;
             }
-            let granted = self.grant(now, session, room.min(share));
+            let allows = self.allows(session);
+            let granted = match barren.contains(&allows) {
+                true => 0,
+                false => self.grant(now, session, room.min(share)),
+            };
+            if granted == 0 && self.ledger.unfit.is_empty() {
+                barren.insert(allows);
+            }
             passed = if granted == 0 { passed + 1 } else { 0 };
             if room > granted {
                 self.feed(session);
@@ -73,6 +85,7 @@ impl Engine {
         let Some(worker) = self.ledger.sessions.get(&session).map(|known| known.worker) else {
             return 0;
         };
+        let allows = self.allows(session);
         let queues = self.ledger.queues.len();
         for _ in 0..queues {
             self.soft.queue_turn = (self.soft.queue_turn + 1) % queues;
@@ -82,8 +95,12 @@ impl Engine {
             }
             let look_past = (self.ledger.unfit.len() as u64).min(UNFIT_LOOK_PAST);
             let Some((batch, runs)) = queue.pick(want + look_past) else { continue };
-            let runs = self.fitting(worker, runs, want);
-            let picked = if runs.is_empty() { self.fitting_of_any(worker, want) } else { None };
+            let runs = match self.is_allowed(batch, allows) {
+                true => self.fitting(worker, runs, want),
+                false => Vec::new(),
+            };
+            let other = runs.is_empty().then(|| self.fitting_of_any(worker, allows, want));
+            let picked = other.flatten();
             let (batch, runs) = picked.unwrap_or((batch, runs));
             let runs = self.within_bytes(runs);
             if runs.is_empty() {
@@ -99,6 +116,16 @@ impl Engine {
         0
     }
 
+    /// Returns which kinds a session's policy lets run.
+    fn allows(&self, session: SessionId) -> Allows {
+        self.soft.live.get(&session).map_or(Allows::default(), |live| live.allows)
+    }
+
+    /// A task that a policy does not let run is not sent there: it waits for a worker that may.
+    fn is_allowed(&self, batch: BatchId, allows: Allows) -> bool {
+        allows.has(Allows::needed_by(&self.ledger.batches.spec_of(batch).kind))
+    }
+
     /// Leaves out tasks that the worker has said it cannot run.
     fn fitting(&self, worker: WorkerId, runs: Vec<TaskRun>, want: u64) -> Vec<TaskRun> {
         if self.ledger.unfit.is_empty() {
@@ -111,9 +138,15 @@ impl Engine {
 
     /// Looks in all batches of the queue whose turn it is for tasks that the worker can run, so
     /// that tasks it cannot run do not keep it from others.
-    fn fitting_of_any(&self, worker: WorkerId, want: u64) -> Option<(BatchId, Vec<TaskRun>)> {
+    fn fitting_of_any(
+        &self,
+        worker: WorkerId,
+        allows: Allows,
+        want: u64,
+    ) -> Option<(BatchId, Vec<TaskRun>)> {
         let queue = &self.ledger.queues[self.soft.queue_turn];
-        queue.ready_sets().find_map(|(_, batch, set)| {
+        let mut sets = queue.ready_sets().filter(|(_, batch, _)| self.is_allowed(*batch, allows));
+        sets.find_map(|(_, batch, set)| {
             let runs = self.fitting(worker, set.front(want + UNFIT_LOOK_PAST), want);
             (!runs.is_empty()).then_some((batch, runs))
         })

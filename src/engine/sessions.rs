@@ -1,6 +1,8 @@
 //! Sessions that begin, come back and leave: what a worker presents is compared with what its
 //! session holds. What workers say in between is in workers.rs.
 
+use ganger_proto::gang::{Allows, What};
+use ganger_proto::label::LABELS_MAX;
 use ganger_proto::limits::HOLD_TASKS_MAX;
 use ganger_proto::message::{LeaseRun, WorkerHello};
 use ganger_proto::picture::WorkerState;
@@ -54,6 +56,10 @@ impl Engine {
         if !self.ledger.sessions.contains_key(&session) {
             self.commit(Event::SessionBegan { session, worker });
         }
+        let before = self.soft.live.get(&session).filter(|before| !before.connected);
+        let away_ms = before.map(|before| now.wall.since(before.since));
+        let what = away_ms.map_or(What::Came, |away_ms| What::Back { away_ms });
+        self.note(now, worker, what);
         let stale = self.reconcile(now, hello);
         let known = self.ledger.sessions.get(&session);
         let acknowledged = known.map_or(0, |known| known.reported);
@@ -124,8 +130,11 @@ impl Engine {
         self.soft.deadlines.insert((deadline, session));
         let holds = self.ledger.sessions.get(&session).map_or(0, super::roster::Session::holds);
         if live.draining && holds == 0 {
+            self.note_of(now, session, What::Gone);
             self.say_gone(now, session, WorkerState::Gone);
             self.end_session(session);
+        } else {
+            self.note_of(now, session, What::Away { holds });
         }
     }
 
@@ -138,6 +147,7 @@ impl Engine {
             since: now.wall,
             version: live.map(|live| live.version.clone()).unwrap_or_default(),
             policy: live.map(|live| live.policy.clone()).unwrap_or_default(),
+            labels: live.map(|live| live.labels.clone()).unwrap_or_default(),
         };
         self.soft.gone.insert(known.worker, gone);
     }
@@ -181,6 +191,9 @@ impl Live {
             draining: false,
             load: ganger_proto::message::Load::default(),
             policy: String::new(),
+            allows: Allows::default(),
+            labels: Vec::new(),
+            clock_ahead_ms: None,
             version: String::new(),
             since: now.wall,
             specs: std::collections::BTreeSet::new(),
@@ -196,6 +209,8 @@ impl Live {
             hold: hello.hold.min(HOLD_TASKS_MAX),
             draining: hello.draining,
             policy: hello.policy.clone(),
+            allows: hello.allows,
+            labels: hello.labels.iter().take(LABELS_MAX).cloned().collect(),
             version,
             ..Self::away(now, now.mono_ms + term_ms)
         }
@@ -220,6 +235,8 @@ mod tests {
                 holding: Vec::new(),
                 reported: 0,
                 policy: String::new(),
+                allows: Allows::ALL,
+                labels: Vec::new(),
                 draining: false,
             };
             let (name, version) = (name.clone(), String::new());

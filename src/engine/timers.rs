@@ -1,6 +1,7 @@
 //! What time brings: sessions that stay silent, tasks that come due, attempts past their limit,
 //! batches past their retention.
 
+use ganger_proto::gang::What;
 use ganger_proto::message::LeaseRun;
 use ganger_proto::picture::WorkerState;
 use ganger_proto::{BatchId, LeaseId, Outcome, SessionId, TaskId};
@@ -76,6 +77,9 @@ impl Engine {
                 .get(&session)
                 .map(|known| lease_runs(known.held().map(|(lease, run)| (lease, run.count))));
             self.expire(now, session);
+            let runs = held.iter().flatten();
+            let holds = runs.map(|run| u64::from(run.count)).sum();
+            self.note_of(now, session, What::Lost { holds });
             if connected {
                 // It is still there: when it hears this, it stops what is not its own any more.
                 if let Some(leases) = held.filter(|leases| !leases.is_empty()) {

@@ -1,6 +1,7 @@
 //! What workers say: beating, starting, reporting, giving back. A report counts only with
 //! the current lease; whatever else comes is answered as stale and changes nothing.
 
+use ganger_proto::gang::Allows;
 use ganger_proto::limits::HOLD_TASKS_MAX;
 use ganger_proto::limits::{INLINE_BYTES_MAX, TEXT_BYTES_MAX};
 use ganger_proto::message::{LeaseRun, Report};
@@ -31,6 +32,9 @@ impl Engine {
             Said::Heartbeat(load) => {
                 if let Some(live) = self.soft.live.get_mut(&session) {
                     live.load = load;
+                    let (theirs, ours) = (i128::from(load.clock.0), i128::from(now.wall.0));
+                    let ahead = i64::try_from(theirs - ours).ok();
+                    live.clock_ahead_ms = ahead.filter(|_| load.clock.0 > 0);
                 }
             }
             Said::Hold(tasks) => {
@@ -140,10 +144,14 @@ impl Engine {
         turn.block.ended.push(StoredEnd { task: run.first, ended });
     }
 
-    /// Tells whether another connected worker has not said that it cannot run the task.
+    /// Tells whether another connected worker allows the task's kind and has not said that it
+    /// cannot run it.
     fn fits_elsewhere(&self, run: TaskRun, but: WorkerId) -> bool {
+        let Some((batch, _)) = self.ledger.batches.of_task(run.first) else { return false };
+        let needed = Allows::needed_by(&self.ledger.batches.spec_of(batch).kind);
         let unfit = self.ledger.unfit.get(&run.first);
-        self.soft.live.iter().filter(|(_, live)| live.connected).any(|(id, _)| {
+        let here = self.soft.live.iter().filter(|(_, live)| live.connected);
+        here.filter(|(_, live)| live.allows.has(needed)).any(|(id, _)| {
             let worker = self.ledger.sessions.get(id).map(|known| known.worker);
             worker.is_some_and(|w| w != but && !unfit.is_some_and(|unfit| unfit.contains(&w)))
         })

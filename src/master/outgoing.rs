@@ -59,6 +59,7 @@ impl Master {
             Effect::Drain { session, drain } => {
                 self.tell(session, &ToWorker::Drain { on: drain == Drain::On });
             }
+            Effect::Slots { session, slots } => self.tell(session, &ToWorker::Slots { slots }),
             Effect::OutputStored { session, lease } => {
                 self.tell(session, &ToWorker::OutputStored { lease });
             }

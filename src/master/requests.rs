@@ -41,7 +41,8 @@ impl Master {
             | Request::Pause { .. }
             | Request::Resume { .. }
             | Request::Drain { .. }
-            | Request::Undrain { .. } => {
+            | Request::Undrain { .. }
+            | Request::SetSlots { .. } => {
                 if Hunts::filter_of(&request).is_some() {
                     return self.hunt(client, tag, actor, request);
                 }

@@ -5,7 +5,7 @@ use ganger_net::pki::authority::AuthorityError;
 use ganger_proto::command::{ResultPage, Status};
 use ganger_proto::limits::PAGE_ROWS_MAX;
 use ganger_proto::picture::{MasterLine, WorkerRow};
-use ganger_proto::{Actor, BatchId, Refusal, Reply, Request, Role, SessionId, TaskId};
+use ganger_proto::{Actor, BatchId, Refusal, Reply, Request, Role, SessionId, TaskId, WorkerName};
 
 use super::Master;
 use super::bodies::{Job, Rest, ResultSeed, Work};
@@ -32,6 +32,8 @@ impl Master {
             Request::Status => Ok(Reply::Status(Box::new(self.status(actor)))),
             Request::Queues => Ok(Reply::Queues(self.engine.queue_rows())),
             Request::Workers => Ok(Reply::Workers(self.worker_rows())),
+            Request::Worker { name } => self.worker(&name),
+            Request::Why { task } => self.why(actor, task),
             Request::Batches { before, rows } => {
                 Ok(Reply::Batches(self.engine.batch_rows(actor, before, page(rows))))
             }
@@ -139,6 +141,22 @@ impl Master {
             row
         });
         filled.collect()
+    }
+
+    fn worker(&self, name: &WorkerName) -> Result<Reply, Refusal> {
+        let found = self.engine.worker_detail(self.clock.now(), name);
+        let (session, mut detail) = found.ok_or_else(|| Refusal::NoWorker(name.clone()))?;
+        self.fill_worker(&mut detail.row, session);
+        detail.certificate = self.authority.certificate(Role::Worker, name);
+        let ends = detail.certificate.as_ref().map(|certificate| certificate.ends);
+        detail.row.certificate_ends = detail.row.certificate_ends.or(ends);
+        Ok(Reply::Worker(Box::new(detail)))
+    }
+
+    fn why(&self, actor: &Actor, task: TaskId) -> Result<Reply, Refusal> {
+        self.visible(actor, task)?;
+        let why = self.engine.why(self.clock.now(), task).ok_or(Refusal::NoTask(task))?;
+        Ok(Reply::Why(Box::new(why)))
     }
 
     /// Adds what the connection knows to a worker's row.

@@ -13,9 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ganger_proto::message::{
-    GrantRun, Held, LeaseRun, OutputHeader, ToWorker, Welcome, WorkerHello, WorkerMessage,
-};
+use ganger_proto::message::{GrantRun, LeaseRun, OutputHeader, ToWorker, Welcome, WorkerMessage};
 use ganger_proto::{Ended, LeaseId, Outcome, SessionId, Spec, SpecId};
 
 use super::inline::Squares;
@@ -23,7 +21,10 @@ use super::prefetch::Prefetch;
 use super::reports::Reports;
 use super::waiting::{Waiting, join};
 
+mod present;
 mod tasks;
+
+pub(super) use present::Present;
 
 /// What the driver must do.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,36 +173,6 @@ impl WorkerCore {
         }
     }
 
-    /// Presents the worker: at the first connection and after every lost one.
-    pub(super) fn hello(&mut self, policy: String) -> WorkerHello {
-        // A master that still wants this worker drained says so again; it may have been another
-        // one, or have changed its mind meanwhile.
-        self.drain.master = false;
-        let hold = self.hold();
-        self.prefetch.told(hold);
-        let mut holding: Vec<Held> = Vec::new();
-        let mut hold_all = |runs: Vec<LeaseRun>, started| {
-            holding.extend(runs.into_iter().map(|leases| Held { leases, started }));
-        };
-        hold_all(self.waiting.leases(), false);
-        hold_all(self.squaring.clone(), true);
-        hold_all(join(self.kept_running()), true);
-        hold_all(join(self.outputs.keys().copied()), true);
-        hold_all(self.reports.leases(), true);
-        for running in self.running.values_mut() {
-            running.told = Told::Yes;
-        }
-        WorkerHello {
-            session: self.session,
-            slots: self.slots,
-            hold,
-            holding,
-            reported: self.reports.newest(),
-            policy,
-            draining: self.drain.own,
-        }
-    }
-
     /// The master welcomed this session.
     pub(super) fn handle_welcome(&mut self, now_us: u64, welcome: &Welcome) {
         self.link = Link::Up { beat_us: now_us.saturating_add(BEAT_IDLE_US), started_us: None };
@@ -234,6 +205,7 @@ impl WorkerCore {
                 self.drain.master = on;
                 self.release_waiting();
             }
+            ToWorker::Slots { slots } => self.set_slots(slots),
             ToWorker::OutputStored { lease } => {
                 if let Some(output) = self.take_output(lease) {
                     self.reports.ended(output.ended);

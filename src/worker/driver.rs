@@ -15,10 +15,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::core::{Attempt, AttemptEnded, Effect, Start, WorkerCore};
+use super::core::{Attempt, AttemptEnded, Effect, Present, Start, WorkerCore};
 use super::home::Home;
 use super::inline;
-use super::link::{Input, Link, Present, Turn};
+use super::link::{self, Input, Link, Turn};
 use super::policy::{Permission, Policy};
 use super::prepare::Ground;
 use super::process::LoadMeter;
@@ -43,7 +43,7 @@ pub(super) struct Driver {
     terminate: Signal,
     interrupt: Signal,
     asked_to_end: u32,
-    policy_shown: String,
+    present: Present,
     /// Locked as long as this lives.
     _home: Home,
 }
@@ -86,7 +86,11 @@ impl Driver {
         let link = Link::new(Dialer::new(&identity)?, addresses, to_driver);
         let slots = slots_of(&policy).get();
         let (ends, ended) = mpsc::channel(INPUTS);
-        let policy_shown = policy.to_string();
+        let present = Present {
+            policy: policy.to_string(),
+            allows: policy.allows(),
+            labels: policy.labels.clone(),
+        };
         let shared = Arc::new(Shared {
             ground: ground(identity, policy, &home),
             nursery: home.nursery(),
@@ -107,7 +111,7 @@ impl Driver {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             asked_to_end: 0,
-            policy_shown,
+            present,
             _home: home,
         })
     }
@@ -163,7 +167,7 @@ impl Driver {
             Some(end) = self.ended.recv() => self.core.handle_ended(self.clock.micros(), end),
             Some(input) = self.inputs.recv() => self.take(input)?,
             turn = self.link.turn() => match turn {
-                Turn::Dial => self.link.dial(self.core.hello(self.policy_shown.clone())),
+                Turn::Dial => self.link.dial(self.core.hello(self.present.clone())),
                 Turn::Sent => {}
             },
             () = timer => {}
@@ -200,7 +204,7 @@ impl Driver {
                 }
             }
             Input::Lost(number, error) => {
-                if self.link.lost(number, error)? == Present::Yes {
+                if self.link.lost(number, error)? == link::Present::Yes {
                     self.core.handle_link_lost();
                 }
             }
@@ -232,6 +236,9 @@ impl Driver {
 
     fn start(&mut self, start: Box<Start>) {
         let (number, shared, ends) = (start.at.slot, &self.shared, &self.ends);
+        if self.slots.len() <= number as usize {
+            self.slots.resize_with(number as usize + 1, || None);
+        }
         let slot = self.slots[number as usize].get_or_insert_with(|| {
             let (orders, inbox) = mpsc::channel(ORDERS);
             let served = slot::serve(number, Arc::clone(shared), inbox, ends.clone());
@@ -277,7 +284,8 @@ impl Driver {
             self.core.handle_round_trip(micros(session.rtt()));
         }
         let (cpu_permille, memory_permille) = self.load.read();
-        let load = Load { cpu_permille, memory_permille, running };
+        let clock = self.clock.wall();
+        let load = Load { cpu_permille, memory_permille, running, clock };
         self.link.send(&WorkerMessage::Heartbeat { load });
     }
 

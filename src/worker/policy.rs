@@ -8,6 +8,9 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ganger_proto::Label;
+use ganger_proto::gang::{Allows, SLOTS_MAX};
+use ganger_proto::label::LABELS_MAX;
 use serde::{Deserialize, Serialize};
 
 /// A worker's policy.
@@ -27,6 +30,8 @@ pub struct Policy {
     pub privileges: Permission,
     /// Whether the worker may run as root.
     pub root: Permission,
+    /// What the worker says of itself.
+    pub labels: Vec<Label>,
 }
 
 /// Which programs may run.
@@ -84,6 +89,7 @@ struct PolicyFile {
     slots: Option<NonZeroU32>,
     no_new_privs: Option<bool>,
     allow_root: Option<bool>,
+    labels: Option<Vec<Label>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -97,7 +103,6 @@ enum ExecWord {
 /// Variables that every child sees, when the worker has them; those that begin with `LC_` too.
 const ENV_PASSED: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
 const GRACE: Duration = Duration::from_secs(10);
-const SLOTS_MAX: u32 = 1_024;
 
 /// What a joined worker allows when it has no file: every program, no shell, no new privileges.
 impl Default for Policy {
@@ -110,6 +115,7 @@ impl Default for Policy {
             slots: None,
             privileges: Permission::Refused,
             root: Permission::Refused,
+            labels: Vec::new(),
         }
     }
 }
@@ -165,6 +171,9 @@ impl Policy {
         if file.slots.is_some_and(|slots| slots.get() > SLOTS_MAX) {
             return Err(format!("`slots` is over {SLOTS_MAX}; use a smaller number"));
         }
+        if file.labels.as_ref().is_some_and(|labels| labels.len() > LABELS_MAX) {
+            return Err(format!("`labels` has over {LABELS_MAX}; keep those that tell most"));
+        }
         Ok(Self {
             exec,
             shell: Permission::of(file.allow_shell, self.shell),
@@ -173,7 +182,20 @@ impl Policy {
             slots: file.slots.or(self.slots),
             privileges: Permission::of(file.no_new_privs.map(|no| !no), self.privileges),
             root: Permission::of(file.allow_root, self.root),
+            labels: file.labels.unwrap_or(self.labels),
         })
+    }
+
+    /// Returns which kinds may run.
+    pub(super) fn allows(&self) -> Allows {
+        if self.exec == ExecPolicy::HandlersOnly {
+            return Allows::INSIDE;
+        }
+        let programs = Allows::INSIDE.and(Allows::EXEC);
+        match self.shell {
+            Permission::Allowed => programs.and(Allows::SHELL),
+            Permission::Refused => programs,
+        }
     }
 
     /// Tells whether children see this variable of the worker's own environment.
@@ -288,6 +310,21 @@ mod tests {
         assert_eq!((policy.grace.as_secs(), policy.slots.map(NonZeroU32::get)), (3, Some(7)));
         assert!(policy.passes("X") && policy.passes("LC_ALL") && policy.passes("PATH"));
         assert!(!policy.passes("AWS_SECRET_ACCESS_KEY"));
+        let policy = Policy::default().parse("labels = [\"gpu=a100\"]").unwrap();
+        assert_eq!(policy.labels[0].to_string(), "gpu=a100");
+        assert!(Policy::default().parse("labels = [\"gpu\"]").unwrap_err().contains("KEY=VALUE"));
+    }
+
+    #[test]
+    fn a_policy_says_which_kinds_it_lets_run() {
+        let check = |text: &str, exec: bool, shell: bool| {
+            let allows = Policy::default().parse(text).unwrap().allows();
+            assert_eq!((allows.has(Allows::EXEC), allows.has(Allows::SHELL)), (exec, shell));
+            assert!(allows.has(Allows::INSIDE));
+        };
+        check("", true, false);
+        check("allow_shell = true", true, true);
+        check("exec = \"handlers-only\"\nallow_shell = true", false, false);
     }
 
     #[test]
@@ -295,7 +332,7 @@ mod tests {
         check(
             "slots = 2\nslosts = 3\n",
             "line 2: unknown field `slosts`, expected one of `exec`, `allow`, `allow_shell`, \
-             `env_pass`, `grace_s`, `slots`, `no_new_privs`, `allow_root`",
+             `env_pass`, `grace_s`, `slots`, `no_new_privs`, `allow_root`, `labels`",
         );
         check("slots = 0", "line 1: invalid value: integer `0`, expected a nonzero u32");
         check("slots = 9999", "`slots` is over 1024; use a smaller number");

@@ -29,6 +29,11 @@ impl Prefetch {
         Self { slots, average_us: None, round_trip_us: 0, told: 0 }
     }
 
+    /// Takes note of another number of slots.
+    pub(super) fn set_slots(&mut self, slots: u32) {
+        self.slots = slots;
+    }
+
     /// Takes note of `count` tasks that took this long each.
     pub(super) fn took(&mut self, each_us: u64, count: u32) {
         let each = (each_us.max(1)) as f64;

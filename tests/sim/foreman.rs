@@ -199,7 +199,10 @@ impl World {
             Effect::Cancel { session, leases } => {
                 self.tell(session, Down::To(ToWorker::Cancel { leases }));
             }
-            Effect::Drain { .. } | Effect::OutputStored { .. } | Effect::BatchEnded { .. } => {}
+            Effect::Drain { .. }
+            | Effect::Slots { .. }
+            | Effect::OutputStored { .. }
+            | Effect::BatchEnded { .. } => {}
         }
         Ok(())
     }

@@ -107,6 +107,8 @@ impl Worker {
             holding,
             reported: self.reported,
             policy: String::new(),
+            allows: ganger_proto::gang::Allows::ALL,
+            labels: Vec::new(),
             draining: false,
         };
         self.acts.push(Act::Send(Up::Hello(hello)));
@@ -134,7 +136,12 @@ impl Worker {
             Down::To(ToWorker::Ack { report }) => self.acknowledged(report),
             Down::To(ToWorker::Stale { leases }) => self.stale(&leases),
             Down::To(ToWorker::Cancel { leases }) => self.cancel(&leases),
-            Down::To(ToWorker::Drain { .. } | ToWorker::OutputStored { .. } | ToWorker::Pulse) => {}
+            Down::To(
+                ToWorker::Drain { .. }
+                | ToWorker::Slots { .. }
+                | ToWorker::OutputStored { .. }
+                | ToWorker::Pulse,
+            ) => {}
         }
     }
 

@@ -242,6 +242,8 @@ fn joined(rng: &mut Rng, model: &Model) -> Input {
         holding,
         reported: 0,
         policy: String::new(),
+        allows: ganger_proto::gang::Allows::ALL,
+        labels: Vec::new(),
         draining: rng.u8(..20) == 0,
     };
     let name = Name::from_lossy(WORKERS[worker]);

@@ -218,6 +218,9 @@ impl Walk {
                 Effect::Drain { session, drain } => {
                     heard.push(format!("drain {session} {drain:?}"));
                 }
+                Effect::Slots { session, slots } => {
+                    heard.push(format!("slots {session} {slots}"));
+                }
                 Effect::OutputStored { session, lease } => {
                     heard.push(format!("stored {session} {lease}"));
                 }

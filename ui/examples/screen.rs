@@ -368,6 +368,7 @@ fn master(counts: Counts, done_per_s: f32) -> MasterLine {
         cpu_permille: 10,
         commits: 0,
         trouble: String::new(),
+        stuck: String::new(),
         refused: String::new(),
         newest_batch: None,
     }
@@ -381,6 +382,7 @@ fn worker(done: u64) -> WorkerRow {
         address: "localhost".to_owned(),
         version: "0.1.0".to_owned(),
         policy: String::new(),
+        labels: Vec::new(),
         slots: 2,
         running: 0,
         waiting: 0,

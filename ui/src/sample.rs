@@ -1,12 +1,14 @@
 //! Pictures for the tests: a busy master, an empty one, a hostile one. Nothing here is shown to
 //! people.
 
+use ganger_proto::gang::{self, CertificateFacts, What, WorkerDetail};
 use ganger_proto::picture::{
     Counts, Gang, History, MasterLine, QueueRow, ResultRow, Search, TaskRow, Window, WorkerRow,
     WorkerState,
 };
+use ganger_proto::why::{Reason, Why};
 use ganger_proto::{
-    Actor, BatchId, Name, Outcome, Picture, Role, TaskId, TaskState, Usage, WallMs,
+    Actor, BatchId, Label, Name, Outcome, Picture, Role, TaskId, TaskState, Usage, WallMs,
 };
 
 use crate::link::{Connection, Inbound};
@@ -81,6 +83,7 @@ fn master(counts: Counts) -> MasterLine {
         cpu_permille: 310,
         commits: 48,
         trouble: String::new(),
+        stuck: String::new(),
         refused: String::new(),
         newest_batch: Some(BatchId::new(812)),
     }
@@ -175,6 +178,7 @@ fn worker(called: &str, at: u16) -> WorkerRow {
         address: format!("10.0.0.{}:51820", 10 + at),
         version: "0.1.0".to_owned(),
         policy: "exec".to_owned(),
+        labels: Vec::new(),
         slots: 8,
         running: 8,
         waiting: 4,
@@ -299,6 +303,50 @@ fn results() -> Vec<ResultRow> {
     rows[6].text = String::new();
     rows[6].took_us = 30_000_000;
     rows
+}
+
+/// One of the busy master's workers in full.
+pub(crate) fn worker_detail(called: &Name) -> WorkerDetail {
+    let rows = workers();
+    let row = rows.iter().find(|row| row.name == *called).unwrap_or(&rows[0]).clone();
+    let ago = |ms: u64, what| gang::Moment { at: WallMs(NOW.0 - ms), what };
+    WorkerDetail {
+        row: WorkerRow {
+            labels: ["gpu=a100", "zone=eu-west"].map(|text| Label::parse(text).unwrap()).to_vec(),
+            policy: "exec any, no shell, no new privileges".to_owned(),
+            ..row
+        },
+        certificate: Some(CertificateFacts {
+            serial: "4f02c91a77de0b3391c2a5e8d0147b6c".to_owned(),
+            fingerprint: "9b1f".repeat(16),
+            issued: WallMs(NOW.0 - 81 * 86_400_000),
+            ends: WallMs(NOW.0 + 9 * 86_400_000),
+            revoked: false,
+        }),
+        clock_ahead_ms: Some(4_200),
+        holds: tasks().into_iter().take(5).collect(),
+        holds_total: 12,
+        moments: vec![
+            ago(64_000, What::Slots(16)),
+            ago(420_000, What::Back { away_ms: 3_100 }),
+            ago(423_100, What::Away { holds: 12 }),
+            ago(8_000_000, What::Came),
+        ],
+    }
+}
+
+/// Why a task of the busy master waits.
+pub(crate) fn why(task: TaskId) -> Why {
+    let reasons = vec![
+        Reason::NotAllowed {
+            kind: "shell".to_owned(),
+            nearest: name("alpha"),
+            policy: "exec any, no shell, no new privileges".to_owned(),
+            workers: 6,
+        },
+        Reason::Behind { queue: name("default"), higher: 12, older: 1_192, eta_ms: Some(1_500) },
+    ];
+    Why { task, state: TaskState::Queued, at: NOW, reasons }
 }
 
 /// Everything that a peer may write, full of what must not reach a cell.

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::Args;
 use crate::filter::Filter;
+use crate::gang::WorkerDetail;
 use crate::id::{BatchId, Key, Name, QueueName, TaskId, WorkerName};
 use crate::outcome::Ended;
 use crate::picture::{BatchRow, EventRow, MasterLine, QueueRow, TaskRow, WorkerRow};
 use crate::spec::{BatchOptions, Spec, SpecError};
 use crate::time::WallMs;
+use crate::why::Why;
 
 /// What a certificate allows; read from it once, in `ganger-net`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -132,6 +134,13 @@ pub enum Request {
         /// Which.
         worker: WorkerName,
     },
+    /// Let a worker run so many tasks at once, as long as its process lives.
+    SetSlots {
+        /// Which.
+        worker: WorkerName,
+        /// From 1 to [`SLOTS_MAX`](crate::gang::SLOTS_MAX).
+        slots: u32,
+    },
     /// Revoke an identity's certificates and end its connections at once.
     Revoke {
         /// The identity's name.
@@ -149,6 +158,16 @@ pub enum Request {
     Queues,
     /// All workers, also ones that are gone.
     Workers,
+    /// Everything about one worker.
+    Worker {
+        /// Which.
+        name: WorkerName,
+    },
+    /// Why a task is where it is.
+    Why {
+        /// Which.
+        task: TaskId,
+    },
     /// Batches, the newest first.
     Batches {
         /// Only batches before this one; none starts at the newest.
@@ -247,6 +266,9 @@ impl Request {
             | Self::Events { .. }
             | Self::Log { .. }
             | Self::StartLocalWorker { .. }
+            | Self::SetSlots { .. }
+            | Self::Worker { .. }
+            | Self::Why { .. }
             | Self::Stop { .. } => None,
         }
     }
@@ -332,6 +354,10 @@ pub enum Reply {
     Queues(Vec<QueueRow>),
     /// All workers.
     Workers(Vec<WorkerRow>),
+    /// Everything about one worker.
+    Worker(Box<WorkerDetail>),
+    /// Why a task is where it is.
+    Why(Box<Why>),
     /// Batches, the newest first.
     Batches(Vec<BatchRow>),
     /// Tasks in id order.

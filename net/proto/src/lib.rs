@@ -24,7 +24,9 @@ pub mod args;
 pub mod command;
 pub mod filter;
 pub mod follow;
+pub mod gang;
 pub mod id;
+pub mod label;
 pub mod limits;
 pub mod message;
 pub mod outcome;
@@ -33,6 +35,7 @@ pub mod sort;
 pub mod spec;
 pub mod template;
 pub mod time;
+pub mod why;
 
 pub use args::{ArgList, Args};
 pub use command::{Actor, Refusal, Reply, Request, Role, Select};
@@ -41,6 +44,7 @@ pub use id::{
     BatchId, BlockId, Epoch, Key, LeaseId, Name, NameError, QueueName, SessionId, SpecId, TaskId,
     WorkerId, WorkerName,
 };
+pub use label::Label;
 pub use outcome::{Ended, Outcome, Usage};
 pub use picture::{Picture, TaskState, Watch};
 pub use spec::{Backoff, BatchOptions, Cwd, Kind, Spec};

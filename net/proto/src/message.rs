@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::Args;
 use crate::command::{Actor, Refusal, Reply, Request};
+use crate::gang::Allows;
 use crate::id::{BatchId, Epoch, LeaseId, Name, SessionId, SpecId, TaskId};
+use crate::label::Label;
 use crate::outcome::Ended;
 use crate::picture::{BatchRow, Picture, Watch};
 use crate::spec::Spec;
@@ -71,6 +73,10 @@ pub struct WorkerHello {
     pub reported: u64,
     /// What its policy allows, for people; untrusted text.
     pub policy: String,
+    /// Which kinds its policy lets run.
+    pub allows: Allows,
+    /// What it says of itself; at most [`LABELS_MAX`](crate::label::LABELS_MAX) count.
+    pub labels: Vec<Label>,
     /// Whether it was asked to drain.
     pub draining: bool,
 }
@@ -127,6 +133,8 @@ pub struct Load {
     pub memory_permille: u16,
     /// Tasks running.
     pub running: u32,
+    /// The machine's wall clock; 0 when it is not said.
+    pub clock: WallMs,
 }
 
 /// From a worker to the master.
@@ -209,6 +217,12 @@ pub enum ToWorker {
     Drain {
         /// Whether to take nothing new.
         on: bool,
+    },
+    /// Run so many tasks at once from now on; what runs above that number ends by itself. Lasts
+    /// as long as the worker's process.
+    Slots {
+        /// From 1 to [`SLOTS_MAX`](crate::gang::SLOTS_MAX).
+        slots: u32,
     },
     /// The output sent for this lease is stored.
     OutputStored {

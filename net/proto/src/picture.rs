@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::filter::Filter;
 use crate::id::{BatchId, Name, QueueName, TaskId};
+use crate::label::Label;
 use crate::outcome::{Outcome, Usage};
 use crate::time::WallMs;
 
@@ -263,6 +264,8 @@ pub struct MasterLine {
     pub commits: u64,
     /// A sentence when the store is in trouble; else empty.
     pub trouble: String,
+    /// A sentence when tasks wait that no connected worker allows; else empty.
+    pub stuck: String,
     /// Refused joins and connections lately, for people; else empty.
     pub refused: String,
     /// The newest batch; none before the first.
@@ -428,6 +431,8 @@ pub struct WorkerRow {
     pub version: String,
     /// What its policy allows; untrusted text.
     pub policy: String,
+    /// What it says of itself.
+    pub labels: Vec<Label>,
     /// Tasks it runs at once.
     pub slots: u32,
     /// Tasks it runs now.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use ganger_proto::command::Invite;
+use ganger_proto::gang::CertificateFacts;
 use ganger_proto::{Actor, Name, Role, WallMs};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
@@ -12,6 +13,7 @@ use zeroize::Zeroizing;
 use super::ca::{Ca, LEAF_EARLY_MS};
 use super::certificate::{self, Leaf, Subject};
 use super::identity::{ClientIdentity, IdentityError, Material};
+pub use super::registry::IdentityRow;
 use super::registry::{Certified, Entry, InviteEntry, Record, Registry};
 use super::trust_log::TrustLog;
 use super::vault::Vault;
@@ -67,17 +69,6 @@ pub struct Invited {
     pub id: String,
     /// When it ends.
     pub expires: WallMs,
-}
-
-/// One entry of the registry.
-#[derive(Clone, Debug)]
-pub struct IdentityRow {
-    /// Its role and name.
-    pub actor: Actor,
-    /// When its newest certificate ends.
-    pub certificate_ends: WallMs,
-    /// Whether it was revoked.
-    pub revoked: bool,
 }
 
 /// One entry of the trust log, for people.
@@ -302,6 +293,12 @@ impl Authority {
     /// Returns the registry.
     pub fn identities(&self) -> Vec<IdentityRow> {
         self.registry().identities()
+    }
+
+    /// Returns an identity's newest certificate, for people.
+    pub fn certificate(&self, role: Role, name: &Name) -> Option<CertificateFacts> {
+        let registry = self.registry();
+        registry.identity(role, name).map(IdentityRow::certificate)
     }
 
     /// Returns entries of the trust log after the `after`th.

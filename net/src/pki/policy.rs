@@ -65,6 +65,7 @@ const fn rule(request: &Request) -> (&'static str, Who) {
         Request::Resume { .. } => ("resume queues", Who::Operators),
         Request::Drain { .. } => ("drain workers", Who::Operators),
         Request::Undrain { .. } => ("undrain workers", Who::Operators),
+        Request::SetSlots { .. } => ("change slots", Who::Operators),
         Request::Revoke { role: Role::Operator, .. } => ("revoke operators", Who::Administrators),
         Request::Revoke { .. } => ("revoke identities", Who::Operators),
         Request::Invite(invite) => match invite.role {
@@ -74,6 +75,8 @@ const fn rule(request: &Request) -> (&'static str, Who) {
         Request::Status => ("see the master's status", Who::Readers),
         Request::Queues => ("list queues", Who::Readers),
         Request::Workers => ("list workers", Who::Watchers),
+        Request::Worker { .. } => ("see workers", Who::Watchers),
+        Request::Why { .. } => ("see why tasks wait", Who::Readers),
         Request::Batches { .. } => ("list batches", Who::Readers),
         Request::List { .. } => ("list tasks", Who::Readers),
         Request::Show { .. } => ("see tasks", Who::Readers),
@@ -128,6 +131,7 @@ mod tests {
             ("resume", Request::Resume { queue: name() }),
             ("drain", Request::Drain { worker: name() }),
             ("undrain", Request::Undrain { worker: name() }),
+            ("slots", Request::SetSlots { worker: name(), slots: 1 }),
             ("revoke worker", revoke(Role::Worker)),
             ("revoke submitter", revoke(Role::Submitter)),
             ("revoke viewer", revoke(Role::Viewer)),
@@ -139,6 +143,8 @@ mod tests {
             ("status", Request::Status),
             ("queues", Request::Queues),
             ("workers", Request::Workers),
+            ("worker", Request::Worker { name: name() }),
+            ("why", Request::Why { task: TaskId::new(1) }),
             ("batches", Request::Batches { before: None, rows: 1 }),
             ("list", list),
             ("show", Request::Show { task: TaskId::new(1) }),
@@ -163,6 +169,7 @@ mod tests {
         resume            - - - o a
         drain             - - - o a
         undrain           - - - o a
+        slots             - - - o a
         revoke worker     - - - o a
         revoke submitter  - - - o a
         revoke viewer     - - - o a
@@ -174,6 +181,8 @@ mod tests {
         status            - v s o a
         queues            - v s o a
         workers           - v - o a
+        worker            - v - o a
+        why               - v s o a
         batches           - v s o a
         list              - v s o a
         show              - v s o a

@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use ganger_proto::gang::CertificateFacts;
 use ganger_proto::{Actor, Name, Role, WallMs};
 use serde::{Deserialize, Serialize};
 
-use super::authority::{AuditRow, IdentityRow};
+use super::authority::AuditRow;
 use super::{date, hex};
 
 /// The version byte before each record.
@@ -141,6 +142,36 @@ pub(crate) struct Known {
     pub(crate) revoked: bool,
 }
 
+/// One entry of the registry.
+#[derive(Clone, Debug)]
+pub struct IdentityRow {
+    /// Its role and name.
+    pub actor: Actor,
+    /// When its newest certificate ends.
+    pub certificate_ends: WallMs,
+    /// Whether it was revoked.
+    pub revoked: bool,
+    /// The newest certificate's serial number, in hex.
+    pub serial: String,
+    /// SHA-256 of its key, in hex.
+    pub fingerprint: String,
+    /// When it was issued.
+    pub issued: WallMs,
+}
+
+impl IdentityRow {
+    /// Returns its newest certificate, for people.
+    pub(crate) fn certificate(&self) -> CertificateFacts {
+        CertificateFacts {
+            serial: self.serial.clone(),
+            fingerprint: self.fingerprint.clone(),
+            issued: self.issued,
+            ends: self.certificate_ends,
+            revoked: self.revoked,
+        }
+    }
+}
+
 /// Whom the master knows.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -156,6 +187,7 @@ impl Registry {
     pub(crate) fn apply(&mut self, record: Record) {
         let number = self.audit.len() as u64 + 1;
         self.audit.push(AuditRow { number, at: record.at, text: record.text() });
+        let at = record.at;
         match record.entry {
             Entry::Began { cluster } => self.cluster = Some(cluster),
             Entry::Invited(entry) => {
@@ -168,22 +200,29 @@ impl Registry {
                 self.invites.insert(id, state);
             }
             Entry::Joined(joined) => {
-                self.certify(&joined.certificate);
+                self.certify(at, &joined.certificate);
                 if let Some(invite) = self.invites.get_mut(&joined.invite) {
                     invite.used += 1;
                     invite.joined.push(joined);
                 }
             }
-            Entry::Issued { certificate } => self.certify(&certificate),
+            Entry::Issued { certificate } => self.certify(at, &certificate),
             Entry::Revoked { role, name, .. } => self.revoke(role, &name),
         }
     }
 
-    fn certify(&mut self, certificate: &Certified) {
-        let Certified { actor, serial, ends, .. } = certificate;
+    fn certify(&mut self, at: WallMs, certificate: &Certified) {
+        let Certified { actor, serial, key, ends } = certificate;
         let known = Known { actor: actor.clone(), revoked: false };
         self.by_serial.insert(serial.clone(), known);
-        let row = IdentityRow { actor: actor.clone(), certificate_ends: *ends, revoked: false };
+        let row = IdentityRow {
+            actor: actor.clone(),
+            certificate_ends: *ends,
+            revoked: false,
+            serial: hex(serial),
+            fingerprint: hex(key),
+            issued: at,
+        };
         self.identities.insert((actor.role, actor.name.clone()), row);
     }
 

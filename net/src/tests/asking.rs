@@ -64,6 +64,7 @@ fn picture(number: u64) -> Picture {
         cpu_permille: 0,
         commits: 0,
         trouble: String::new(),
+        stuck: String::new(),
         refused: String::new(),
         newest_batch: None,
     };

@@ -220,6 +220,8 @@ fn worker(slots: u32) -> HelloBody {
         holding: Vec::new(),
         reported: 0,
         policy: String::new(),
+        allows: ganger_proto::gang::Allows::ALL,
+        labels: Vec::new(),
         draining: false,
     })
 }

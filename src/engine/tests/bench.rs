@@ -2,6 +2,7 @@
 //! mod.rs.
 
 use ganger_proto::command::{Submit, SubmitHead};
+use ganger_proto::gang::Allows;
 use ganger_proto::message::{DoneRun, Held, LeaseRun, Load, Report, WorkerHello};
 use ganger_proto::{
     ArgList, Args, Backoff, BatchId, BatchOptions, Ended, Epoch, Key, Kind, Name, Outcome,
@@ -112,6 +113,7 @@ impl Bench {
             Effect::Stale { leases, .. } => format!("stale*{}", runs(&leases)),
             Effect::Cancel { leases, .. } => format!("stop*{}", runs(&leases)),
             Effect::Drain { drain, .. } => format!("drain:{drain:?}"),
+            Effect::Slots { slots, .. } => format!("slots:{slots}"),
             Effect::OutputStored { .. } => "stored".to_owned(),
             Effect::BatchEnded { batch } => format!("{batch} ended"),
         };
@@ -180,6 +182,10 @@ impl Bench {
             "pause" => self.ask(Request::Pause { queue: Name::parse(words[1]).unwrap() }),
             "resume" => self.ask(Request::Resume { queue: Name::parse(words[1]).unwrap() }),
             "drain" => self.ask(Request::Drain { worker: Name::parse(words[1]).unwrap() }),
+            "slots" => {
+                let slots = u32::try_from(number(2)).unwrap();
+                self.ask(Request::SetSlots { worker: Name::parse(words[1]).unwrap(), slots });
+            }
             "undrain" => self.ask(Request::Undrain { worker: Name::parse(words[1]).unwrap() }),
             _ => self.attempt(words),
         }
@@ -238,6 +244,10 @@ impl Bench {
                 "delay" => {
                     options.not_before = Some(self.now.wall.plus(value.parse().unwrap()));
                 }
+                "line" => {
+                    let line = ganger_proto::Template::from_text(value).unwrap();
+                    spec.kind = Kind::Shell { line };
+                }
                 "args" if value == "range" => args = Args::Range { first: 0, step: 2, count },
                 "args" => {
                     spec.kind = Kind::Sleep;
@@ -255,6 +265,7 @@ impl Bench {
     fn join(&mut self, words: &[&str], present: Present) {
         let id = session(words[1]);
         let mut hold = 1;
+        let mut allows = Allows::ALL;
         let mut holding = Vec::new();
         let known = self.engine.ledger.sessions.get(&id);
         for (first, run) in
@@ -269,6 +280,7 @@ impl Bench {
         for word in &words[2..] {
             match word.split_once('=') {
                 Some(("hold", value)) => hold = value.parse().unwrap(),
+                Some(("allows", _)) => allows = Allows::INSIDE.and(Allows::EXEC),
                 _ if *word == "twice" => holding.extend(holding.clone()),
                 _ => {
                     let first = LeaseId { epoch: Epoch::new(1), counter: 77 };
@@ -283,6 +295,8 @@ impl Bench {
             holding,
             reported: self.reports,
             policy: String::new(),
+            allows,
+            labels: Vec::new(),
             draining: false,
         };
         let name = Name::parse(&words[1][..1]).unwrap();

@@ -5,6 +5,7 @@ mod bench;
 mod golden;
 mod large;
 mod searches;
+mod why;
 
 use ganger_proto::{BatchId, TaskId};
 
@@ -252,6 +253,34 @@ fn tasks_that_do_not_fit_go_elsewhere_or_fail() {
     bench.run("join b hold=0; submit 1 priority=3; submit 1 priority=2; submit 1; join a");
     bench.run("unfit 1; unfit 2");
     assert_eq!(bench.states(), "queued queued sent");
+}
+
+#[test]
+fn tasks_wait_for_a_worker_that_allows_them() {
+    check("submit 1 line=ls; join a allows=exec", "queued");
+    check("submit 1 line=ls; join a allows=exec; join b", "sent");
+    check("submit 1 line=ls priority=5; submit 1; join a allows=exec", "queued sent");
+    check("submit 1 line=ls; join a; join b allows=exec; unfit 1", "failed");
+    check(
+        "submit 2 line=ls; join a allows=exec hold=4; join b hold=1; submit 2",
+        "sent queued sent sent",
+    );
+}
+
+#[test]
+fn slots_change_while_the_worker_is_here() {
+    check_heard("join a; slots a 3", "slots:3");
+    check_heard(
+        "join a; slots a 0",
+        "refused: a worker has 1 to 1024 slots; `ganger drain a` lets it take nothing",
+    );
+    let away = "refused: a is not connected, and its slots last only as long as its process; \
+                start it with --slots 2 instead";
+    check_heard("join a; leave a; slots a 2", away);
+    check_heard(
+        "slots a 2",
+        "refused: there is no worker `a`; `ganger workers` names the ones there are",
+    );
 }
 
 #[test]

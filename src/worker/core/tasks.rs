@@ -1,8 +1,10 @@
 //! What happens to the tasks that a worker holds: granted, started, ended, cancelled, stale. PURE;
 //! the rest of the core, and when it speaks to the master, is in core.rs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ganger_proto::gang::SLOTS_MAX;
 use ganger_proto::limits::HOLD_TASKS_MAX;
 use ganger_proto::message::{Grant, LeaseRun, OutputHeader, Report, WorkerMessage};
 use ganger_proto::{Cwd, Ended, Kind, LeaseId, Outcome, Spec};
@@ -45,6 +47,10 @@ impl WorkerCore {
             return;
         }
         while let (Some(id), Some(&slot)) = (self.waiting.next_spec(), self.slots_free.first()) {
+            // With fewer slots than before, what runs above their number ends first.
+            if self.running.len() >= self.slots as usize {
+                break;
+            }
             let spec = Arc::clone(&self.specs[&id]);
             match &spec.kind {
                 Kind::Square if self.squaring.len() >= PIECES_MAX => break,
@@ -107,7 +113,9 @@ impl WorkerCore {
 
     pub(super) fn leave(&mut self, lease: LeaseId) -> Option<Running> {
         let running = self.running.remove(&lease)?;
-        self.slots_free.insert(running.slot);
+        if running.slot < self.slots {
+            self.slots_free.insert(running.slot);
+        }
         if let Work::Sleep { until_us, .. } = running.work {
             self.sleeps.remove(&(until_us, lease));
         }
@@ -212,6 +220,24 @@ impl WorkerCore {
     pub(super) fn kept_running(&self) -> Vec<LeaseId> {
         let kept = self.running.iter().filter(|(_, running)| running.fate == Fate::Report);
         kept.map(|(lease, _)| *lease).collect()
+    }
+
+    /// Grows or shrinks. What runs above the new number ends by itself; what waits for fewer slots
+    /// is given back after the master has heard how little is wanted.
+    pub(super) fn set_slots(&mut self, slots: u32) {
+        let slots = slots.clamp(1, SLOTS_MAX);
+        let fewer = slots < self.slots;
+        self.slots = slots;
+        let used: BTreeSet<u32> = self.running.values().map(|running| running.slot).collect();
+        self.slots_free = (0..slots).filter(|slot| !used.contains(slot)).collect();
+        self.prefetch.set_slots(slots);
+        if fewer && self.link != Link::Down {
+            let tasks = self.hold();
+            self.prefetch.told(tasks);
+            self.effects.push(Effect::Send(WorkerMessage::Hold { tasks }));
+            let leases = self.waiting.clear();
+            self.release(leases);
+        }
     }
 
     pub(super) fn release_waiting(&mut self) {

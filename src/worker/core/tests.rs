@@ -42,6 +42,28 @@ fn children_start_while_there_are_slots() {
 }
 
 #[test]
+fn slots_grow_and_shrink_and_nothing_is_killed() {
+    let mut world = World::connected(1);
+    world.grant(1, EXEC, &["a", "b", "c", "d", "e"]);
+    assert_eq!(world.act(), "start 1 in 0");
+    world.say(ToWorker::Slots { slots: 3 });
+    let grown = world.act();
+    assert!(grown.starts_with("start 2 in 1; start 3 in 2"), "{grown}");
+    world.say(ToWorker::Slots { slots: 1 });
+    assert_eq!(world.act(), "release 4+2", "what waits goes back, what runs goes on");
+    world.grant(6, EXEC, &["f"]);
+    assert_eq!(world.act(), "");
+    world.end(1, Outcome::Done);
+    world.end(2, Outcome::Done);
+    let one_runs = world.act();
+    assert!(!one_runs.contains("start"), "slot 2 is in use above the number: {one_runs}");
+    world.end(3, Outcome::Done);
+    assert!(world.act().contains("start 6 in 0"));
+    world.say(ToWorker::Slots { slots: 0 });
+    assert_eq!(world.core.hello(Present::default()).slots, 1, "none is what a drain is for");
+}
+
+#[test]
 fn starts_are_told_together_unless_they_are_over() {
     let mut world = World::connected(3);
     world.grant(1, EXEC, &["a", "b", "c"]);
@@ -188,7 +210,7 @@ fn a_drain_without_a_connection_starts_nothing_more() {
     world.end(1, Outcome::Done);
     assert_eq!(world.act(), "");
     assert!(!world.core.is_finished(), "an end is kept for the master");
-    assert!(world.core.hello(String::new()).draining);
+    assert!(world.core.hello(Present::default()).draining);
     world.welcome(0, vec![]);
     assert_eq!(world.act(), "release 2+1; report 1: 1 done");
     world.say(ToWorker::Ack { report: 1 });
@@ -230,7 +252,7 @@ fn heartbeats_come_sooner_while_leases_are_held() {
 #[test]
 fn the_hold_follows_the_tasks() {
     let mut world = World::new(2);
-    let hello = world.core.hello(String::from("exec any"));
+    let hello = world.core.hello(Present { policy: "exec any".to_owned(), ..Present::default() });
     assert_eq!((hello.slots, hello.hold, hello.policy.as_str()), (2, 4, "exec any"));
     world.welcome(0, vec![]);
     world.say(ToWorker::Grant(Grant { specs: specs(), runs: vec![] }));

@@ -1,6 +1,7 @@
 //! Why an action is off at the moment, for the footer and for the key that tries it all the same.
 
 use ganger_proto::Role;
+use ganger_proto::picture::WorkerState;
 
 use super::details::Details;
 use super::list::List;
@@ -71,6 +72,7 @@ fn no_object(model: &Model, action: Action) -> Option<&'static str> {
         A::GoWorker,
         A::GoBatch,
         A::CopyJson,
+        A::Why,
     ];
     let on_screens = matches!(model.focus(), Some(Focus::Next | Focus::Latest));
     if action == A::Undo && model.undo.is_none() {
@@ -90,8 +92,30 @@ fn no_object(model: &Model, action: Action) -> Option<&'static str> {
         Some("the terminal is too small for a pane; Enter opens the task instead")
     } else if action == A::Streams && model.details().is_none() {
         Some("the log has no streams")
-    } else if [A::Drain, A::Revoke].contains(&action) && model.worker_row().is_none() {
-        Some("no worker is selected")
+    } else {
+        on_worker(model, action)
+    }
+}
+
+fn on_worker(model: &Model, action: Action) -> Option<&'static str> {
+    use Action as A;
+    let actions = [A::Drain, A::Revoke, A::OpenWorker, A::MoreSlots, A::FewerSlots];
+    if !actions.contains(&action) {
+        return None;
+    }
+    let Some(row) = model.worker_row() else {
+        return Some("no worker is selected; J prints the line that brings one in");
+    };
+    let is_here = matches!(row.state, WorkerState::Up | WorkerState::Draining);
+    let on_slots = matches!(action, A::MoreSlots | A::FewerSlots);
+    if on_slots && !is_here {
+        Some("it is not connected; its slots can be changed while it is")
+    } else if action == A::FewerSlots && row.slots <= 1 {
+        Some("one slot is the least; D lets it take nothing")
+    } else if action == A::Drain && !is_here && row.state != WorkerState::Away {
+        Some("it is not connected; there is nothing to drain")
+    } else if action == A::Revoke && row.state == WorkerState::Revoked {
+        Some("it is revoked already")
     } else {
         None
     }
@@ -107,7 +131,8 @@ fn has_no_target(model: &Model, action: Action) -> bool {
     let of_marks = [A::Retry, A::Cancel, A::Delete, A::PriorityUp, A::PriorityDown];
     let by_marks = of_marks.contains(&action) && !list.marks.is_empty();
     // Enter on a list that is followed opens its first row.
-    let by_first = action == Action::Open && list.is_live() && !list.ids.is_empty();
+    let opens = matches!(action, Action::Open | Action::Why);
+    let by_first = opens && list.is_live() && !list.ids.is_empty();
     list.cursor().is_none() && !by_marks && !by_first
 }
 

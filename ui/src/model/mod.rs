@@ -183,6 +183,12 @@ pub(crate) enum Asked {
     Drain(Name),
     Undrain(Name),
     Revoke(Name),
+    Slots {
+        worker: Name,
+        slots: u32,
+    },
+    Worker(Name),
+    Why(TaskId),
     Welcome,
     Join,
     Show(TaskId),

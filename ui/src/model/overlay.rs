@@ -1,6 +1,7 @@
 //! What lies over a screen: questions, dialogs, details. What keys do to it is in update/.
 
-use ganger_proto::{Name, Request, Role};
+use ganger_proto::gang::WorkerDetail;
+use ganger_proto::{Name, Request, Role, TaskId, TaskState};
 
 use super::details::Details;
 use super::field::Line;
@@ -25,6 +26,8 @@ pub(crate) enum Overlay {
     Palette(Box<Palette>),
     Menu(Box<Menu>),
     Save(Box<SaveLine>),
+    Worker(Box<WorkerPage>),
+    Note(Box<Note>),
 }
 
 impl Overlay {
@@ -42,6 +45,8 @@ impl Overlay {
             Self::Palette(_) => Context::Palette,
             Self::Menu(_) => Context::Menu,
             Self::Save(_) => Context::Save,
+            Self::Worker(_) => Context::Worker,
+            Self::Note(_) => Context::Note,
         }
     }
 }
@@ -132,6 +137,8 @@ pub(crate) struct JoinDialog {
     pub(crate) focus: JoinField,
     pub(crate) error: String,
     pub(crate) minted: Option<Minted>,
+    /// The token shown last; it is withdrawn, if nobody used it, when another is made.
+    pub(crate) shown: Option<String>,
 }
 
 /// A field of the join dialog.
@@ -158,6 +165,7 @@ impl JoinDialog {
             focus: JoinField::default(),
             error: String::new(),
             minted: None,
+            shown: None,
         }
     }
 
@@ -177,4 +185,33 @@ impl JoinDialog {
             text => Name::parse(text).map(Some).map_err(|error| error.to_string()),
         }
     }
+}
+
+/// One worker in full.
+#[derive(Debug)]
+pub(crate) struct WorkerPage {
+    pub(crate) worker: Name,
+    pub(crate) detail: Option<Box<WorkerDetail>>,
+    pub(crate) error: String,
+    /// The line under the cursor.
+    pub(crate) line: usize,
+    /// The task that stands there.
+    pub(crate) task: Option<TaskId>,
+}
+
+impl WorkerPage {
+    pub(crate) const fn new(worker: Name) -> Self {
+        Self { worker, detail: None, error: String::new(), line: 0, task: None }
+    }
+}
+
+/// Why a task is where it is.
+#[derive(Debug)]
+pub(crate) struct Note {
+    pub(crate) task: TaskId,
+    /// Its state; none before the answer, or when there is none.
+    pub(crate) state: Option<TaskState>,
+    /// The reasons or a refusal, as sentences.
+    pub(crate) reasons: Vec<String>,
+    pub(crate) scroll: Scroll,
 }

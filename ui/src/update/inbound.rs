@@ -6,7 +6,7 @@ use ganger_proto::picture::{ResultRow, Search, TaskRow, WorkerRow};
 use ganger_proto::{Picture, Refusal, Reply};
 
 use super::inject::Duplicate;
-use super::{bulk, details, files, inject, join, lists, marks, tasks};
+use super::{bulk, details, files, inject, join, lists, marks, tasks, why, worker, workers};
 use crate::link::{Connection, Inbound};
 use crate::model::log::Looked;
 use crate::model::{Asked, LinkState, Model, Screen, Tone, WelcomeToken};
@@ -82,7 +82,9 @@ fn is_change(asked: &Asked) -> bool {
         | Asked::EditCopy(_)
         | Asked::Count { .. }
         | Asked::CountRange(_)
-        | Asked::Export => false,
+        | Asked::Export
+        | Asked::Worker(_)
+        | Asked::Why(_) => false,
         Asked::Cancel
         | Asked::CancelWaiting(_)
         | Asked::Delete
@@ -95,6 +97,7 @@ fn is_change(asked: &Asked) -> bool {
         | Asked::Drain(_)
         | Asked::Undrain(_)
         | Asked::Revoke(_)
+        | Asked::Slots { .. }
         | Asked::StartWorker => true,
     }
 }
@@ -197,7 +200,15 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
         (Asked::Revoke(worker), _) => {
             model.say(Tone::Good, format!("{worker} is revoked; its tasks go back to the queue"));
         }
-        (Asked::StartWorker, _) => model.say(Tone::Good, "a local worker starts"),
+        (Asked::Slots { worker, slots }, _) => workers::slots_set(model, &worker, slots),
+        (Asked::Worker(name), Reply::Worker(detail)) => worker::take(model, &name, detail),
+        (Asked::Why(_), Reply::Why(why)) => why::take(model, &why),
+        (Asked::StartWorker, _) => {
+            model.say(
+                Tone::Good,
+                "a worker starts on the master's machine; its row comes in a moment",
+            );
+        }
         (asked, _) => {
             let text = format!("the master gave an answer that fits no {asked:?}; update ganger");
             model.say(Tone::Bad, text);
@@ -206,18 +217,20 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
 }
 
 fn refused(model: &mut Model, asked: Asked, refusal: &Refusal) {
-    let why = refusal.to_string();
+    let said = refusal.to_string();
     match asked {
         Asked::Part => inject::refused(model, refusal),
-        Asked::Welcome => model.welcome = WelcomeToken::Refused(clean(&why)),
-        Asked::Join => join::refused(model, &why),
+        Asked::Welcome => model.welcome = WelcomeToken::Refused(clean(&said)),
+        Asked::Join => join::refused(model, &said),
         Asked::Export => {
             model.export = None;
-            model.say(Tone::Note, format!("nothing was exported: {why}"));
+            model.say(Tone::Note, format!("nothing was exported: {said}"));
         }
-        Asked::Show(task) => details::refused(model, task, &why),
+        Asked::Show(task) => details::refused(model, task, &said),
         Asked::Count { number, .. } => bulk::refused(model, number, refusal),
         Asked::CountRange(_) => tasks::unmark(model),
+        Asked::Worker(name) => worker::refused(model, &name, &said),
+        Asked::Why(task) => why::refused(model, task, &said),
         Asked::Cancel
         | Asked::CancelWaiting(_)
         | Asked::Undo { .. }
@@ -231,7 +244,8 @@ fn refused(model: &mut Model, asked: Asked, refusal: &Refusal) {
         | Asked::Drain(_)
         | Asked::Undrain(_)
         | Asked::Revoke(_)
-        | Asked::StartWorker => model.say(Tone::Note, why),
+        | Asked::Slots { .. }
+        | Asked::StartWorker => model.say(Tone::Note, said),
     }
 }
 
@@ -260,6 +274,7 @@ fn clean_picture(picture: &mut Picture) {
         &mut master.address,
         &mut master.home,
         &mut master.trouble,
+        &mut master.stuck,
         &mut master.refused,
     ] {
         clean_in_place(text);
@@ -282,7 +297,7 @@ fn clean_result(row: &mut ResultRow) {
     clean_in_place(&mut row.text);
 }
 
-fn clean_worker(row: &mut WorkerRow) {
+pub(super) fn clean_worker(row: &mut WorkerRow) {
     clean_in_place(&mut row.address);
     clean_in_place(&mut row.version);
     clean_in_place(&mut row.policy);

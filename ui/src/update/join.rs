@@ -48,6 +48,13 @@ pub(super) fn open(model: &mut Model) {
     model.overlays.push(Overlay::Join(Box::new(JoinDialog::new())));
 }
 
+/// Tells whether a key copies the line: `y`, where no text is typed.
+pub(super) fn is_copy(model: &Model, key: KeyEvent) -> bool {
+    let Some(Overlay::Join(dialog)) = model.overlays.last() else { return false };
+    let no_text = dialog.focus == JoinField::Role;
+    no_text && dialog.minted.is_some() && key.code == KeyCode::Char('y')
+}
+
 pub(super) fn typed(dialog: &mut JoinDialog, key: KeyEvent) {
     match (dialog.focus, key.code) {
         (_, KeyCode::Up) => field(dialog, Step::Previous),
@@ -66,6 +73,7 @@ pub(super) fn typed(dialog: &mut JoinDialog, key: KeyEvent) {
 fn role(dialog: &mut JoinDialog, step: Step) {
     dialog.role = neighbour(&Role::ALL, dialog.role, step);
     dialog.minted = None;
+    dialog.error.clear();
 }
 
 pub(super) fn field(dialog: &mut JoinDialog, step: Step) {
@@ -117,13 +125,16 @@ fn read(dialog: &JoinDialog) -> Result<Invite, (JoinField, String)> {
         name,
         uses: uses.map_err(|why| (JoinField::Uses, why))?,
         ttl_ms: ttl_ms.map_err(|why| (JoinField::Ttl, why))?,
-        replaces: dialog.minted.as_ref().map(|minted| minted.id.clone()),
+        replaces: dialog.shown.clone(),
     })
 }
 
 pub(super) fn minted(model: &mut Model, token: String, id: String, expires: WallMs) {
     for overlay in &mut model.overlays {
         if let Overlay::Join(dialog) = overlay {
+            dialog.shown = Some(id.clone());
+            // The line is there to be copied: `y` does it where no text is typed.
+            dialog.focus = JoinField::Role;
             dialog.minted = Some(Minted { token: token.clone(), id: id.clone(), expires });
         }
     }

@@ -4,7 +4,7 @@ use crossterm::event::KeyEvent;
 
 use super::{
     confirm, copy, details, files, filter, help, inject, join, lists, marks, menu, mouse, palette,
-    reader, save, shell, tasks, workers,
+    reader, save, shell, tasks, why, worker, workers,
 };
 use crate::keymap::{Action, Context, Meaning};
 use crate::link::Outbound;
@@ -33,6 +33,9 @@ fn typed(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     if model.reading.search_line.is_some() {
         return reader::search_key(model, key);
     }
+    if join::is_copy(model, key) {
+        return copy(model, out);
+    }
     match model.overlays.last_mut() {
         Some(Overlay::Inject) => inject::typed(model, key),
         Some(Overlay::Quick(quick)) => quick.line.key(key),
@@ -47,7 +50,7 @@ fn typed(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
         Some(Overlay::Save(save)) => save.line.key(key),
         Some(Overlay::Palette(_)) => palette::typed(model, |line| line.key(key)),
         Some(Overlay::Help(open)) => help::typed(open, |line| line.key(key)),
-        Some(Overlay::Details(_)) | None => {}
+        Some(Overlay::Details(_) | Overlay::Worker(_) | Overlay::Note(_)) | None => {}
     }
 }
 
@@ -75,7 +78,7 @@ pub(super) fn paste(model: &mut Model, text: &str) {
         Some(Overlay::Save(save)) => save.line.paste(text),
         Some(Overlay::Palette(_)) => palette::typed(model, |line| line.paste(text)),
         Some(Overlay::Help(open)) => help::typed(open, |line| line.paste(text)),
-        Some(Overlay::Details(_) | Overlay::Menu(_)) => {}
+        Some(Overlay::Details(_) | Overlay::Menu(_) | Overlay::Worker(_) | Overlay::Note(_)) => {}
         None => {
             let hint = "press i first, then paste: every line becomes a task";
             model.say(Tone::Note, hint);
@@ -272,6 +275,14 @@ fn scroll(model: &mut Model, by: Move) {
                 Move::Last => i64::MAX,
             });
         }
+        Some(Overlay::Worker(page)) => {
+            let to = lines(page.line);
+            return worker::go_to(model, to);
+        }
+        Some(Overlay::Note(note)) => {
+            note.scroll.0 = lines(note.scroll.0);
+            return why::keep_within(model);
+        }
         _ => {}
     }
     if let Some(list) = model.list_mut() {
@@ -371,7 +382,8 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
         Some(Overlay::Save(_)) => save::accept(model, out),
         Some(Overlay::Palette(_)) => palette::accept(model, out),
         Some(Overlay::Help(_)) => help::accept(model),
-        Some(Overlay::Inject | Overlay::Details(_)) | None => {}
+        Some(Overlay::Worker(_)) => worker::open_task(model, out),
+        Some(Overlay::Inject | Overlay::Details(_) | Overlay::Note(_)) | None => {}
     }
 }
 
@@ -393,7 +405,9 @@ fn field(model: &mut Model, step: Step) {
             | Overlay::Details(_)
             | Overlay::Menu(_)
             | Overlay::Save(_)
-            | Overlay::Palette(_),
+            | Overlay::Palette(_)
+            | Overlay::Worker(_)
+            | Overlay::Note(_),
         )
         | None => {}
     }

@@ -23,6 +23,8 @@ mod reader;
 mod save;
 mod shell;
 mod tasks;
+mod why;
+mod worker;
 mod workers;
 
 pub(crate) use inject::{again_label, prefill, quick_meaning};
@@ -91,6 +93,8 @@ fn second(model: &mut Model, out: &mut Vec<Effect>) {
     }
     details::refresh(model, out);
     inject::read(model, out);
+    worker::refresh(model, out);
+    why::refresh(model, out);
 }
 
 /// Asks the master, and remembers what for.

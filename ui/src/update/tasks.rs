@@ -215,6 +215,8 @@ pub(super) fn to_copy(model: &Model) -> Option<String> {
         Some(Overlay::Join(dialog)) => {
             return dialog.minted.as_ref().map(|minted| minted.line(dialog.role));
         }
+        Some(Overlay::Worker(_)) => return Some(crate::view::worker_text(model)),
+        Some(Overlay::Note(note)) => return Some(note.reasons.join("\n")),
         Some(
             Overlay::Details(_)
             | Overlay::Help(_)

@@ -45,7 +45,10 @@ pub(crate) fn answer(model: &mut Model) {
             | Asked::Undrain(_)
             | Asked::Revoke(_)
             | Asked::StartWorker
+            | Asked::Slots { .. }
             | Asked::Export => Ok(Reply::Ok),
+            Asked::Worker(name) => Ok(Reply::Worker(Box::new(sample::worker_detail(&name)))),
+            Asked::Why(task) => Ok(Reply::Why(Box::new(sample::why(task)))),
         };
         hear(model, Inbound::Reply { tag, result });
     }

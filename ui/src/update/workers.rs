@@ -1,9 +1,12 @@
-//! What is done to workers: drain, revoke, start one here.
+//! What is done to workers: drain, revoke, slots, start one here.
 
+use ganger_proto::gang::SLOTS_MAX;
 use ganger_proto::picture::WorkerState;
-use ganger_proto::{Request, Role};
+use ganger_proto::{Name, Request, Role};
 
-use super::ask;
+use super::keys::Step;
+use super::{ask, why, worker};
+use crate::keymap::Action;
 use crate::model::field::Line;
 use crate::model::overlay::{Button, Confirm, Overlay, Then, Typed};
 use crate::model::{Asked, Model, Tone};
@@ -79,4 +82,47 @@ pub(super) fn start_local(model: &mut Model, out: &mut Vec<Effect>) {
     ask(model, Request::StartLocalWorker { slots: 0 }, Asked::StartWorker, out);
 }
 
-pub(super) fn act(_model: &mut Model, _action: crate::keymap::Action, _out: &mut Vec<Effect>) {}
+/// What keys do to workers, and the question why a task waits for one.
+pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
+    if action == Action::OpenWorker {
+        worker::open(model, out);
+    } else if action == Action::MoreSlots {
+        slots(model, Step::Next, out);
+    } else if action == Action::FewerSlots {
+        slots(model, Step::Previous, out);
+    } else if action == Action::Why {
+        why::open(model, out);
+    }
+}
+
+/// `+ -`: one slot more or less than the worker has, or was asked to have a moment ago.
+fn slots(model: &mut Model, step: Step, out: &mut Vec<Effect>) {
+    let Some(row) = model.worker_row() else { return };
+    let worker = row.name.clone();
+    let asked = model.asked.values().rev().find_map(|asked| {
+        let Asked::Slots { worker: other, slots } = asked else { return None };
+        (*other == worker).then_some(*slots)
+    });
+    let now = asked.unwrap_or(row.slots);
+    let slots = match step {
+        Step::Next => now.saturating_add(1).min(SLOTS_MAX),
+        Step::Previous => now.saturating_sub(1).max(1),
+    };
+    if slots == now {
+        return model.say(Tone::Note, format!("{worker} has 1 to {SLOTS_MAX} slots; D drains it"));
+    }
+    let request = Request::SetSlots { worker: worker.clone(), slots };
+    ask(model, request, Asked::Slots { worker, slots }, out);
+}
+
+/// The next picture says the same; until it comes, another `+` counts from here.
+pub(super) fn slots_set(model: &mut Model, worker: &Name, slots: u32) {
+    let rows = model.picture.iter_mut().flat_map(|picture| &mut picture.workers);
+    for row in rows.flat_map(|window| &mut window.rows).filter(|row| row.name == *worker) {
+        row.slots = slots;
+    }
+    let runs = counted(u64::from(slots), "task", "tasks");
+    let text =
+        format!("{worker} runs up to {runs} at once, until its process ends; none is stopped");
+    model.say(Tone::Good, text);
+}

@@ -1,17 +1,15 @@
-//! Small dialogs: questions, the join dialog, the quick line.
+//! Small dialogs: questions, the quick line.
 
-use ganger_proto::Role as CertificateRole;
 use ratatui::layout::{Position, Rect};
 
 use super::centred;
-use super::pen::{Pen, piece};
+use super::pen::Pen;
 use crate::keymap::Action;
 use crate::layout::Frame;
-use crate::model::Model;
 use crate::model::field::Line;
-use crate::model::overlay::{Button, Confirm, JoinDialog, JoinField};
+use crate::model::overlay::{Button, Confirm};
 use crate::mouse::Hit;
-use crate::text::{chunks, clean, cut, seconds, width, wrap};
+use crate::text::{clean, cut, width, wrap};
 use crate::theme::Role;
 
 /// Writes a typed line so that its cursor is seen; returns where that is.
@@ -103,65 +101,5 @@ pub(super) fn confirm(pen: &mut Pen<'_>, frame: &Frame, question: &Confirm) -> O
         pen.hit(Rect { x, y, width: end - x, height: 1 }, Hit::Key(action));
         x = end + 2;
     }
-    cursor
-}
-
-/// The dialog that mints join lines.
-pub(super) fn join(
-    pen: &mut Pen<'_>,
-    frame: &Frame,
-    model: &Model,
-    dialog: &JoinDialog,
-) -> Option<Position> {
-    let columns = frame.body.width.min(76).saturating_sub(4);
-    let token: Vec<String> = match &dialog.minted {
-        Some(minted) => chunks(&minted.line(dialog.role), usize::from(columns).max(16)),
-        None => Vec::new(),
-    };
-    let area = centred(pen.area, columns + 4, token.len() as u16 + 10);
-    pen.within(area).clear(Role::Text);
-    let inner = pen.frame(area, "Join line", &[], Role::BorderFocus);
-    let mut pen = pen.within(inner);
-    let (x, mut y) = (inner.x + 1, inner.y);
-    let role = |field| if dialog.focus == field { Role::Key } else { Role::Dim };
-    pen.put(x, y, "Role", role(JoinField::Role));
-    let mut at = x + 12;
-    for choice in CertificateRole::ALL {
-        let look = if choice == dialog.role { Role::Choice } else { Role::Text };
-        at = pen.put(at, y, &format!(" {choice} "), look) + 1;
-    }
-    let mut cursor = None;
-    for (field, label, line, hint) in [
-        (JoinField::Name, "Name", &dialog.name, "its own wish when empty"),
-        (JoinField::Uses, "Machines", &dialog.uses, "that may join with it"),
-        (JoinField::Ttl, "Valid", &dialog.ttl, "1h, 30m, 2d"),
-    ] {
-        y += 1;
-        pen.put(x, y, label, role(field));
-        let position = typed(&mut pen, (x + 12, y), 20, line);
-        pen.put(x + 34, y, hint, Role::Dim);
-        if dialog.focus == field {
-            cursor = Some(position);
-        }
-    }
-    y += 1;
-    pen.put_cut((x, y), &dialog.error, columns, Role::Bad);
-    y += 1;
-    for line in &token {
-        pen.put(x, y, line, Role::Token);
-        y += 1;
-    }
-    if let Some(minted) = &dialog.minted {
-        let valid = seconds(minted.expires.since(model.master_now()));
-        pen.put(x, y, &format!("valid {valid}; it is shown here only"), Role::Dim);
-        y += 1;
-    }
-    let keys = match dialog.minted {
-        Some(_) => [piece("F2", Role::Key), piece(" copy · ", Role::Text)],
-        None => [piece("Enter", Role::Key), piece(" makes the line · ", Role::Text)],
-    };
-    let x = pen.put_all(x, y + 1, &keys);
-    let x = pen.put(x, y + 1, "Esc", Role::Key);
-    pen.put(x, y + 1, " close", Role::Text);
     cursor
 }

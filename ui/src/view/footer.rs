@@ -1,7 +1,9 @@
 //! The last two lines: the sentence that goes away by itself, and the keys of this place.
 
+use ganger_proto::picture::WorkerState;
 use ratatui::layout::{Position, Rect};
 
+use super::is_refused;
 use super::pen::Pen;
 use crate::keymap::{Action, Context, Row};
 use crate::layout::{Frame, Width};
@@ -58,7 +60,14 @@ fn standing(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     let y = frame.toast.y;
     let gang = model.picture.as_ref().map(|picture| picture.gang);
     let counts = model.picture.as_ref().map(|picture| picture.master.counts);
-    let text = if let Some(text) = model.list().and_then(marked) {
+    let master = model.picture.as_ref().map(|picture| &picture.master);
+    let stuck = master.map_or("", |master| master.stuck.as_str());
+    let mut role = Role::Dim;
+    let trouble = master.map_or("", |master| master.trouble.as_str());
+    let text = if !trouble.is_empty() && !is_refused(model) {
+        role = Role::Bad;
+        format!("✗ {trouble}")
+    } else if let Some(text) = model.list().and_then(marked) {
         text
     } else if model.view.frozen.is_some() {
         "frozen · work goes on behind this picture · f follows again".to_owned()
@@ -68,10 +77,14 @@ fn standing(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
         format!("waiting for workers{safe}")
     } else if model.access == Access::ReadOnly {
         "read-only · nothing can be changed from this screen".to_owned()
+    } else if !stuck.is_empty() && model.is_up() {
+        role = Role::Note;
+        let how = if model.list().is_some() { " · w says why" } else { "" };
+        format!("! {stuck}{how}")
     } else {
         return;
     };
-    pen.put_cut((1, y), &text, frame.toast.width.saturating_sub(2), Role::Dim);
+    pen.put_cut((1, y), &text, frame.toast.width.saturating_sub(2), role);
 }
 
 /// Says what actions are about while tasks are marked.
@@ -190,6 +203,10 @@ fn is_of_use(model: &Model, action: Action) -> bool {
     true
 }
 
+fn is_draining(model: &Model) -> bool {
+    model.worker_row().is_some_and(|row| row.state == WorkerState::Draining)
+}
+
 fn label(model: &Model, action: Action, label: &str, width: Width) -> String {
     let marked = model.list().filter(|list| !list.marks.is_empty());
     let marked = marked.and_then(|list| list.marks.count(list.total));
@@ -199,6 +216,8 @@ fn label(model: &Model, action: Action, label: &str, width: Width) -> String {
         "resume queue".to_owned()
     } else if action == Action::Again && model.is_welcome() {
         "10 random".to_owned()
+    } else if action == Action::Drain && is_draining(model) {
+        "undrain".to_owned()
     } else if action == Action::Freeze && model.view.frozen.is_some() {
         "follow".to_owned()
     } else if [Action::Retry, Action::Cancel, Action::Delete].contains(&action)

@@ -2,7 +2,6 @@
 
 use ratatui::layout::Rect;
 
-use super::is_refused;
 use super::pen::{Pen, Piece, piece, pieces_width};
 use crate::layout::{Frame, Width};
 use crate::model::{LinkState, Model, Screen};
@@ -12,7 +11,7 @@ use crate::theme::Role;
 
 pub(super) fn header(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
     let role = match model.link {
-        LinkState::Up(_) if model.view.frozen.is_none() => Role::Header,
+        LinkState::Up(_) if model.view.frozen.is_none() && alarm(model).is_none() => Role::Header,
         LinkState::Dialling => Role::Header,
         LinkState::Up(_) | LinkState::Lost { .. } | LinkState::Refused(_) => Role::HeaderTrouble,
     };
@@ -55,9 +54,23 @@ fn left(frame: &Frame, model: &Model) -> String {
     }
 }
 
+/// Returns what is wrong with the master or its workers although the connection is up.
+fn alarm(model: &Model) -> Option<&'static str> {
+    let picture = model.picture.as_ref().filter(|_| model.is_up())?;
+    let open = picture.master.counts.open() > 0;
+    if !picture.master.trouble.is_empty() {
+        Some("✗ store in trouble")
+    } else if picture.gang.up == 0 && picture.gang.lost > 0 && open {
+        Some("✗ all workers lost")
+    } else {
+        None
+    }
+}
+
 fn short_state(model: &Model) -> &'static str {
     match &model.link {
         LinkState::Up(_) if model.view.frozen.is_some() => "◌ frozen",
+        LinkState::Up(_) if alarm(model).is_some() => "✗ trouble",
         LinkState::Up(_) => "● live",
         LinkState::Dialling => "◌ dialling",
         LinkState::Lost { .. } => "◌ lost",
@@ -79,6 +92,9 @@ fn state(frame: &Frame, model: &Model) -> String {
             let paused = model.is_paused(&queue);
             let live = match model.view.frozen {
                 Some(_) => "◌ frozen".to_owned(),
+                None if alarm(model).is_some() => {
+                    return alarm(model).unwrap_or_default().to_owned();
+                }
                 None if model.is_welcome() => "● listening".to_owned(),
                 None => format!("● live {}", ganger_proto::time::HumanMicros(connection.rtt_us)),
             };
@@ -189,13 +205,6 @@ pub(super) fn tabs(pen: &mut Pen<'_>, frame: &Frame, model: &Model) {
             x = pen.put(x, y, &format!("{text} "), if is_active { word } else { role });
         }
         pen.hit(Rect { x: left, y, width: x - left, height: 1 }, Hit::Tab(screen));
-    }
-    if let Some(picture) = &model.picture
-        && !picture.master.trouble.is_empty()
-        && !is_refused(model)
-    {
-        let room = frame.tabs.width.saturating_sub(x + 3);
-        pen.put_cut((x + 2, y), &format!("! {}", picture.master.trouble), room, Role::Bad);
     }
 }
 

@@ -11,6 +11,7 @@ mod graph;
 mod header;
 mod help;
 mod inject;
+mod join;
 mod log;
 mod lost;
 mod menu;
@@ -24,6 +25,8 @@ mod table;
 mod tasks;
 mod title;
 mod welcome;
+mod why;
+mod worker;
 mod workers;
 
 use ratatui::buffer::Buffer;
@@ -40,6 +43,8 @@ use pen::Pen;
 pub(crate) use details::{lines_count as details_lines, text as details_text};
 pub(crate) use help::lines_count as help_lines;
 pub(crate) use title::title;
+pub(crate) use why::lines_count as why_lines;
+pub(crate) use worker::{lines as worker_lines, text as worker_text};
 
 /// Returns the columns of a list that can be hidden, by the list's word.
 pub(crate) fn columns(list: &str) -> Vec<&'static str> {
@@ -80,10 +85,11 @@ pub(crate) fn view(model: &Model, theme: &Theme, glyphs: Glyphs, buffer: &mut Bu
         | Overlay::Join(_)
         | Overlay::Help(_)
         | Overlay::Menu(_)
-        | Overlay::Save(_) => true,
+        | Overlay::Save(_)
+        | Overlay::Note(_) => true,
         // While a theme is chosen the screen is what is looked at.
         Overlay::Palette(open) => open.command.is_none(),
-        Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Details(_) => false,
+        Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Details(_) | Overlay::Worker(_) => false,
     };
     let mut cursor = None;
     for overlay in &model.overlays {
@@ -179,10 +185,12 @@ fn overlay_box(
         Overlay::Quick(quick) => return Some(dialog::quick(pen, frame, &quick.line)),
         Overlay::Inject => return inject::form(pen, frame, model),
         Overlay::Confirm(question) => return dialog::confirm(pen, frame, question),
-        Overlay::Join(join) => return dialog::join(pen, frame, model, join),
+        Overlay::Join(dialog) => return join::join(pen, model, dialog),
         Overlay::Details(open) => details::details(pen, frame, model, open),
         Overlay::Menu(menu) => menu::menu(pen, frame, menu),
         Overlay::Save(save) => return menu::save(pen, frame, save),
+        Overlay::Worker(page) => worker::page(pen, frame, model, page),
+        Overlay::Note(note) => why::note(pen, frame, note),
     }
     None
 }
@@ -223,6 +231,8 @@ fn is_refused(model: &Model) -> bool {
 
 #[cfg(test)]
 pub(crate) mod form_tests;
+#[cfg(test)]
+mod gang_tests;
 #[cfg(test)]
 mod list_tests;
 #[cfg(test)]

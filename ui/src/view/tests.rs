@@ -211,6 +211,9 @@ fn no_size_is_too_small() {
         ":",
         ":theme n",
         "?/state",
+        "4<enter>j",
+        "2w",
+        "J<enter>",
     ];
     for (i, keys) in keys.iter().enumerate() {
         for columns in (1..=130u16).filter(|c| *c < 12 || (c + i as u16).is_multiple_of(7)) {
@@ -219,6 +222,7 @@ fn no_size_is_too_small() {
                     let mut model = showing((columns, rows), picture());
                     press(&mut model, keys);
                     hear(&mut model, Inbound::Picture(Box::new(picture())));
+                    crate::update::tests::answer(&mut model);
                     draw(&model, "ansi16", Glyphs::Unicode);
                 }
             }
@@ -228,7 +232,7 @@ fn no_size_is_too_small() {
 
 #[test]
 fn hostile_text_never_reaches_a_cell() {
-    for keys in ["", "<tab>", "2", "3", "4", "5", "2<enter>"] {
+    for keys in ["", "<tab>", "2", "3", "4", "5", "2<enter>", "4<enter>", "2w"] {
         for size in SIZES {
             let mut model = showing(size, hostile());
             press(&mut model, keys);

@@ -33,6 +33,7 @@ enum Key {
     Version,
     Certificate,
     Address,
+    Labels,
 }
 
 const fn column(key: Key, title: &'static str, width: u16, priority: u8) -> Column<Key> {
@@ -43,9 +44,9 @@ const fn number(key: Key, title: &'static str, width: u16, priority: u8) -> Colu
     Column { key, title, width, align: Align::Right, priority }
 }
 
-const COLUMNS: [Column<Key>; 14] = [
+const COLUMNS: [Column<Key>; 15] = [
     column(Key::Name, "NAME", 0, 99),
-    column(Key::State, "STATE", 10, 90),
+    column(Key::State, "STATE", 12, 90),
     column(Key::Slots, "SLOTS", 11, 50),
     number(Key::Busy, "", 6, 80),
     column(Key::Cpu, " CPU", 14, 60),
@@ -58,6 +59,7 @@ const COLUMNS: [Column<Key>; 14] = [
     column(Key::Version, " VER", 7, 10),
     number(Key::Certificate, "CERT", 5, 30),
     column(Key::Address, " ADDRESS", 22, 5),
+    column(Key::Labels, " LABELS", 14, 35),
 ];
 
 pub(super) fn list(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model) {
@@ -78,10 +80,11 @@ pub(super) fn list(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model) 
     let shown = usize::from(inner.height.saturating_sub(titles)).max(1);
     let selected = model.worker_row().and_then(|w| rows.iter().position(|r| r.name == w.name));
     let top = selected.unwrap_or(0).saturating_sub(shown - 1);
-    let columns = table::place(
-        &COLUMNS,
-        Rect { x: inner.x + 3, width: inner.width.saturating_sub(3), ..inner },
-    );
+    // Labels have a column where some worker has any.
+    let labelled = rows.iter().any(|row| !row.labels.is_empty());
+    let all = if labelled { &COLUMNS[..] } else { &COLUMNS[..COLUMNS.len() - 1] };
+    let columns =
+        table::place(all, Rect { x: inner.x + 3, width: inner.width.saturating_sub(3), ..inner });
     if is_table {
         table::titles(&mut pen.within(inner), &columns, inner.y);
     }
@@ -150,6 +153,10 @@ fn cell(pen: &mut Pen<'_>, at: &Placed<Key>, y: u16, model: &Model, row: &Worker
         Key::Failed => ("0".to_owned(), Role::Dim),
         Key::Version => (format!(" {}", row.version), Role::Text),
         Key::Certificate => certificate(model, row),
+        Key::Labels => {
+            let labels: Vec<String> = row.labels.iter().map(ToString::to_string).collect();
+            (format!(" {}", labels.join(" ")), Role::Dim)
+        }
         Key::Address => (format!(" {}", row.address), Role::Dim),
     };
     table::put(pen, at, y, &text, role);

@@ -152,7 +152,7 @@ fn step(world: &mut World, master: &mut Master, random: &mut fastrand::Rng) {
 
 /// The worker must present every lease that the master thinks it holds.
 fn connect(world: &mut World, master: &mut Master) {
-    let hello = world.core.hello(String::new());
+    let hello = world.core.hello(Present::default());
     let held: BTreeSet<u64> = hello.holding.iter().flat_map(|held| among(&held.leases)).collect();
     assert!(master.open.is_subset(&held), "{:?} are not presented", &master.open - &held);
     master.up = true;

@@ -47,7 +47,7 @@ impl World {
 
     pub(super) fn connected(slots: u32) -> Self {
         let mut world = Self::new(slots);
-        world.core.hello(String::new());
+        world.core.hello(Present::default());
         world.welcome(0, vec![]);
         world.say(ToWorker::Grant(Grant { specs: specs(), runs: vec![] }));
         world.act();
@@ -168,7 +168,7 @@ pub(super) fn of_report(report: &Report) -> String {
 }
 
 pub(super) fn holding(core: &mut WorkerCore) -> String {
-    let hello = core.hello(String::new());
+    let hello = core.hello(Present::default());
     let each = hello.holding.iter().map(|held| {
         let mark = if held.started { "!" } else { "" };
         format!("{}+{}{mark}", held.leases.first.counter, held.leases.count)

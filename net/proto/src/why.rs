@@ -1,0 +1,312 @@
+//! Why a task is where it is: reasons as values, each with a sentence that says what to do. What
+//! the reasons are is the engine's to find.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Name, QueueName, TaskId};
+use crate::outcome::Outcome;
+use crate::picture::TaskState;
+use crate::time::{HumanMs, WallMs};
+
+/// Why a task is where it is, at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    /// The task.
+    pub task: TaskId,
+    /// Its state.
+    pub state: TaskState,
+    /// When this was found.
+    pub at: WallMs,
+    /// The reasons, the heaviest first; at least one.
+    pub reasons: Vec<Reason>,
+}
+
+/// One reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// Its queue grants nothing.
+    Paused {
+        /// The queue.
+        queue: QueueName,
+    },
+    /// The master grants nothing: its store is full, or it stops.
+    HeldBack,
+    /// An attempt failed, and the next one waits.
+    BacksOff {
+        /// The task.
+        task: TaskId,
+        /// The attempt that failed.
+        attempt: u32,
+        /// Attempts at most.
+        attempts_max: u32,
+        /// Until the next one, in milliseconds.
+        in_ms: u64,
+    },
+    /// It may not begin before a moment.
+    NotBefore {
+        /// The task.
+        task: TaskId,
+        /// Until then, in milliseconds.
+        in_ms: u64,
+    },
+    /// No worker is connected.
+    NoWorker {
+        /// Workers that were here and are not.
+        lost: u32,
+    },
+    /// No connected worker allows its kind.
+    NotAllowed {
+        /// The kind's word.
+        kind: String,
+        /// The connected worker that comes nearest.
+        nearest: Name,
+        /// What that worker's policy says; untrusted text.
+        policy: String,
+        /// How many are connected.
+        workers: u32,
+    },
+    /// Workers that could run it have said that they cannot.
+    Unfit {
+        /// They, at most three.
+        workers: Vec<Name>,
+    },
+    /// Workers that could run it take nothing new.
+    Draining {
+        /// They, at most three.
+        workers: Vec<Name>,
+    },
+    /// All slots of the workers that could run it are in use.
+    Busy {
+        /// Those workers.
+        workers: u32,
+        /// Their slots.
+        slots: u32,
+    },
+    /// Others of its queue go first.
+    Behind {
+        /// The queue.
+        queue: QueueName,
+        /// Tasks of a higher priority.
+        higher: u64,
+        /// Older tasks of the same priority.
+        older: u64,
+        /// About when its turn comes at the present rate, in milliseconds; none when unknown.
+        eta_ms: Option<u64>,
+    },
+    /// Nothing holds it back.
+    Next,
+    /// A worker has it and has not started it.
+    Sent {
+        /// The worker.
+        worker: String,
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
+    /// It runs.
+    Runs {
+        /// The worker.
+        worker: String,
+        /// Since its lease began, in milliseconds.
+        for_ms: u64,
+        /// Which attempt.
+        attempt: u32,
+        /// Attempts at most.
+        attempts_max: u32,
+    },
+    /// A cancel was asked for and it still runs.
+    Cancelling,
+    /// It has ended.
+    Ended {
+        /// The task.
+        task: TaskId,
+        /// How the newest attempt ended; none when it was cancelled before it ran.
+        outcome: Option<Outcome>,
+        /// The worker of that attempt; empty when none ran it.
+        worker: String,
+        /// How long ago, in milliseconds.
+        ago_ms: u64,
+        /// The attempt.
+        attempt: u32,
+    },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Paused { queue } => {
+                write!(f, "queue {queue} is paused; `ganger resume {queue}` lets it go on")
+            }
+            Self::HeldBack => f.write_str(
+                "the master grants nothing: it is stopping, or its disk is full; free space, or \
+                 start it again",
+            ),
+            Self::BacksOff { task, attempt, attempts_max, in_ms } => write!(
+                f,
+                "attempt {attempt} of {attempts_max} failed and the next begins in {}; `ganger \
+                 retry {task}` begins it at once",
+                HumanMs(*in_ms)
+            ),
+            Self::NotBefore { task, in_ms } => write!(
+                f,
+                "it was submitted to begin in {}; `ganger retry {task}` lets it begin at once",
+                HumanMs(*in_ms)
+            ),
+            Self::NoWorker { .. }
+            | Self::NotAllowed { .. }
+            | Self::Unfit { .. }
+            | Self::Draining { .. }
+            | Self::Busy { .. } => self.of_workers(f),
+            Self::Behind { queue, higher, older, eta_ms } => {
+                behind(f, queue, (*higher, *older), *eta_ms)
+            }
+            Self::Next => f.write_str("nothing holds it back; a worker gets it in a moment"),
+            Self::Sent { worker, for_ms } => write!(
+                f,
+                "{worker} has had it for {} and begins it when one of its slots is free",
+                HumanMs(*for_ms)
+            ),
+            Self::Runs { worker, for_ms, attempt, attempts_max } => write!(
+                f,
+                "it runs on {worker}, for {}, attempt {attempt} of {attempts_max}",
+                HumanMs(*for_ms)
+            ),
+            Self::Cancelling => f.write_str(
+                "a cancel was asked for; it is given a grace, then killed (`ganger cancel --now` \
+                 does not wait)",
+            ),
+            Self::Ended { task, outcome, worker, ago_ms, attempt } => {
+                ended(f, *task, (*outcome, worker), (*ago_ms, *attempt))
+            }
+        }
+    }
+}
+
+impl Reason {
+    /// Says what is in the way at the workers; nothing for other reasons.
+    fn of_workers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoWorker { lost: 0 } => f.write_str(
+                "no worker is connected; `ganger invite` prints the line that brings one in",
+            ),
+            Self::NoWorker { lost } => write!(
+                f,
+                "no worker is connected, {} lost; start `ganger-worker` there again, or bring \
+                 another in with `ganger invite`",
+                count(u64::from(*lost), "is", "are")
+            ),
+            Self::NotAllowed { kind, nearest, policy, workers } => {
+                not_allowed(f, (kind, *workers), (nearest.as_str(), policy))
+            }
+            Self::Unfit { workers } => write!(
+                f,
+                "{} said that it cannot run there; `ganger show` has the reason, and a worker on \
+                 another machine may have what it lacks",
+                names(workers)
+            ),
+            Self::Draining { workers } => write!(
+                f,
+                "{} could run it but {}; `ganger undrain {}` lets it take work again",
+                names(workers),
+                if workers.len() == 1 { "drains" } else { "drain" },
+                workers.first().map_or("NAME", Name::as_str)
+            ),
+            Self::Busy { workers, slots } => write!(
+                f,
+                "{} of {} busy; it begins when a task there ends, or sooner with more slots \
+                 (`ganger slots WORKER N`) or another worker (`ganger invite`)",
+                count(u64::from(*slots), "slot", "slots"),
+                count(u64::from(*workers), "worker is", "workers are")
+            ),
+            Self::Paused { .. }
+            | Self::HeldBack
+            | Self::BacksOff { .. }
+            | Self::NotBefore { .. }
+            | Self::Behind { .. }
+            | Self::Next
+            | Self::Sent { .. }
+            | Self::Runs { .. }
+            | Self::Cancelling
+            | Self::Ended { .. } => Ok(()),
+        }
+    }
+}
+
+fn not_allowed(
+    f: &mut fmt::Formatter<'_>,
+    (kind, workers): (&str, u32),
+    (nearest, policy): (&str, &str),
+) -> fmt::Result {
+    match workers {
+        1 => write!(f, "the one connected worker, {nearest}, does not allow {kind}")?,
+        n => write!(f, "none of {n} connected workers allows {kind}; the nearest is {nearest}")?,
+    }
+    if !policy.is_empty() {
+        write!(f, " ({policy})")?;
+    }
+    match kind {
+        "shell" => f.write_str("; start one with --allow-shell, or submit without a shell"),
+        "exec" => f.write_str("; set `exec = \"any\"` or an allow-list in a worker.toml"),
+        _ => f.write_str("; bring in another worker with `ganger invite`"),
+    }
+}
+
+fn behind(
+    f: &mut fmt::Formatter<'_>,
+    queue: &QueueName,
+    (higher, older): (u64, u64),
+    eta_ms: Option<u64>,
+) -> fmt::Result {
+    let goes = if higher + older == 1 { "goes" } else { "go" };
+    let first = count(higher, "task of a higher priority", "tasks of a higher priority");
+    match (higher, older) {
+        (0, older) => f.write_str(&count(older, "older task", "older tasks"))?,
+        (_, 0) => f.write_str(&first)?,
+        (_, older) => write!(f, "{first} and {}", count(older, "older one", "older ones"))?,
+    }
+    write!(f, " {goes} first in queue {queue}")?;
+    if let Some(ms) = eta_ms {
+        write!(f, "; at the present rate its turn comes in about {}", HumanMs(ms))?;
+    }
+    f.write_str("; `ganger priority` moves it forward")
+}
+
+fn ended(
+    f: &mut fmt::Formatter<'_>,
+    task: TaskId,
+    (outcome, worker): (Option<Outcome>, &str),
+    (ago_ms, attempt): (u64, u32),
+) -> fmt::Result {
+    let Some(outcome) = outcome else {
+        return write!(
+            f,
+            "it was cancelled {} ago before it ran; `ganger retry {task}` puts it back",
+            HumanMs(ago_ms)
+        );
+    };
+    write!(f, "it ended {} ago: {outcome}", HumanMs(ago_ms))?;
+    if !worker.is_empty() {
+        write!(f, ", attempt {attempt}, on {worker}")?;
+    }
+    match outcome {
+        Outcome::Done => Ok(()),
+        Outcome::Failed { .. }
+        | Outcome::Signalled { .. }
+        | Outcome::TimedOut
+        | Outcome::Lost
+        | Outcome::Cancelled
+        | Outcome::Unfit => write!(
+            f,
+            "; `ganger logs {task}` shows what it printed, `ganger retry {task}` runs it again"
+        ),
+    }
+}
+
+fn names(workers: &[Name]) -> String {
+    workers.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}

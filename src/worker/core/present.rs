@@ -1,0 +1,53 @@
+//! How a worker presents itself: its slots, its policy, and every lease that it has not forgotten.
+//! PURE; what is said afterwards is in core.rs.
+
+use ganger_proto::Label;
+use ganger_proto::gang::Allows;
+use ganger_proto::message::{Held, LeaseRun, WorkerHello};
+
+use super::{Told, WorkerCore, join};
+
+/// What a hello says of the worker that its core does not know.
+#[derive(Clone, Debug, Default)]
+pub(in crate::worker) struct Present {
+    /// What its policy allows, for people.
+    pub(in crate::worker) policy: String,
+    /// Which kinds its policy lets run.
+    pub(in crate::worker) allows: Allows,
+    /// What it says of itself.
+    pub(in crate::worker) labels: Vec<Label>,
+}
+
+impl WorkerCore {
+    /// Presents the worker: at the first connection and after every lost one.
+    pub(in crate::worker) fn hello(&mut self, present: Present) -> WorkerHello {
+        // A master that still wants this worker drained says so again; it may have been another
+        // one, or have changed its mind meanwhile.
+        self.drain.master = false;
+        let hold = self.hold();
+        self.prefetch.told(hold);
+        let mut holding: Vec<Held> = Vec::new();
+        let mut hold_all = |runs: Vec<LeaseRun>, started| {
+            holding.extend(runs.into_iter().map(|leases| Held { leases, started }));
+        };
+        hold_all(self.waiting.leases(), false);
+        hold_all(self.squaring.clone(), true);
+        hold_all(join(self.kept_running()), true);
+        hold_all(join(self.outputs.keys().copied()), true);
+        hold_all(self.reports.leases(), true);
+        for running in self.running.values_mut() {
+            running.told = Told::Yes;
+        }
+        WorkerHello {
+            session: self.session,
+            slots: self.slots,
+            hold,
+            holding,
+            reported: self.reports.newest(),
+            policy: present.policy,
+            allows: present.allows,
+            labels: present.labels,
+            draining: self.drain.own,
+        }
+    }
+}
