@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ganger_proto::message::{
-    GrantRun, Held, LeaseRun, OutputHeader, ToWorker, Welcome, WorkerHello, WorkerMessage,
+    GrantRun, Held, LeaseRun, LiveHeader, OutputHeader, ToWorker, Welcome, WorkerHello,
+    WorkerMessage,
 };
 use ganger_proto::{Ended, LeaseId, Outcome, SessionId, Spec, SpecId};
 
@@ -40,6 +41,10 @@ pub(super) enum Effect {
     Send(WorkerMessage),
     /// Send this output on a stream of its own.
     SendOutput(OutputHeader, Arc<Vec<u8>>),
+    /// Send what this attempt writes on a stream of its own.
+    Follow(Attempt, LiveHeader),
+    /// Send no more of it.
+    Unfollow(Attempt),
     /// Send a heartbeat with the machine's load and this many running tasks.
     Beat(u32),
     /// Remove the attempt's scratch directory.
@@ -239,6 +244,8 @@ impl WorkerCore {
                     self.reports.ended(output.ended);
                 }
             }
+            ToWorker::Follow(header) => self.follow(header),
+            ToWorker::Unfollow { lease } => self.unfollow(lease),
             ToWorker::Pulse => {}
         }
         self.start_what_can(now_us);

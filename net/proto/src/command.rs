@@ -190,6 +190,14 @@ pub enum Request {
         /// From this byte of what was kept.
         offset: u64,
     },
+    /// Follow an attempt's output. The reply says only that it will be sent: it comes on a stream of
+    /// its own, until all has come or the client stops that stream.
+    Follow {
+        /// Which task.
+        task: TaskId,
+        /// One attempt, from 1; the newest one and those after it when not said.
+        attempt: Option<u32>,
+    },
     /// Answered when all of these batches have ended; progress comes meanwhile.
     Wait {
         /// Which.
