@@ -345,12 +345,6 @@ impl WorkerCore {
         std::mem::take(&mut self.effects)
     }
 
-    fn say_started_at(&mut self, due_us: u64) {
-        if let Link::Up { started_us, .. } = &mut self.link {
-            started_us.get_or_insert(due_us);
-        }
-    }
-
     fn say_started(&mut self, beat_us: u64) {
         self.link = Link::Up { beat_us, started_us: None };
         let untold = self.running.iter_mut().filter(|(_, running)| running.told == Told::No);

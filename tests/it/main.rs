@@ -6,6 +6,7 @@
 mod bad_input;
 mod chaos;
 mod joining;
+mod output;
 mod rig;
 mod screen;
 mod work;

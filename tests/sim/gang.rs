@@ -134,7 +134,13 @@ impl Worker {
             Down::To(ToWorker::Ack { report }) => self.acknowledged(report),
             Down::To(ToWorker::Stale { leases }) => self.stale(&leases),
             Down::To(ToWorker::Cancel { leases }) => self.cancel(&leases),
-            Down::To(ToWorker::Drain { .. } | ToWorker::OutputStored { .. } | ToWorker::Pulse) => {}
+            Down::To(
+                ToWorker::Drain { .. }
+                | ToWorker::OutputStored { .. }
+                | ToWorker::Follow(_)
+                | ToWorker::Unfollow { .. }
+                | ToWorker::Pulse,
+            ) => {}
         }
     }
 

@@ -190,8 +190,8 @@ pub enum Request {
         /// From this byte of what was kept.
         offset: u64,
     },
-    /// Follow an attempt's output. The reply says only that it will be sent: it comes on a stream of
-    /// its own, until all has come or the client stops that stream.
+    /// Follow an attempt's output. The reply says only that it will be sent: it comes on a stream
+    /// of its own, until all has come or the client stops that stream.
     Follow {
         /// Which task.
         task: TaskId,

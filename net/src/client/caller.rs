@@ -1,4 +1,5 @@
-//! Asking a master: requests with their replies, pictures, followed output. Does not know what they mean.
+//! Asking a master: requests with their replies, pictures, followed output. Does not know what they
+//! mean.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,8 +26,8 @@ use crate::streams::FromStream;
 /// that finds the last place but one taken is dropped, the next one says more.
 const ANSWERS: usize = 8;
 
-/// Asks a master: requests with their replies, pictures, followed output. Cheap to clone; the connection ends
-/// with the last clone.
+/// Asks a master: requests with their replies, pictures, followed output. Cheap to clone; the
+/// connection ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Caller {
     inner: Arc<Inner>,

@@ -105,6 +105,12 @@ impl WorkerCore {
         self.say_started_at(now_us.saturating_add(STARTED_US));
     }
 
+    pub(super) fn say_started_at(&mut self, due_us: u64) {
+        if let Link::Up { started_us, .. } = &mut self.link {
+            started_us.get_or_insert(due_us);
+        }
+    }
+
     pub(super) fn leave(&mut self, lease: LeaseId) -> Option<Running> {
         let running = self.running.remove(&lease)?;
         self.slots_free.insert(running.slot);
