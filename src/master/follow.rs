@@ -154,23 +154,26 @@ impl Master {
         self.tend_relays();
     }
 
-    /// Ends what nobody follows any more, and asks workers again that have connected anew.
+    /// Ends what nobody follows any more, and asks workers again that have connected anew. What a
+    /// worker is told goes in order with its welcome.
     fn tend_relays(&mut self) {
         let Follows { all, relays, newest, .. } = &mut self.follows;
-        relays.retain(|lease, relay| {
-            let followed = all.values().any(|follow| follow.place.live == Some(*lease));
-            let link = self.workers.get(relay.session);
-            if !followed && let Some(link) = link {
-                super::outgoing::put(&link.session, &ToWorker::Unfollow { lease: *lease });
-            }
-            if followed && let Some(link) = link.filter(|link| link.connection != relay.asked) {
+        let mut held = Vec::new();
+        relays.retain(|&lease, relay| {
+            let session = relay.session;
+            let followed = all.values().any(|follow| follow.place.live == Some(lease));
+            let link = self.workers.get(session);
+            if !followed {
+                held.push(Outgoing::Worker(session, ToWorker::Unfollow { lease }));
+            } else if let Some(link) = link.filter(|link| link.connection != relay.asked) {
                 *newest += 1;
                 relay.again(link.connection, *newest);
-                let header = LiveHeader { lease: *lease, number: relay.number };
-                super::outgoing::put(&link.session, &ToWorker::Follow(header));
+                let header = LiveHeader { lease, number: *newest };
+                held.push(Outgoing::Worker(session, ToWorker::Follow(header)));
             }
             followed
         });
+        self.hold(held);
     }
 
     /// Takes the stream of an attempt that is followed; one that is not is dropped, which stops it.
@@ -243,11 +246,10 @@ impl Master {
         let relay = relays.entry(lease).or_insert_with(|| Relay::new(session));
         let link = self.workers.get(session);
         relay.again(link.map_or(ConnectionId(0), |link| link.connection), *newest);
-        if let Some(link) = link {
-            let header = LiveHeader { lease, number: *newest };
-            super::outgoing::put(&link.session, &ToWorker::Follow(header));
-        }
-        Ok(relay.subscribe())
+        let subscription = relay.subscribe();
+        let header = LiveHeader { lease, number: *newest };
+        self.hold(vec![Outgoing::Worker(session, ToWorker::Follow(header))]);
+        Ok(subscription)
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) enum Outgoing {
     Pulse(SessionId),
     /// Something that needs results or outputs from the store first.
     Job(Box<Job>),
+    /// What a worker is told of followers.
+    Worker(SessionId, ToWorker),
     /// What a follower is told.
     Follower { client: ClientId, tag: u64, told: Told },
     /// The welcome of a client.
@@ -35,6 +37,7 @@ impl Master {
             Outgoing::Effect(effect) => self.act(effect),
             Outgoing::Pulse(session) => self.tell(session, &ToWorker::Pulse),
             Outgoing::Job(job) => self.bodies.ask(*job),
+            Outgoing::Worker(session, message) => self.tell(session, &message),
             Outgoing::Follower { client, tag, told } => self.tell_follower(client, tag, told),
             Outgoing::WelcomeClient(client) => {
                 let Some(known) = self.clients.get(client) else { return };

@@ -481,7 +481,8 @@ pub enum Refusal {
     },
     /// There is no output.
     #[error(
-        "task {0} has no output: it has not ended yet, it printed nothing, or it is not kept any more"
+        "task {0} has no output: it has not ended yet (`ganger logs -f {0}` waits for it), it printed \
+         nothing, or it is not kept any more"
     )]
     NoOutput(TaskId),
     /// The master holds as many tasks as it may.
