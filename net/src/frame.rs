@@ -326,7 +326,7 @@ impl Inbox {
 }
 
 /// Takes the first whole frame's body out of `bytes`.
-fn split(bytes: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
+pub(crate) fn split(bytes: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
     let Some(length) = bytes.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
     let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
     if length > FRAME_BYTES_MAX {

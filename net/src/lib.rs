@@ -4,7 +4,9 @@
 //! | stream | opened by | carries |
 //! | --- | --- | --- |
 //! | control, bidirectional, one a connection | who dialled | `Hello`, `Welcome`, then the role's messages, framed |
-//! | output, unidirectional | a worker | an `OutputHeader`, then raw bytes |
+//! | kept output, unidirectional | a worker | a `WorkerStream`, then raw bytes |
+//! | live output, unidirectional | a worker | a `WorkerStream`, then `Piece`s, framed |
+//! | followed output, unidirectional | the master | a `FollowHeader`, then `Followed`s, framed |
 //! | joining, bidirectional, one a connection | a joiner | one request, one answer |
 
 pub mod client;
@@ -14,6 +16,7 @@ pub mod limits;
 pub mod pki;
 pub mod server;
 pub mod session;
+pub mod streams;
 pub mod tls;
 mod transport;
 

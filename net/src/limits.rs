@@ -66,10 +66,13 @@ pub const REFUSALS_FOR: Duration = Duration::from_secs(60);
 pub const BIDI_BEFORE_HELLO: u32 = 4;
 /// Bidirectional streams of a worker.
 pub const BIDI_WORKER: u32 = 8;
+/// Outputs that one client follows, and attempts of one worker that are followed, at once. Each may
+/// fill its stream's window while its reader stalls; see the test below.
+pub const FOLLOWED_MAX: u32 = 12;
 /// Unidirectional streams of a worker beyond its slots.
-pub const UNI_WORKER_SPARE: u32 = 8;
+pub const UNI_WORKER_SPARE: u32 = 8 + 2 * FOLLOWED_MAX;
 /// Unidirectional streams of a worker at most.
-pub const UNI_WORKER_MAX: u32 = 1_088;
+pub const UNI_WORKER_MAX: u32 = 1_112;
 /// Bidirectional streams of a client.
 pub const BIDI_CLIENT: u32 = 32;
 /// Unidirectional streams of a client.
@@ -77,7 +80,7 @@ pub const UNI_CLIENT: u32 = 4;
 /// Bytes in flight on one stream.
 pub const STREAM_WINDOW: u32 = 1 << 20;
 /// Bytes in flight on one connection.
-pub const CONNECTION_WINDOW: u32 = 4 << 20;
+pub const CONNECTION_WINDOW: u32 = 16 << 20;
 /// Bytes in flight on a joining connection.
 pub const JOIN_WINDOW: u32 = 16 << 10;
 /// Bytes of TLS messages that wait for reassembly.
@@ -134,3 +137,13 @@ pub const JOIN_DOOR: DoorLimits = DoorLimits {
     failures: 10.0,
     forgiven_per_second: 10.0 / 60.0,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn followed_outputs_that_nobody_reads_leave_room_for_the_rest() {
+        const { assert!(FOLLOWED_MAX * STREAM_WINDOW + (4 << 20) <= CONNECTION_WINDOW) };
+    }
+}

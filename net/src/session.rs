@@ -3,18 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ganger_proto::limits::{OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
-use ganger_proto::message::{Kept, OutputHeader};
+use ganger_proto::message::{OutputHeader, WorkerStream};
 use ganger_proto::{Actor, WallMs};
 use quinn::{Connection, RecvStream, SendStream};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::error::CloseCode;
-use crate::frame::{FrameError, Inbox, Outbox, Writer, decode, encode};
-use crate::limits::{
-    CLOSE_GRACE, LAST_WORDS, OUTPUT_HEADER_BYTES_MAX, PROGRESS_BYTES, PROGRESS_TIMEOUT, READ_BYTES,
-    SHUTDOWN_TIMEOUT,
-};
+use crate::frame::{Inbox, Outbox, Writer};
+use crate::limits::{CLOSE_GRACE, LAST_WORDS, SHUTDOWN_TIMEOUT};
+use crate::streams::{FromStream, ToStream, output_bytes};
 
 /// Who is at the other end, as its certificate and the registry say.
 #[derive(Clone, Debug)]
@@ -71,6 +70,34 @@ impl Session {
         (&self.connection.closed().await).into()
     }
 
+    /// Opens a stream of one direction; its first frame is `header`. Whatever goes on the control
+    /// stream goes first. Waits while the peer allows no further stream.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn open_stream<H: Serialize>(&self, header: &H) -> Result<ToStream, Closed> {
+        let opened = self.connection.open_uni().await.map_err(|error| Closed::from(&error))?;
+        let mut stream = ToStream::new(opened, self.goodbye.subscribe());
+        match stream.send(header).await {
+            Ok(()) => Ok(stream),
+            Err(_) => Err(self.ended().await),
+        }
+    }
+
+    /// Waits for the next stream that the peer opens, and its first frame.
+    ///
+    /// # Errors
+    /// When the connection has ended. A stream without a header is stopped and skipped.
+    pub async fn next_stream<H: DeserializeOwned>(&self) -> Result<(H, FromStream), Closed> {
+        loop {
+            let accepted = self.connection.accept_uni().await;
+            let mut stream = FromStream::new(accepted.map_err(|error| Closed::from(&error))?);
+            if let Some(header) = stream.header().await {
+                return Ok((header, stream));
+            }
+        }
+    }
+
     /// Sends one attempt's kept output on a stream of its own: the header, then stdout's head and
     /// tail, then stderr's.
     ///
@@ -78,44 +105,12 @@ impl Session {
     /// When the connection ends before all is written.
     pub async fn send_output(&self, header: OutputHeader, bytes: Vec<u8>) -> Result<(), Closed> {
         debug_assert_eq!(output_bytes(&header), Some(bytes.len()), "the header tells the lengths");
-        let mut goodbye = self.goodbye.subscribe();
-        let work = async {
-            let mut stream =
-                self.connection.open_uni().await.map_err(|error| Closed::from(&error))?;
-            // Heartbeats and reports go first.
-            let _ended = stream.set_priority(-1);
-            let frame = encode(&header).expect("an output header is far smaller than a frame");
-            let sent = async {
-                stream.write_chunk(frame).await?;
-                stream.write_chunk(bytes.into()).await
-            };
-            let closed = tokio::select! {
-                sent = sent => sent.is_err(),
-                () = closing(&mut goodbye) => true,
-            };
-            if closed {
-                let _ended = stream.reset(CloseCode::Done.wire());
-                return Err(self.ended().await);
-            }
-            let _ended = stream.finish();
-            Ok(())
-        };
-        work.await
-    }
-
-    /// Waits for the next output that a worker sends, read whole within the limits.
-    ///
-    /// # Errors
-    /// When the connection has ended. A stream that is malformed or stalls is reset and skipped.
-    pub async fn next_output(&self) -> Result<(OutputHeader, Vec<u8>), Closed> {
-        loop {
-            let mut stream =
-                self.connection.accept_uni().await.map_err(|error| Closed::from(&error))?;
-            if let Some(output) = read_output(&mut stream).await {
-                return Ok(output);
-            }
-            let _ended = stream.stop(CloseCode::Protocol.wire());
+        let mut stream = self.open_stream(&WorkerStream::Output(header)).await?;
+        if stream.send_raw(bytes.into()).await.is_err() {
+            return Err(self.ended().await);
         }
+        stream.finish();
+        Ok(())
     }
 
     pub(crate) const fn connection(&self) -> &Connection {
@@ -228,46 +223,4 @@ impl Driver {
             let _ended = self.stream.stopped().await;
         }
     }
-}
-
-/// Returns how many bytes follow the header, if it keeps to the limits.
-fn output_bytes(header: &OutputHeader) -> Option<usize> {
-    let kept = |kept: &Kept| -> Option<usize> {
-        let (head, tail) = (usize::try_from(kept.head).ok()?, usize::try_from(kept.tail).ok()?);
-        (head <= OUTPUT_HEAD_BYTES && tail <= OUTPUT_TAIL_BYTES).then_some(head + tail)
-    };
-    Some(kept(&header.stdout)? + kept(&header.stderr)?)
-}
-
-/// Reads a whole output; nothing when the stream is malformed, stalls, or is reset.
-async fn read_output(stream: &mut RecvStream) -> Option<(OutputHeader, Vec<u8>)> {
-    let header = tokio::time::timeout(PROGRESS_TIMEOUT, read_header(stream)).await.ok()?.ok()?;
-    let wanted = output_bytes(&header)?;
-    let mut bytes = Vec::new();
-    let mut marked = 0;
-    let mut until = tokio::time::Instant::now() + PROGRESS_TIMEOUT;
-    loop {
-        match tokio::time::timeout_at(until, stream.read_chunk(READ_BYTES, true)).await {
-            Ok(Ok(Some(chunk))) if bytes.len() + chunk.bytes.len() <= wanted => {
-                bytes.extend_from_slice(&chunk.bytes);
-            }
-            Ok(Ok(None)) if bytes.len() == wanted => return Some((header, bytes)),
-            Ok(Ok(None | Some(_)) | Err(_)) => return None,
-            Err(_) if bytes.len() - marked >= PROGRESS_BYTES => {
-                marked = bytes.len();
-                until += PROGRESS_TIMEOUT;
-            }
-            Err(_) => return None,
-        }
-    }
-}
-
-async fn read_header(stream: &mut RecvStream) -> Result<OutputHeader, FrameError> {
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).await.map_err(|_| FrameError::Malformed)?;
-    let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
-    let mut body = [0; OUTPUT_HEADER_BYTES_MAX];
-    let body = body.get_mut(..length).ok_or(FrameError::TooLarge { bytes: length })?;
-    stream.read_exact(body).await.map_err(|_| FrameError::Malformed)?;
-    decode(body)
 }

@@ -13,7 +13,7 @@ use quinn_proto::HashedConnectionIdGenerator;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::limits::{
-    BIDI_BEFORE_HELLO, CONNECTION_WINDOW, CRYPTO_BYTES, IDLE_TIMEOUT, INCOMING_BYTES,
+    BIDI_BEFORE_HELLO, CONNECTION_WINDOW, CRYPTO_BYTES, FOLLOWED_MAX, IDLE_TIMEOUT, INCOMING_BYTES,
     INCOMING_BYTES_ALL, INCOMING_MAX, JOIN_IDLE_TIMEOUT, JOIN_WINDOW, KEEP_ALIVE, SOCKET_BYTES,
     STREAM_WINDOW,
 };
@@ -58,7 +58,7 @@ pub(crate) fn client(tls: rustls::ClientConfig, door: Door) -> Result<ClientConf
     let mut config = ClientConfig::new(Arc::new(crypto));
     match door {
         Door::Data => {
-            let mut transport = data(0, 0);
+            let mut transport = data(0, FOLLOWED_MAX);
             transport.keep_alive_interval(Some(KEEP_ALIVE));
             config.transport_config(Arc::new(transport));
         }

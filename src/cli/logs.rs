@@ -1,5 +1,5 @@
-//! `ganger logs ID`: what one attempt of a task printed, as far as it was kept. Also reads kept
-//! output for results.rs.
+//! `ganger logs ID`: what one attempt of a task printed, as far as it was kept; follow.rs goes on
+//! as it prints. Also reads kept output for results.rs.
 
 use ganger_net::client::Caller;
 use ganger_proto::command::{AttemptRow, Stream, TaskDetail};
@@ -8,19 +8,36 @@ use ganger_proto::{Refusal, Reply, Request, TaskId};
 use super::error::{CliError, Result};
 use super::out::Out;
 use super::place::Place;
-use super::{out, reach};
+use super::{follow, out, reach};
 
 /// Flags of `ganger logs`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Bytes are printed as they are, but cleaned when standard output is a terminal. Of a long stream its
-start and its end are kept; what was left out is said on standard error.")]
+Bytes are printed as they are, but cleaned when a terminal shows them. Of a long stream its start
+and its end are kept; what was left out is said on standard error.
+
+With -f the output comes as the task writes it, its standard error on standard error, and goes on
+with the next attempt when one fails, until the task has ended; then the exit code is 0. Ctrl-C ends
+the following, not the task.
+
+Examples:
+  ganger logs 17
+  ganger logs 17 -f
+  ganger logs 17 -f --stderr | grep -i warn")]
 pub(crate) struct Args {
     /// The task
     #[arg(value_name = "ID")]
     task: TaskId,
 
-    /// Print its standard error instead of its standard output
+    /// Go on as it writes, until it has ended
+    #[arg(long, short)]
+    follow: bool,
+
+    /// Print its standard output alone [default, without --follow]
+    #[arg(long, conflicts_with = "stderr")]
+    stdout: bool,
+
+    /// Print its standard error alone
     #[arg(long)]
     stderr: bool,
 
@@ -32,6 +49,15 @@ pub(crate) struct Args {
 
 /// Prints the output.
 pub(crate) async fn run(place: &Place, args: &Args) -> Result<()> {
+    if args.follow {
+        let stream = match (args.stdout, args.stderr) {
+            (true, _) => Some(Stream::Stdout),
+            (false, true) => Some(Stream::Stderr),
+            (false, false) => None,
+        };
+        let wanted = follow::Wanted { task: args.task, attempt: args.attempt, stream };
+        return follow::run(place, wanted).await;
+    }
     let caller = reach::connect(place).await?;
     let stream = if args.stderr { Stream::Stderr } else { Stream::Stdout };
     let Reply::Task(detail) = caller.call(Request::Show { task: args.task }).await? else {

@@ -172,6 +172,7 @@ mod tests {
             path: "ganger.toml".into(),
             theme_wanted: wanted.map(|name| (name.to_owned(), "--theme".to_owned())),
             theme_usual: usual.map(|name| (name.to_owned(), 3)),
+            notify: NotifyWish::default(),
             keys: Vec::new(),
         }
     }

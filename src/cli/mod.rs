@@ -14,6 +14,7 @@ mod drain;
 pub(crate) mod error;
 mod events;
 mod flight;
+mod follow;
 mod fsck;
 mod identities;
 mod invite;

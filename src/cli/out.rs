@@ -74,6 +74,74 @@ impl Out {
     }
 }
 
+/// Where output goes that comes bit by bit: as it is, but cleaned when a terminal shows it.
+pub(crate) struct Sink {
+    to: Box<dyn Write>,
+    /// None when no terminal listens.
+    cleaner: Option<text::Cleaner>,
+    line: Line,
+}
+
+/// Where in a line of a terminal the last byte was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Begun,
+    Ended,
+}
+
+impl Sink {
+    /// Writes to standard output.
+    pub(crate) fn stdout() -> Self {
+        Self::to(io::stdout())
+    }
+
+    /// Writes to standard error.
+    pub(crate) fn stderr() -> Self {
+        Self::to(io::stderr())
+    }
+
+    fn to(stream: impl Write + IsTerminal + 'static) -> Self {
+        let cleaner = stream.is_terminal().then(text::Cleaner::default);
+        Self { to: Box::new(stream), cleaner, line: Line::Ended }
+    }
+
+    /// Writes the next bytes at once.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        match &mut self.cleaner {
+            Some(cleaner) => {
+                let text = cleaner.clean(bytes);
+                self.put(text.as_bytes())
+            }
+            None => self.put(bytes),
+        }
+    }
+
+    /// Says what is missing here: in its place on a terminal, else on standard error.
+    pub(crate) fn cut(&mut self, what: &str) -> Result<()> {
+        if self.cleaner.is_none() {
+            note(what);
+            return Ok(());
+        }
+        self.end()?;
+        self.put(format!("… {what} …\n").as_bytes())
+    }
+
+    /// Ends the stream: what was held back comes, and on a terminal a line end.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        let Some(cleaner) = &mut self.cleaner else { return Ok(()) };
+        let rest = cleaner.rest();
+        self.put(rest.as_bytes())?;
+        if self.line == Line::Begun { self.put(b"\n") } else { Ok(()) }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(last) = bytes.last() else { return Ok(()) };
+        self.line = if *last == b'\n' { Line::Ended } else { Line::Begun };
+        self.to.write_all(bytes)?;
+        Ok(self.to.flush()?)
+    }
+}
+
 /// Writes a line for people to standard error. That it cannot be written is no reason to fail.
 pub(crate) fn note(sentence: &str) {
     writeln!(io::stderr().lock(), "{sentence}").ok();

@@ -1,6 +1,8 @@
-//! The bridge between the screen and a master: carries watches, requests, replies and pictures, and
-//! dials again when the connection is lost. What is shown is `ganger-ui`'s affair.
+//! The bridge between the screen and a master: carries watches, requests, replies, pictures and
+//! followed output, and dials again when the connection is lost. What is shown is `ganger-ui`'s
+//! affair.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -8,10 +10,10 @@ use std::time::Duration;
 
 use ganger_net::CloseCode;
 use ganger_net::client::{Backoff, CallError, Caller, DialError};
-use ganger_proto::{Refusal, Request, Watch};
+use ganger_proto::{Refusal, Request, TaskId, Watch};
 use ganger_ui::link::{Connection, Inbound, Link, Outbound};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::Clock;
 use crate::config;
@@ -28,6 +30,8 @@ use super::{ScreenFlags, out, text};
 const INBOUND_MAX: usize = 64;
 /// Messages that wait for the bridge. When it is full the screen's sender waits.
 const OUTBOUND_MAX: usize = 64;
+/// How long followed output waits before it looks again whether the screen has caught up.
+const FOLLOWED_PAUSE: Duration = Duration::from_millis(5);
 /// Requests that wait for their reply; further ones wait in the queue of messages.
 const REQUESTS_MAX: usize = 64;
 
@@ -176,7 +180,10 @@ impl Bridge {
         }
         let mut pictures = tokio::spawn(carry_pictures(caller.clone(), self.to_screen.clone()));
         let mut requests = JoinSet::new();
+        // The screen asks for them again on the next connection.
+        let mut follows: BTreeMap<u64, Following> = BTreeMap::new();
         let end = loop {
+            follows.retain(|_, follow| !follow.0.is_finished());
             let has_room = requests.len() < REQUESTS_MAX;
             let message = tokio::select! {
                 ended = &mut pictures => {
@@ -188,7 +195,15 @@ impl Bridge {
             };
             match message {
                 None => break End::ScreenGone,
-                Some(Outbound::RetryNow | Outbound::Follow { .. } | Outbound::Unfollow { .. }) => {}
+                Some(Outbound::RetryNow) => {}
+                Some(Outbound::Follow { tag, task, attempt }) => {
+                    let (caller, to_screen) = (caller.clone(), self.to_screen.clone());
+                    let followed = carry_followed(caller, to_screen, (tag, task, attempt));
+                    follows.insert(tag, Following(tokio::spawn(followed)));
+                }
+                Some(Outbound::Unfollow { tag }) => {
+                    follows.remove(&tag);
+                }
                 Some(Outbound::Watch(watch)) => {
                     self.watch = Some(watch.clone());
                     if let Err(error) = caller.watch(watch).await {
@@ -202,6 +217,7 @@ impl Bridge {
             }
         };
         pictures.abort();
+        drop(follows);
         // A master that went silent is not waited for: closing answers the open calls.
         caller.session().close(CloseCode::Done, "dialling again");
         // Requests without a reply get one that says so, each from its own task.
@@ -285,6 +301,47 @@ async fn carry_pictures(caller: Caller, to_screen: mpsc::Sender<Inbound>) -> End
                 }
             }
             Err(error) => return end_of(error),
+        }
+    }
+}
+
+/// A task that ends with what holds it.
+struct Following(JoinHandle<()>);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Carries one followed output. It waits while half of the screen's queue is taken: pictures and
+/// replies find room then, however much is written.
+async fn carry_followed(
+    caller: Caller,
+    to_screen: mpsc::Sender<Inbound>,
+    (tag, task, attempt): (u64, TaskId, Option<u32>),
+) {
+    let mut follow = match caller.follow(task, attempt).await {
+        Ok(follow) => follow,
+        Err(CallError::Refused(refusal)) => {
+            // Fails only when the screen is gone.
+            to_screen.send(Inbound::Followed { tag, result: Err(refusal) }).await.ok();
+            return;
+        }
+        // That the connection is lost is told once, for all that went over it.
+        Err(_) => return,
+    };
+    while let Some(came) = follow.next().await {
+        let result = match came {
+            Ok(followed) => Ok(followed),
+            Err(CallError::Refused(refusal)) => Err(refusal),
+            Err(_) => return,
+        };
+        while to_screen.capacity() < INBOUND_MAX / 2 && !to_screen.is_closed() {
+            tokio::time::sleep(FOLLOWED_PAUSE).await;
+        }
+        if to_screen.send(Inbound::Followed { tag, result }).await.is_err() {
+            return;
         }
     }
 }

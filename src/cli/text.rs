@@ -27,6 +27,49 @@ pub(crate) fn output(bytes: &[u8]) -> String {
     out
 }
 
+/// Cleans output that comes bit by bit, as [`output`] does: the start of a character, of a line end
+/// or of an escape sequence is held back until the rest has come.
+#[derive(Debug, Default)]
+pub(crate) struct Cleaner {
+    held: Vec<u8>,
+}
+
+/// Bytes after an escape character that are held back at most; a sequence is shorter.
+const SEQUENCE_BYTES_MAX: usize = 256;
+
+impl Cleaner {
+    /// Takes the next bytes; returns what can be shown.
+    pub(crate) fn clean(&mut self, bytes: &[u8]) -> String {
+        self.held.extend_from_slice(bytes);
+        let rest = self.held.split_off(whole(&self.held));
+        let text = output(&self.held);
+        self.held = rest;
+        text
+    }
+
+    /// Returns what was held back, at the end.
+    pub(crate) fn rest(&mut self) -> String {
+        output(&std::mem::take(&mut self.held))
+    }
+}
+
+/// Returns how many bytes can be shown without knowing what follows.
+fn whole(bytes: &[u8]) -> usize {
+    let near = bytes.len().saturating_sub(SEQUENCE_BYTES_MAX);
+    let line = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let from = near.max(line);
+    if let Some(at) = bytes[from..].iter().position(|byte| *byte == 0x1b) {
+        return from + at;
+    }
+    let end = bytes.len() - usize::from(bytes.last() == Some(&b'\r'));
+    // A character has at most four bytes; garbage is no reason to wait.
+    let begun = (end.saturating_sub(3)..end).rev().find(|at| bytes[*at] >= 0xc0);
+    match begun.map(|at| (at, std::str::from_utf8(&bytes[at..end]))) {
+        Some((at, Err(error))) if error.error_len().is_none() => at,
+        Some(_) | None => end,
+    }
+}
+
 /// Returns the first line that is not blank, cleaned and cut to `chars_max` characters.
 pub(crate) fn first_line(bytes: &[u8], chars_max: usize) -> String {
     let text = output(bytes);
@@ -152,6 +195,26 @@ mod tests {
         check(b"\xff\x07\x1b[2Jx\x7f", "\u{fffd}x");
         assert_eq!(first_line(b"\n  \n why\nnot", 60), "why");
         assert_eq!(first_line(b"abcdef", 3), "abc");
+    }
+
+    #[test]
+    fn output_in_bits_is_cleaned_as_in_one() {
+        let all = "ü\x1b[31mred\x1b[0m 日本\r\nlone\rtwo\x1b]0;title\x07 end\n".as_bytes();
+        let long = [b"x\x1b]0;".as_slice(), &[b'a'; 600], b"\n"].concat();
+        for whole in [all, &long, b"\xff\xfe\xc3", b"10%\r"] {
+            for size in 1..whole.len() {
+                let mut cleaner = Cleaner::default();
+                let mut text: String =
+                    whole.chunks(size).map(|bytes| cleaner.clean(bytes)).collect();
+                text.push_str(&cleaner.rest());
+                assert!(!text.contains(['\u{1b}', '\u{7}', '\r']), "{text:?}");
+                if whole.len() < 100 {
+                    assert_eq!(text, output(whole), "by {size}");
+                }
+            }
+        }
+        let mut cleaner = Cleaner::default();
+        assert_eq!(cleaner.clean(b"a dot."), "a dot.", "nothing waits for a line end");
     }
 
     #[test]

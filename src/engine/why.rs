@@ -37,7 +37,7 @@ impl Engine {
             TaskState::Running => {
                 let (attempt, attempts_max) = (row.attempt, row.attempts_max);
                 let runs = Reason::Runs { worker: row.worker, for_ms, attempt, attempts_max };
-                let cancelling = task.cancelling.then_some(Reason::Cancelling);
+                let cancelling = task.is_cancelling().then_some(Reason::Cancelling);
                 [Some(runs), cancelling].into_iter().flatten().collect()
             }
             TaskState::Done | TaskState::Failed | TaskState::Cancelled => vec![Reason::Ended {

@@ -13,13 +13,15 @@ use ganger_proto::limits::PAGE_BYTES_MAX;
 use ganger_proto::message::ToClient;
 use ganger_proto::picture::EventRow;
 use ganger_proto::{BlockId, Ended, Outcome, Picture, Refusal, Reply, TaskId, TaskState};
+use tokio::sync::oneshot;
 
 use super::outgoing::put;
+use super::relay::{Kept, KeptStream};
 use crate::engine::event;
 use crate::engine::ledger::Past;
 use crate::engine::picture::fill_result;
 use crate::engine::results::Block;
-use crate::store::{BlockCache, BodyReader, ReadError, Seq};
+use crate::store::{BlockCache, BodyReader, Output, ReadError, Seq};
 
 /// Jobs that wait for the thread; when it is full pictures are dropped and requests are told that
 /// the master is busy.
@@ -54,6 +56,8 @@ pub(super) enum Work {
         offset: u64,
         block: Option<BlockId>,
     },
+    /// What was kept of an attempt, with the block of its result, for a follower.
+    Kept { task: TaskId, attempt: u32, block: Option<BlockId>, to: oneshot::Sender<Kept> },
     /// Journal events.
     Events { after: u64, rows: usize },
 }
@@ -110,6 +114,8 @@ impl Bodies {
             let reply = match job.work {
                 // The client asks for the next picture when it has taken one in, so one must go.
                 Work::Picture { picture, .. } => ToClient::Picture(picture),
+                // Its follower hears that nothing comes.
+                Work::Kept { .. } => return,
                 Work::Results { .. }
                 | Work::Detail { .. }
                 | Work::Output { .. }
@@ -145,6 +151,14 @@ fn run(mut library: Library, jobs: Receiver<Job>) {
             Work::Picture { mut picture, blocks } => {
                 library.fill(&mut picture, &blocks);
                 put(&to, &ToClient::Picture(picture));
+                continue;
+            }
+            Work::Kept { task, attempt, block, to } => {
+                match library.kept(task, attempt, block) {
+                    // Fails only when the follower is gone.
+                    Ok(kept) => to.send(kept).unwrap_or_default(),
+                    Err(error) => tracing::error!(%task, %error, "an output cannot be read"),
+                }
                 continue;
             }
             Work::Results { page, seeds, rest } => {
@@ -257,6 +271,30 @@ impl Library {
             skipped: 0,
             bytes: bytes[from..].to_vec(),
         }))
+    }
+
+    fn kept(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        block: Option<BlockId>,
+    ) -> Result<Kept, ReadError> {
+        let mut stored = |stream| self.reader.output(task, Some(attempt), stream);
+        let (stdout, stderr) = (stored(Stream::Stdout)?, stored(Stream::Stderr)?);
+        if stdout.is_none() && stderr.is_none() {
+            let ended = block.and_then(|block| self.ended(block, task));
+            let whole = |bytes: Vec<u8>| KeptStream { head: bytes.len(), skipped: 0, bytes };
+            let both =
+                |ended: Ended| Kept { stdout: whole(ended.stdout), stderr: whole(ended.stderr) };
+            return Ok(ended.map(both).unwrap_or_default());
+        }
+        let part = |output: Output| KeptStream {
+            head: output.head as usize,
+            skipped: output.skipped,
+            bytes: output.bytes,
+        };
+        let part = |output: Option<Output>| output.map(part).unwrap_or_default();
+        Ok(Kept { stdout: part(stdout), stderr: part(stderr) })
     }
 
     fn events(&mut self, after: u64, rows: usize) -> Result<Reply, Refusal> {

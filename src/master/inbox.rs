@@ -8,7 +8,10 @@ use ganger_net::CloseCode;
 use ganger_net::frame::{FrameError, Inbox};
 use ganger_net::server::{Arrival, Server};
 use ganger_net::session::Session;
-use ganger_proto::message::{ClientMessage, HelloBody, OutputHeader, WorkerHello, WorkerMessage};
+use ganger_net::streams::FromStream;
+use ganger_proto::message::{
+    ClientMessage, HelloBody, LiveHeader, OutputHeader, WorkerHello, WorkerMessage, WorkerStream,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -17,6 +20,9 @@ use crate::engine::input::ClientId;
 /// Inputs that wait for the loop; when it is full the readers wait, and QUIC's flow control makes
 /// their peers wait.
 const MAILBOX_INPUTS: usize = 4_096;
+
+/// Streams of kept output that wait to be read; further ones wait at the worker.
+const OUTPUTS_WAITING: usize = 1_024;
 
 /// A worker's connection, as the master numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +45,10 @@ pub(super) enum Incoming {
     WorkerSaid { connection: ConnectionId, message: WorkerMessage },
     /// A worker sent an attempt's output.
     WorkerOutput { connection: ConnectionId, header: OutputHeader, bytes: Vec<u8> },
+    /// A worker sends what a followed attempt writes.
+    WorkerLive { connection: ConnectionId, header: LiveHeader, stream: FromStream },
+    /// A client's follower is gone: all was sent, or nobody listens any more.
+    FollowerLeft { client: ClientId, tag: u64 },
     /// A worker's connection ended.
     WorkerLeft { connection: ConnectionId },
     /// A client connected.
@@ -106,9 +116,11 @@ async fn read(arrival: Arrival, mail: Mailbox) {
         HelloBody::Worker(hello) => {
             let connection = ConnectionId(mail.number());
             if mail.put(Incoming::WorkerCame { connection, arrival, hello }).await {
+                let (outputs, whole) = mpsc::channel(OUTPUTS_WAITING);
                 tokio::select! {
                     () = read_worker(connection, inbox, &session, &mail) => {}
-                    () = read_outputs(connection, &session, &mail) => {}
+                    () = read_streams(connection, &session, outputs, &mail) => {}
+                    () = read_outputs(connection, whole, &mail) => {}
                 }
                 mail.put(Incoming::WorkerLeft { connection }).await;
             }
@@ -136,13 +148,45 @@ async fn read_worker(connection: ConnectionId, mut from: Inbox, to: &Session, ma
     }
 }
 
-async fn read_outputs(connection: ConnectionId, from: &Session, mail: &Mailbox) {
-    while let Ok((header, bytes)) = from.next_output().await {
-        if !mail.put(Incoming::WorkerOutput { connection, header, bytes }).await {
-            return;
+/// Sorts the streams that a worker opens: kept output waits in a queue, and live output goes on at
+/// once, however slowly the kept output comes.
+async fn read_streams(
+    connection: ConnectionId,
+    from: &Session,
+    outputs: mpsc::Sender<(OutputHeader, FromStream)>,
+    mail: &Mailbox,
+) {
+    while let Ok((header, stream)) = from.next_stream().await {
+        match header {
+            WorkerStream::Output(header) => {
+                if outputs.send((header, stream)).await.is_err() {
+                    return;
+                }
+            }
+            WorkerStream::Live(header) => {
+                if !mail.put(Incoming::WorkerLive { connection, header, stream }).await {
+                    return;
+                }
+            }
         }
     }
     // The control stream's reader hears why the connection ended.
+    std::future::pending::<()>().await;
+}
+
+/// Reads kept outputs whole, one after the other, so that only one takes memory.
+async fn read_outputs(
+    connection: ConnectionId,
+    mut streams: mpsc::Receiver<(OutputHeader, FromStream)>,
+    mail: &Mailbox,
+) {
+    while let Some((header, stream)) = streams.recv().await {
+        if let Some(bytes) = stream.output(&header).await
+            && !mail.put(Incoming::WorkerOutput { connection, header, bytes }).await
+        {
+            return;
+        }
+    }
     std::future::pending::<()>().await;
 }
 

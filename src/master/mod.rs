@@ -3,10 +3,12 @@
 //! about tasks itself.
 
 mod bodies;
+mod follow;
 mod inbox;
 mod local;
 mod outgoing;
 mod recover;
+mod relay;
 mod requests;
 mod searches;
 mod sessions;
@@ -34,6 +36,7 @@ use crate::engine::input::{Drain, Input, Said};
 use crate::logs::Ring;
 use crate::store::{Batch, BlockCache, Durable, Installing, Output, Seq, Trouble, Writer};
 use bodies::Bodies;
+use follow::Follows;
 use inbox::{ConnectionId, Incoming};
 use outgoing::Outgoing;
 use searches::{Hunts, Searching};
@@ -72,6 +75,7 @@ struct Master {
     workers: Workers,
     clients: Clients,
     hunts: Hunts,
+    follows: Follows,
     /// What may leave once the journal is durable up to a place, in order.
     held: VecDeque<(Seq, Vec<Outgoing>)>,
     newest: Seq,
@@ -180,6 +184,7 @@ impl Master {
             self.snapshot_when_due();
         }
         self.hold(effects);
+        self.follow_on();
     }
 
     /// Lets things leave when all that was decided before them is durable.
@@ -315,7 +320,14 @@ impl Master {
             }
             Incoming::ClientCame { client, arrival } => self.client_came(client, *arrival),
             Incoming::ClientSaid { client, message } => self.client_said(client, message),
-            Incoming::ClientLeft { client } => self.clients.left(client),
+            Incoming::ClientLeft { client } => {
+                self.clients.left(client);
+                self.follows.client_left(client);
+            }
+            Incoming::WorkerLive { connection, header, stream } => {
+                self.live_came(connection, header, stream);
+            }
+            Incoming::FollowerLeft { client, tag } => self.follows.left(client, tag),
             Incoming::Stop => self.phase = Phase::Stopping,
         }
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Master;
 use super::bodies::Job;
+use super::follow::Told;
 use crate::engine::input::{ClientId, Drain, Effect};
 
 /// Something that leaves when its time has come.
@@ -21,6 +22,10 @@ pub(super) enum Outgoing {
     Pulse(SessionId),
     /// Something that needs results or outputs from the store first.
     Job(Box<Job>),
+    /// What a worker is told of followers.
+    Worker(SessionId, ToWorker),
+    /// What a follower is told.
+    Follower { client: ClientId, tag: u64, told: Told },
     /// The welcome of a client.
     WelcomeClient(ClientId),
 }
@@ -32,6 +37,8 @@ impl Master {
             Outgoing::Effect(effect) => self.act(effect),
             Outgoing::Pulse(session) => self.tell(session, &ToWorker::Pulse),
             Outgoing::Job(job) => self.bodies.ask(*job),
+            Outgoing::Worker(session, message) => self.tell(session, &message),
+            Outgoing::Follower { client, tag, told } => self.tell_follower(client, tag, told),
             Outgoing::WelcomeClient(client) => {
                 let Some(known) = self.clients.get(client) else { return };
                 let welcome = self.welcome(known.actor.clone(), Vec::new(), 0);

@@ -12,6 +12,7 @@ use ganger_net::server::{BindError, Server};
 use ganger_proto::{Actor, Name, Role};
 
 use super::bodies::Bodies;
+use super::follow::Follows;
 use super::inbox::{Incoming, Mailbox, accept};
 use super::recover::recover;
 use super::sessions::{Clients, Workers};
@@ -116,6 +117,7 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
         workers: Workers::default(),
         clients: Clients::default(),
         hunts: super::searches::Hunts::default(),
+        follows: Follows::new(mail.clone()),
         held: std::collections::VecDeque::new(),
         newest,
         outputs: Vec::new(),

@@ -45,6 +45,9 @@ impl Master {
             }
             Request::Log { rows } => Ok(Reply::Log(self.log.recent(rows.min(1_000) as usize))),
             Request::Wait { batches } => return self.wait(client, tag, batches),
+            Request::Follow { task, attempt } => {
+                return self.follow((client, tag), actor, task, attempt);
+            }
             other => return self.lookup(client, tag, actor, other),
         };
         self.reply(client, tag, result);
@@ -76,7 +79,7 @@ impl Master {
         self.hold(vec![Outgoing::Job(Box::new(job))]);
     }
 
-    fn visible(&self, actor: &Actor, task: TaskId) -> Result<(), Refusal> {
+    pub(super) fn visible(&self, actor: &Actor, task: TaskId) -> Result<(), Refusal> {
         let batch = self.engine.ledger().batches.of_task(task).map(|(batch, _)| batch);
         match batch {
             Some(batch) if self.engine.may_see(actor, batch) => Ok(()),

@@ -13,7 +13,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ganger_proto::message::{GrantRun, LeaseRun, OutputHeader, ToWorker, Welcome, WorkerMessage};
+use ganger_proto::message::{
+    GrantRun, LeaseRun, LiveHeader, OutputHeader, ToWorker, Welcome, WorkerMessage,
+};
 use ganger_proto::{Ended, LeaseId, Outcome, SessionId, Spec, SpecId};
 
 use super::inline::Squares;
@@ -41,6 +43,10 @@ pub(super) enum Effect {
     Send(WorkerMessage),
     /// Send this output on a stream of its own.
     SendOutput(OutputHeader, Arc<Vec<u8>>),
+    /// Send what this attempt writes on a stream of its own.
+    Follow(Attempt, LiveHeader),
+    /// Send no more of it.
+    Unfollow(Attempt),
     /// Send a heartbeat with the machine's load and this many running tasks.
     Beat(u32),
     /// Remove the attempt's scratch directory.
@@ -211,6 +217,8 @@ impl WorkerCore {
                     self.reports.ended(output.ended);
                 }
             }
+            ToWorker::Follow(header) => self.follow(header),
+            ToWorker::Unfollow { lease } => self.unfollow(lease),
             ToWorker::Pulse => {}
         }
         self.start_what_can(now_us);
@@ -308,12 +316,6 @@ impl WorkerCore {
             self.beat(now_us, beat_us);
         }
         std::mem::take(&mut self.effects)
-    }
-
-    fn say_started_at(&mut self, due_us: u64) {
-        if let Link::Up { started_us, .. } = &mut self.link {
-            started_us.get_or_insert(due_us);
-        }
     }
 
     fn say_started(&mut self, beat_us: u64) {

@@ -8,7 +8,11 @@ use std::time::Duration;
 use ganger_net::CloseCode;
 use ganger_net::client::Dialer;
 use ganger_net::pki::identity::ClientIdentity;
-use ganger_proto::message::{GrantRun, LeaseRun, Load, OutputHeader, WorkerMessage};
+use ganger_net::session::Session;
+use ganger_proto::follow::Piece;
+use ganger_proto::message::{
+    GrantRun, LeaseRun, LiveHeader, Load, OutputHeader, WorkerMessage, WorkerStream,
+};
 use ganger_proto::{LeaseId, SessionId};
 use rustix::process::{geteuid, getpid, set_child_subreaper};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,7 +42,7 @@ pub(super) struct Driver {
     slots: Vec<Option<Slot>>,
     shared: Arc<Shared>,
     load: LoadMeter,
-    /// Outputs on their way, and scratch directories being removed.
+    /// Outputs on their way, kept and followed, and scratch directories being removed.
     chores: JoinSet<()>,
     terminate: Signal,
     interrupt: Signal,
@@ -56,6 +60,9 @@ struct Slot {
 const INPUTS: usize = 64;
 /// A slot has one order at a time, and may be told to stop it more than once.
 const ORDERS: usize = 8;
+/// Pieces of a followed output on their way from a launcher to the network. When the network is
+/// slow no more are asked for, and the launcher keeps what it can.
+const PIECES: usize = 2;
 /// Inputs taken in one turn.
 const TURN_MAX: usize = 256;
 
@@ -227,6 +234,8 @@ impl Driver {
                     Effect::Square(run) => self.square(&run),
                     Effect::Send(message) => self.link.send(&message),
                     Effect::SendOutput(header, bytes) => self.send_output(header, bytes),
+                    Effect::Follow(at, header) => self.follow(at, header),
+                    Effect::Unfollow(at) => self.tell(at, SlotOrder::Unfollow(at.lease)),
                     Effect::Beat(running) => self.beat(running),
                     Effect::Clean(lease) => self.clean(lease),
                 }
@@ -279,6 +288,13 @@ impl Driver {
         });
     }
 
+    fn follow(&mut self, at: Attempt, header: LiveHeader) {
+        let Some(session) = self.link.session().cloned() else { return };
+        let (to, pieces) = mpsc::channel(PIECES);
+        self.chores.spawn(upload(session, header, pieces));
+        self.tell(at, SlotOrder::Follow(at.lease, to));
+    }
+
     fn beat(&mut self, running: u32) {
         if let Some(session) = self.link.session() {
             self.core.handle_round_trip(micros(session.rtt()));
@@ -299,6 +315,25 @@ impl Driver {
                 tracing::warn!(path = %path.display(), %error, "a scratch directory stays");
             }
         });
+    }
+}
+
+/// Sends pieces as they come, until the attempt ends or nobody follows it.
+async fn upload(session: Session, header: LiveHeader, mut pieces: mpsc::Receiver<Piece>) {
+    let Ok(mut stream) = session.open_stream(&WorkerStream::Live(header)).await else { return };
+    loop {
+        let piece = tokio::select! {
+            piece = pieces.recv() => piece,
+            () = stream.unwanted() => return,
+        };
+        match piece {
+            Some(piece) => {
+                if stream.send(&piece).await.is_err() {
+                    return;
+                }
+            }
+            None => return stream.finish(),
+        }
     }
 }
 

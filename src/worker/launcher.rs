@@ -26,8 +26,9 @@ use serde_bytes::ByteBuf;
 use wait4::Wait4 as _;
 
 use super::find::{self, NotStarted, Place};
-use super::order::{End, Finished, Frames, Order, Stopped, ToLauncher, encode};
-use super::output::{Collector, Stream};
+use super::order::{End, Finished, Frames, FromLauncher, Order, Stopped, ToLauncher, encode};
+use super::output::Stream;
+use super::pipe::{Follow, Pipe};
 use super::policy::Permission;
 use super::process;
 use crate::clock::Clock;
@@ -58,6 +59,7 @@ struct Running {
     pidfd: OwnedFd,
     out: Pipe,
     err: Pipe,
+    follow: Option<Follow>,
     began_us: u64,
     grace_us: u64,
     /// When its time is over.
@@ -65,12 +67,6 @@ struct Running {
     /// When its grace is over.
     kill_at_us: Option<u64>,
     stopped: Option<Stopped>,
-}
-
-/// One of its output streams.
-struct Pipe {
-    fd: Option<OwnedFd>,
-    collector: Collector,
 }
 
 /// What poll found.
@@ -130,12 +126,15 @@ impl Launcher {
                     running.err.read(&mut self.buffer);
                 }
                 running.keep_time(self.clock.micros());
+                while let Some(shown) = running.show(&self.clock) {
+                    self.link.write_all(&encode(&shown))?;
+                }
             }
             if ready.exited == Found::Something
                 && let Some(running) = self.running.take()
             {
                 let finished = running.finish(&self.clock, &mut self.buffer)?;
-                self.link.write_all(&encode(&finished))?;
+                self.link.write_all(&encode(&FromLauncher::Finished(Box::new(finished))))?;
             }
         }
     }
@@ -207,8 +206,8 @@ impl Launcher {
                 match start(&self.place, &order, now_us) {
                     Ok(running) => self.running = Some(running),
                     Err(why) => {
-                        let finished = not_started(order.number, why);
-                        self.link.write_all(&encode(&finished))?;
+                        let finished = Box::new(not_started(order.number, why));
+                        self.link.write_all(&encode(&FromLauncher::Finished(finished)))?;
                     }
                 }
             }
@@ -221,6 +220,11 @@ impl Launcher {
                 if let Some(running) = self.running.as_mut().filter(|r| r.number == number) {
                     running.stopped.get_or_insert(Stopped::Asked);
                     running.kill();
+                }
+            }
+            ToLauncher::Show { number, follow } => {
+                if let Some(running) = self.running.as_mut().filter(|r| r.number == number) {
+                    running.asked(follow);
                 }
             }
         }
@@ -267,6 +271,7 @@ fn start(place: &Place, order: &Order, now_us: u64) -> Result<Running, NotStarte
         pidfd,
         out,
         err,
+        follow: None,
         began_us: now_us,
         grace_us: order.grace_ms.saturating_mul(1_000),
         timeout_at_us,
@@ -321,6 +326,21 @@ impl Running {
         process::kill_below(getpid());
     }
 
+    /// Takes note that a piece of output is wanted.
+    fn asked(&mut self, number: u64) {
+        match &mut self.follow {
+            Some(follow) if follow.number == number => follow.wanted += 1,
+            Some(_) | None => self.follow = Some(Follow::begin(number, &self.out, &self.err)),
+        }
+    }
+
+    /// Returns the next piece, when one is wanted and there is one.
+    fn show(&mut self, clock: &Clock) -> Option<FromLauncher> {
+        let follow = self.follow.as_mut()?;
+        let piece = follow.next(&self.out, &self.err, clock)?;
+        Some(FromLauncher::Shown { follow: follow.number, piece })
+    }
+
     /// Reaps the child, kills what it left, and reads the rest of its output.
     fn finish(self, clock: &Clock, buffer: &mut [u8]) -> io::Result<Finished> {
         let used = self.child.wait4()?;
@@ -345,41 +365,5 @@ impl Running {
             stderr: self.err.finish(buffer),
             left: swept.err().map(|left| left.to_string()).unwrap_or_default(),
         })
-    }
-}
-
-impl Pipe {
-    fn new(fd: Option<OwnedFd>) -> Self {
-        Self { fd, collector: Collector::default() }
-    }
-
-    /// Reads once; poll has said that this does not wait.
-    fn read(&mut self, buffer: &mut [u8]) {
-        let Some(fd) = &self.fd else { return };
-        match rustix::io::read(fd, &mut *buffer) {
-            Ok(0) => self.fd = None,
-            Ok(length) => self.collector.take(&buffer[..length]),
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(_) => self.fd = None,
-        }
-    }
-
-    /// Reads what the pipe still holds. Nobody below this process holds its other end, but a
-    /// process elsewhere may, so this does not wait for its end; nor does it read for ever.
-    fn finish(mut self, buffer: &mut [u8]) -> Stream {
-        const READS_MAX: usize = 64;
-        if let Some(fd) = &self.fd
-            && rustix::io::ioctl_fionbio(fd, true).is_ok()
-        {
-            for _ in 0..READS_MAX {
-                let Some(fd) = &self.fd else { break };
-                match rustix::io::read(fd, &mut *buffer) {
-                    Ok(length) if length > 0 => self.collector.take(&buffer[..length]),
-                    Err(Errno::INTR) => {}
-                    Ok(_) | Err(_) => self.fd = None,
-                }
-            }
-        }
-        self.collector.end()
     }
 }

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `core.rs`, `waiting.rs`, `reports.rs`, `prefetch.rs`, `inline.rs` | PURE: decisions |
 //! | `driver.rs`, `link.rs`, `slot.rs` | the loop, the connection, a slot and its launcher |
-//! | `launcher.rs`, `find.rs`, `output.rs` | the launcher process |
+//! | `launcher.rs`, `find.rs`, `pipe.rs`, `output.rs` | the launcher process |
 //! | `prepare.rs`, `policy.rs`, `home.rs`, `process.rs` | orders, policy, the folder, `/proc` |
 
 mod core;
@@ -17,6 +17,7 @@ mod launcher;
 mod link;
 mod order;
 mod output;
+mod pipe;
 mod policy;
 mod prefetch;
 mod prepare;

@@ -1,6 +1,7 @@
 //! What a worker and its launchers say to each other, over a socket pair: a 4-byte little-endian
 //! length, then a postcard body. Both ends are the same program, never the network.
 
+use ganger_proto::follow::Piece;
 use ganger_proto::{Outcome, Usage};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,13 @@ pub(super) enum ToLauncher {
     Kill {
         /// [`Order::number`].
         number: u64,
+    },
+    /// Send one piece of what the child writes, as soon as there is one.
+    Show {
+        /// [`Order::number`].
+        number: u64,
+        /// A number that was not said before begins at the start of what is kept.
+        follow: u64,
     },
 }
 
@@ -78,7 +86,21 @@ pub(super) enum CwdKind {
     Fresh,
 }
 
-/// From a launcher to its worker: the answer to one [`Order`].
+/// From a launcher to its worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum FromLauncher {
+    /// The answer to one [`Order`].
+    Finished(Box<Finished>),
+    /// The answer to one [`ToLauncher::Show`]; none comes any more when the child has ended.
+    Shown {
+        /// The number that it was asked with.
+        follow: u64,
+        /// The piece.
+        piece: Piece,
+    },
+}
+
+/// The end of a child.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Finished {
     /// [`Order::number`].

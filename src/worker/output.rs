@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use ganger_proto::follow::Held;
 use ganger_proto::limits::{INLINE_BYTES_MAX, OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
 use ganger_proto::message::Kept;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,17 @@ impl Collector {
         self.tail.drain(..over);
         self.skipped += over as u64;
         self.tail.extend(last);
+    }
+
+    /// Returns how many bytes were taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.head.len() as u64 + self.skipped + self.tail.len() as u64
+    }
+
+    /// Returns what is kept so far.
+    pub(super) fn held(&self) -> Held<'_> {
+        let (first, second) = self.tail.as_slices();
+        Held { head: &self.head, skipped: self.skipped, tail: [first, second] }
     }
 
     /// Ends the stream.

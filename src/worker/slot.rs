@@ -1,6 +1,7 @@
 //! One slot's side of its launcher: starts it when first needed, gives it orders, turns its
-//! answers into ends of attempts. Decides nothing about tasks; see core.rs.
+//! answers into ends of attempts and pieces of output. Decides nothing about tasks; see core.rs.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -8,6 +9,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use ganger_proto::follow::Piece;
 use ganger_proto::message::OutputHeader;
 use ganger_proto::{Ended, LeaseId, Outcome};
 use rustix::process::Pid;
@@ -18,7 +20,7 @@ use tokio::sync::mpsc;
 
 use super::core::{AttemptEnded, Start};
 use super::home::Nursery;
-use super::order::{End, Finished, Frames, Order, Stopped, ToLauncher, encode};
+use super::order::{End, Finished, Frames, FromLauncher, Order, Stopped, ToLauncher, encode};
 use super::prepare::Ground;
 use crate::clock::Clock;
 
@@ -31,6 +33,10 @@ pub(super) enum SlotOrder {
     Stop(LeaseId),
     /// KILL.
     Kill(LeaseId),
+    /// Put there what it writes, from the start; replaces the follower before.
+    Follow(LeaseId, mpsc::Sender<Piece>),
+    /// Nobody follows it any more.
+    Unfollow(LeaseId),
 }
 
 /// What all slots share.
@@ -53,7 +59,8 @@ pub(super) async fn serve(
     mut orders: mpsc::Receiver<SlotOrder>,
     ends: mpsc::Sender<AttemptEnded>,
 ) {
-    let mut state = Slot { slot, shared, launcher: None, running: None };
+    let mut state =
+        Slot { slot, shared, launcher: None, running: None, followed: None, follows: 0 };
     loop {
         let end = match &mut state.launcher {
             None => match orders.recv().await {
@@ -66,9 +73,11 @@ pub(super) async fn serve(
                     None => return state.close().await,
                 },
                 answer = launcher.answer() => match answer {
-                    Some(finished) => state.finished(finished),
+                    Some(FromLauncher::Finished(finished)) => state.finished(*finished),
+                    Some(FromLauncher::Shown { follow, piece }) => state.shown(follow, piece),
                     None => state.launcher_gone().await,
                 },
+                room = room(state.followed.as_ref()) => state.ask(room).await,
             },
         };
         // The driver takes ends as fast as it can; one waits here, and this slot is idle then.
@@ -85,6 +94,28 @@ struct Slot {
     shared: Arc<Shared>,
     launcher: Option<Launcher>,
     running: Option<LeaseId>,
+    followed: Option<Followed>,
+    /// Counts followers.
+    follows: u64,
+}
+
+/// Who follows what runs.
+struct Followed {
+    number: u64,
+    /// Full when the network is slow.
+    to: mpsc::Sender<Piece>,
+    /// The room for each piece that the launcher was asked for.
+    asked: VecDeque<mpsc::OwnedPermit<Piece>>,
+}
+
+type Room = Result<mpsc::OwnedPermit<Piece>, mpsc::error::SendError<()>>;
+
+/// Waits until a follower has room for another piece, or is gone; for ever when there is none.
+async fn room(followed: Option<&Followed>) -> Room {
+    match followed {
+        Some(followed) => followed.to.clone().reserve_owned().await,
+        None => std::future::pending().await,
+    }
 }
 
 struct Launcher {
@@ -112,7 +143,42 @@ impl Slot {
                 self.say(lease, |number| ToLauncher::Kill { number }).await;
                 None
             }
+            SlotOrder::Follow(lease, to) => {
+                if self.running == Some(lease) {
+                    self.follows += 1;
+                    let (number, asked) = (self.follows, VecDeque::new());
+                    self.followed = Some(Followed { number, to, asked });
+                }
+                None
+            }
+            SlotOrder::Unfollow(lease) => {
+                self.followed = self.followed.take().filter(|_| self.running != Some(lease));
+                None
+            }
         }
+    }
+
+    /// Asks the launcher for a piece when there is room for it.
+    async fn ask(&mut self, room: Room) -> Option<AttemptEnded> {
+        match (room, &mut self.followed, self.running) {
+            (Ok(permit), Some(followed), Some(lease)) => {
+                let follow = followed.number;
+                followed.asked.push_back(permit);
+                self.say(lease, |number| ToLauncher::Show { number, follow }).await;
+            }
+            (Ok(_) | Err(_), _, _) => self.followed = None,
+        }
+        None
+    }
+
+    fn shown(&mut self, follow: u64, piece: Piece) -> Option<AttemptEnded> {
+        // A piece that was asked for by the follower before is dropped.
+        if let Some(followed) = self.followed.as_mut().filter(|one| one.number == follow)
+            && let Some(permit) = followed.asked.pop_front()
+        {
+            permit.send(piece);
+        }
+        None
     }
 
     async fn run(&mut self, start: Start) -> Option<AttemptEnded> {
@@ -152,12 +218,14 @@ impl Slot {
     }
 
     fn finished(&mut self, finished: Finished) -> Option<AttemptEnded> {
+        self.followed = None;
         let lease = self.running.take()?;
         Some(end_of(lease, finished))
     }
 
     async fn launcher_gone(&mut self) -> Option<AttemptEnded> {
         self.close().await;
+        self.followed = None;
         let message = "the launcher of this slot ended while the task ran, and took it along; \
                        look for the kernel's out-of-memory killer in its log"
             .to_owned();
@@ -209,10 +277,10 @@ impl Launcher {
     }
 
     /// Waits for the next answer; none when the launcher is gone. Cancel-safe.
-    async fn answer(&mut self) -> Option<Finished> {
+    async fn answer(&mut self) -> Option<FromLauncher> {
         loop {
             match self.frames.next() {
-                Ok(Some(finished)) => return Some(finished),
+                Ok(Some(answer)) => return Some(answer),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(%error, "a launcher does not answer as it should");

@@ -9,6 +9,7 @@ use ganger::clock::Now;
 use ganger::engine::input::{ClientId, Effect, Input, Output, Said};
 use ganger::engine::{Engine, Settings};
 use ganger_proto::command::{Submit, SubmitHead};
+use ganger_proto::gang::Allows;
 use ganger_proto::message::{
     DoneRun, Grant, LeaseRun, Report, ToWorker, WorkerHello, WorkerMessage,
 };
@@ -48,6 +49,8 @@ impl Bench {
                 holding: Vec::new(),
                 reported: 0,
                 policy: String::new(),
+                allows: Allows::ALL,
+                labels: Vec::new(),
                 draining: false,
             },
         });

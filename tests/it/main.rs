@@ -8,6 +8,7 @@ mod chaos;
 mod hostile;
 mod joining;
 mod looks;
+mod output;
 mod plain;
 mod pty;
 mod rig;

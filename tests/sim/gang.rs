@@ -140,6 +140,8 @@ impl Worker {
                 ToWorker::Drain { .. }
                 | ToWorker::Slots { .. }
                 | ToWorker::OutputStored { .. }
+                | ToWorker::Follow(_)
+                | ToWorker::Unfollow { .. }
                 | ToWorker::Pulse,
             ) => {}
         }

@@ -210,6 +210,14 @@ pub enum Request {
         /// From this byte of what was kept.
         offset: u64,
     },
+    /// Follow an attempt's output. The reply says only that it will be sent: it comes on a stream
+    /// of its own, until all has come or the client stops that stream.
+    Follow {
+        /// Which task.
+        task: TaskId,
+        /// One attempt, from 1; the newest one and those after it when not said.
+        attempt: Option<u32>,
+    },
     /// Answered when all of these batches have ended; progress comes meanwhile.
     Wait {
         /// Which.
@@ -269,6 +277,7 @@ impl Request {
             | Self::SetSlots { .. }
             | Self::Worker { .. }
             | Self::Why { .. }
+            | Self::Follow { .. }
             | Self::Stop { .. } => None,
         }
     }
@@ -535,7 +544,8 @@ pub enum Refusal {
     },
     /// There is no output.
     #[error(
-        "task {0} has no output: it has not ended yet, it printed nothing, or it is not kept any more"
+        "task {0} has no output: it has not ended yet (`ganger logs -f {0}` waits for it), it printed \
+         nothing, or it is not kept any more"
     )]
     NoOutput(TaskId),
     /// The master holds as many tasks as it may.

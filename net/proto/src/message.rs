@@ -3,8 +3,12 @@
 //!
 //! A connection has one control stream. Its first frame is a [`Hello`]; the master answers with a
 //! [`Welcome`] or closes with a sentence. Then a worker sends [`WorkerMessage`]s and gets
-//! [`ToWorker`]s; every other role sends [`ClientMessage`]s and gets [`ToClient`]s. Output over the
-//! inline limit travels on a unidirectional stream of its own, opened by an [`OutputHeader`].
+//! [`ToWorker`]s; every other role sends [`ClientMessage`]s and gets [`ToClient`]s.
+//!
+//! Output travels on unidirectional streams of its own, so that a flood delays nothing else. A
+//! worker opens one with a [`WorkerStream`]: output over the inline limit once its attempt has
+//! ended, or output that is followed as it is written. The master opens one with a
+//! [`FollowHeader`] for each output that a client follows.
 
 use serde::{Deserialize, Serialize};
 
@@ -229,6 +233,14 @@ pub enum ToWorker {
         /// The lease.
         lease: LeaseId,
     },
+    /// Send what this attempt has written and goes on to write, on a stream of its own; ends the
+    /// stream asked for before.
+    Follow(LiveHeader),
+    /// Nobody follows this attempt any more.
+    Unfollow {
+        /// Its lease.
+        lease: LeaseId,
+    },
     /// The master is alive and has nothing to say; answers each heartbeat.
     Pulse,
 }
@@ -261,8 +273,36 @@ pub struct GrantRun {
     pub args: Args,
 }
 
-/// Opens a unidirectional stream with the output of one attempt. After this frame come the raw
-/// bytes: stdout's head, stdout's tail, stderr's head, stderr's tail, and the end of the stream.
+/// The first frame of a stream that a worker opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkerStream {
+    /// The kept output of an attempt that has ended; raw bytes follow.
+    Output(OutputHeader),
+    /// The output of an attempt that is followed; frames of [`Piece`](crate::follow::Piece) follow
+    /// until it ends or nobody follows it.
+    Live(LiveHeader),
+}
+
+/// Says which attempt is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveHeader {
+    /// Its lease.
+    pub lease: LeaseId,
+    /// Drawn by the master, rising: a stream with a higher number begins again at the start of the
+    /// output.
+    pub number: u64,
+}
+
+/// The first frame of a stream that the master opens to a client; frames of
+/// `Result<`[`Followed`](crate::follow::Followed)`, `[`Refusal`]`>` follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowHeader {
+    /// The tag of the [`Request::Follow`] that it answers.
+    pub tag: u64,
+}
+
+/// What was kept of the output of one attempt. After it come the raw bytes: stdout's head, stdout's
+/// tail, stderr's head, stderr's tail, and the end of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputHeader {
     /// The attempt's lease.

@@ -1,28 +1,33 @@
-//! Asking a master: requests with their replies, and pictures. Does not know what they mean.
+//! Asking a master: requests with their replies, pictures, followed output. Does not know what they
+//! mean.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ganger_proto::message::{ClientMessage, Hello, HelloBody, MINOR, ToClient, Welcome};
+use ganger_proto::message::{
+    ClientMessage, FollowHeader, Hello, HelloBody, MINOR, ToClient, Welcome,
+};
 use ganger_proto::picture::BatchRow;
-use ganger_proto::{Picture, Refusal, Reply, Request, Watch};
-use tokio::sync::{mpsc, watch};
+use ganger_proto::{Picture, Refusal, Reply, Request, TaskId, Watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::dial::{Connected, DialError, Dialer};
+use super::follow::Follow;
 use crate::error::CloseCode;
 use crate::frame::{FrameError, Inbox, encode};
 use crate::limits::SILENCE_MAX;
 use crate::pki::identity::ClientIdentity;
 use crate::session::{Closed, Session};
+use crate::streams::FromStream;
 
 /// Progress reports and the reply that wait for one caller. The reply always finds room: a report
 /// that finds the last place but one taken is dropped, the next one says more.
 const ANSWERS: usize = 8;
 
-/// Asks a master: requests with their replies, and pictures. Cheap to clone; the connection ends
-/// with the last clone.
+/// Asks a master: requests with their replies, pictures, followed output. Cheap to clone; the
+/// connection ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Caller {
     inner: Arc<Inner>,
@@ -35,6 +40,7 @@ struct Inner {
     welcome: Welcome,
     tags: AtomicU64,
     reader: JoinHandle<()>,
+    acceptor: JoinHandle<()>,
 }
 
 /// What the reader and the callers share.
@@ -52,6 +58,8 @@ struct Shared {
 struct Open {
     lost: Option<Closed>,
     requests: HashMap<u64, mpsc::Sender<Answer>>,
+    /// Outputs that are to be followed and whose streams have not come.
+    streams: HashMap<u64, oneshot::Sender<FromStream>>,
 }
 
 #[derive(Debug)]
@@ -90,8 +98,10 @@ impl Caller {
         let Connected { session, inbox, welcome } = connected;
         let shared = Arc::new(Shared::default());
         let reader = tokio::spawn(read(inbox, shared.clone()));
+        let acceptor = tokio::spawn(accept(session.clone(), shared.clone()));
         let tags = AtomicU64::new(1);
-        Ok(Self { inner: Arc::new(Inner { shared, session, welcome, tags, reader }) })
+        let inner = Inner { shared, session, welcome, tags, reader, acceptor };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Returns the master's welcome.
@@ -121,8 +131,35 @@ impl Caller {
         request: Request,
         mut progress: impl FnMut(BatchRow) + Send,
     ) -> Result<Reply, CallError> {
-        let (open, mut answers) = self.open()?;
-        self.send(&ClientMessage::Request { tag: open.tag, request }).await?;
+        let (open, answers) = self.open()?;
+        self.ask(open.tag, request, answers, &mut progress).await
+    }
+
+    /// Follows the output of a task: of one attempt, or of the newest one and those after it.
+    /// Nothing comes while none has started. Dropping what is returned stops it.
+    ///
+    /// # Errors
+    /// When the master refuses, or the connection ends first.
+    pub async fn follow(&self, task: TaskId, attempt: Option<u32>) -> Result<Follow, CallError> {
+        let (open, answers) = self.open()?;
+        let (to, stream) = oneshot::channel();
+        lock(&self.inner.shared.open).streams.insert(open.tag, to);
+        let request = Request::Follow { task, attempt };
+        self.ask(open.tag, request, answers, &mut |_| {}).await?;
+        match stream.await {
+            Ok(stream) => Ok(Follow::new(self.clone(), stream)),
+            Err(_) => Err(self.lost().await),
+        }
+    }
+
+    async fn ask(
+        &self,
+        tag: u64,
+        request: Request,
+        mut answers: mpsc::Receiver<Answer>,
+        progress: &mut (impl FnMut(BatchRow) + Send),
+    ) -> Result<Reply, CallError> {
+        self.send(&ClientMessage::Request { tag, request }).await?;
         while let Some(answer) = answers.recv().await {
             match answer {
                 Answer::Progress(row) => progress(row),
@@ -201,7 +238,7 @@ impl Caller {
     }
 
     /// Says why the connection ended.
-    async fn lost(&self) -> CallError {
+    pub(super) async fn lost(&self) -> CallError {
         let mut lost = self.inner.shared.lost.subscribe();
         let closed = match lost.wait_for(Option::is_some).await {
             Ok(closed) => closed.clone(),
@@ -216,6 +253,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.session.close(CloseCode::Done, "");
         self.reader.abort();
+        self.acceptor.abort();
     }
 }
 
@@ -228,7 +266,9 @@ struct OpenRequest {
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        lock(&self.shared.open).requests.remove(&self.tag);
+        let mut open = lock(&self.shared.open);
+        open.requests.remove(&self.tag);
+        open.streams.remove(&self.tag);
     }
 }
 
@@ -250,6 +290,18 @@ async fn read(mut inbox: Inbox, shared: Arc<Shared>) {
         open.lost = Some(closed.clone());
         shared.lost.send_replace(Some(closed));
         open.requests.clear();
+        open.streams.clear();
+    }
+}
+
+/// Hands on the streams that the master opens until the connection ends. One that nobody waits for
+/// any more is dropped, which stops it.
+async fn accept(session: Session, shared: Arc<Shared>) {
+    while let Ok((FollowHeader { tag }, stream)) = session.next_stream().await {
+        let waiting = lock(&shared.open).streams.remove(&tag);
+        if let Some(waiting) = waiting {
+            let _gone = waiting.send(stream);
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 mod backoff;
 mod caller;
 mod dial;
+mod follow;
 mod join;
 
 pub use backoff::Backoff;
 pub use caller::{CallError, Caller};
 pub use dial::{Connected, DialError, Dialer};
+pub use follow::Follow;
 pub use join::{JoinError, join};

@@ -82,6 +82,7 @@ const fn rule(request: &Request) -> (&'static str, Who) {
         Request::Show { .. } => ("see tasks", Who::Readers),
         Request::Results { .. } => ("read results", Who::Readers),
         Request::Output { .. } => ("read output", Who::Readers),
+        Request::Follow { .. } => ("follow output", Who::Readers),
         Request::Wait { .. } => ("wait for batches", Who::Readers),
         Request::Events { .. } => ("read events", Who::Watchers),
         Request::Log { .. } => ("read the master's log", Who::Watchers),
@@ -150,6 +151,7 @@ mod tests {
             ("show", Request::Show { task: TaskId::new(1) }),
             ("results", results),
             ("output", output),
+            ("follow", Request::Follow { task: TaskId::new(1), attempt: None }),
             ("wait", Request::Wait { batches: Vec::new() }),
             ("events", Request::Events { after: 0, rows: 1 }),
             ("log", Request::Log { rows: 1 }),
@@ -188,6 +190,7 @@ mod tests {
         show              - v s o a
         results           - v s o a
         output            - v s o a
+        follow            - v s o a
         wait              - v s o a
         events            - v - o a
         log               - v - o a

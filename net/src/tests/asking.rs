@@ -2,9 +2,11 @@
 
 use std::sync::Mutex;
 
-use ganger_proto::message::{ClientMessage, ToClient};
+use ganger_proto::command::Stream;
+use ganger_proto::follow::{Followed, Piece};
+use ganger_proto::message::{ClientMessage, FollowHeader, ToClient};
 use ganger_proto::picture::{Gang, MasterLine};
-use ganger_proto::{Picture, Refusal, Reply, Request, Watch};
+use ganger_proto::{Picture, Refusal, Reply, Request, TaskId, Watch};
 
 use super::*;
 use crate::client::{CallError, Caller};
@@ -144,4 +146,65 @@ async fn a_silent_master_counts_as_lost() {
     let lost = in_time(caller.next_picture()).await.unwrap_err();
     println!("{lost}");
     assert!(lost.to_string().contains("nothing was heard for 5 s"), "{lost}");
+}
+
+fn piece(offset: u64, length: usize) -> Followed {
+    let (stream, bytes) = (Stream::Stdout, vec![b'x'; length]);
+    Followed::Piece(Piece { stream, offset, skipped: 0, at: WallMs(0), bytes })
+}
+
+#[tokio::test]
+async fn what_is_followed_comes_on_a_stream_of_its_own() {
+    let mut rig = Rig::start();
+    let identity = rig.issue(Role::Viewer, "v");
+    let caller = in_time(Caller::connect(&identity, &rig.addresses())).await.unwrap();
+    let mut arrival = rig.arrival().await;
+    let following = async || caller.follow(TaskId::new(7), None).await.unwrap();
+    let mut answering = async || {
+        let message = arrival.inbox.next::<ClientMessage>().await.unwrap();
+        let ClientMessage::Request { tag, request } = message else { panic!("{message:?}") };
+        assert_eq!(request, Request::Follow { task: TaskId::new(7), attempt: None });
+        // The stream may come before the reply.
+        let stream = arrival.session.open_stream(&FollowHeader { tag }).await.unwrap();
+        let reply = ToClient::Reply { tag, result: Ok(Reply::Ok) };
+        arrival.session.outbox.send(encode(&reply).unwrap()).await.unwrap();
+        stream
+    };
+    type Frame = Result<Followed, Refusal>;
+    let (mut follow, mut to) = in_time(async { tokio::join!(following(), answering()) }).await;
+    // More than all windows together: an end that does not read holds up nothing else.
+    let flood = async {
+        for number in 0..512 {
+            to.send(&Frame::Ok(piece(number << 16, 1 << 16))).await.unwrap();
+        }
+        to.send(&Frame::Ok(Followed::Ended { outcome: None })).await.unwrap();
+        to.finish();
+    };
+    let read = async {
+        for number in 0..512 {
+            assert_eq!(follow.next().await.unwrap().unwrap(), piece(number << 16, 1 << 16));
+        }
+        assert_eq!(follow.next().await.unwrap().unwrap(), Followed::Ended { outcome: None });
+        assert!(follow.next().await.is_none());
+    };
+    in_time(async { tokio::join!(flood, read) }).await;
+
+    let (follow, mut to) = in_time(async { tokio::join!(following(), answering()) }).await;
+    drop(follow);
+    in_time(to.unwanted()).await;
+
+    let (mut follow, to) = in_time(async { tokio::join!(following(), answering()) }).await;
+    drop(to);
+    let broken = in_time(follow.next()).await.unwrap().unwrap_err();
+    assert!(matches!(&broken, CallError::Refused(Refusal::State(_))), "{broken}");
+    assert!(follow.next().await.is_none());
+
+    let (mut follow, mut to) = in_time(async { tokio::join!(following(), answering()) }).await;
+    to.send(&Frame::Ok(piece(0, (1 << 16) + 1))).await.unwrap();
+    assert!(in_time(follow.next()).await.unwrap().is_err(), "a piece has a limit");
+
+    let (mut follow, _to) = in_time(async { tokio::join!(following(), answering()) }).await;
+    arrival.session.close(CloseCode::Shutdown, "");
+    let lost = in_time(follow.next()).await.unwrap().unwrap_err();
+    assert!(matches!(lost, CallError::Lost(_)), "{lost}");
 }

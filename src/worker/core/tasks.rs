@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ganger_proto::gang::SLOTS_MAX;
 use ganger_proto::limits::HOLD_TASKS_MAX;
-use ganger_proto::message::{Grant, LeaseRun, OutputHeader, Report, WorkerMessage};
+use ganger_proto::message::{Grant, LeaseRun, LiveHeader, OutputHeader, Report, WorkerMessage};
 use ganger_proto::{Cwd, Ended, Kind, LeaseId, Outcome, Spec};
 
 use super::{Attempt, Effect, Fate, Link, Output, Running, Start, Told, Work, WorkerCore};
@@ -111,6 +111,12 @@ impl WorkerCore {
         self.say_started_at(now_us.saturating_add(STARTED_US));
     }
 
+    pub(super) fn say_started_at(&mut self, due_us: u64) {
+        if let Link::Up { started_us, .. } = &mut self.link {
+            started_us.get_or_insert(due_us);
+        }
+    }
+
     pub(super) fn leave(&mut self, lease: LeaseId) -> Option<Running> {
         let running = self.running.remove(&lease)?;
         if running.slot < self.slots {
@@ -145,6 +151,25 @@ impl WorkerCore {
         let output = self.outputs.remove(&lease)?;
         self.output_bytes -= output.bytes.len();
         Some(output)
+    }
+
+    /// Follows a child that runs. What has ended comes with its report, and what a sleep prints is
+    /// nothing.
+    pub(super) fn follow(&mut self, header: LiveHeader) {
+        if let Some(at) = self.child(header.lease) {
+            self.effects.push(Effect::Follow(at, header));
+        }
+    }
+
+    pub(super) fn unfollow(&mut self, lease: LeaseId) {
+        if let Some(at) = self.child(lease) {
+            self.effects.push(Effect::Unfollow(at));
+        }
+    }
+
+    fn child(&self, lease: LeaseId) -> Option<Attempt> {
+        let running = self.running.get(&lease).filter(|running| running.work == Work::Child)?;
+        Some(Attempt { lease, slot: running.slot })
     }
 
     pub(super) fn acknowledge(&mut self, number: u64) {

@@ -164,6 +164,23 @@ fn long_output_is_stored_before_its_report() {
 }
 
 #[test]
+fn what_runs_can_be_followed_and_nothing_else() {
+    let mut world = World::connected(1);
+    world.grant(1, EXEC, &["a", "b"]);
+    world.act();
+    for counter in [1, 2, 9] {
+        world.say(ToWorker::Follow(LiveHeader { lease: lease(counter), number: 5 }));
+    }
+    assert_eq!(world.act(), "follow 1 in 0");
+    world.say(ToWorker::Unfollow { lease: lease(1) });
+    assert_eq!(world.act(), "unfollow 1");
+    world.end(1, Outcome::Done);
+    world.act();
+    world.say(ToWorker::Follow(LiveHeader { lease: lease(1), number: 6 }));
+    assert_eq!(world.act(), "", "its report brings it");
+}
+
+#[test]
 fn too_much_unstored_output_holds_up_children() {
     let mut world = World::connected(1);
     world.grant(1, EXEC, &["a", "b"]);

@@ -399,3 +399,5 @@ async fn be_worker_without_luck() {
     assert_eq!(survivors(&all), 0, "orphans come to the worker and end there");
     assert_eq!(slot.run(&["true"], |_| {}).await.ended.outcome, Outcome::Done);
 }
+
+mod following;

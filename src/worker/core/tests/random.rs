@@ -33,7 +33,7 @@ impl Master {
     fn hear(&mut self, effect: Effect, world: &mut World) {
         match effect {
             Effect::Start(start) => assert!(self.children.insert(start.at.lease.counter)),
-            Effect::Kill(at) | Effect::Stop(at) => {
+            Effect::Kill(at) | Effect::Stop(at) | Effect::Follow(at, _) | Effect::Unfollow(at) => {
                 assert!(self.children.contains(&at.lease.counter));
             }
             Effect::Square(run) => {

@@ -141,6 +141,8 @@ pub(super) fn word(effect: &Effect) -> Option<String> {
         Effect::Stop(at) => format!("stop {}", at.lease.counter),
         Effect::Kill(at) => format!("kill {}", at.lease.counter),
         Effect::SendOutput(header, _) => format!("output {}", header.lease.counter),
+        Effect::Follow(at, _) => format!("follow {} in {}", at.lease.counter, at.slot),
+        Effect::Unfollow(at) => format!("unfollow {}", at.lease.counter),
         Effect::Beat(running) => format!("beat {running}"),
         Effect::Clean(lease) => format!("clean {}", lease.counter),
         Effect::Square(_) => return None,
