@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Draws the README's pictures: builds the release programs, runs the real screen under tmux on a
-# temp home, captures what it shows, and has draw.py make SVG of it. Stops all that it started.
-# Needs tmux and python3. Usage: assets/screens/make.sh
+# temp home, and has it draw itself with its own key for pictures. Stops all that it started.
+# Needs tmux. Usage: assets/screens/make.sh
 set -euo pipefail
 
 columns=120 rows=36
@@ -10,9 +10,11 @@ root=$(cd "$here/../.." && pwd)
 bin="${CARGO_TARGET_DIR:-$root/target}/release"
 scratch=$(mktemp -d)
 socket="ganger-screens-$$"
+shots="$scratch/shots"
 started=()
+mkdir "$shots"
 
-for tool in cargo tmux python3; do
+for tool in cargo tmux; do
     command -v "$tool" >/dev/null || { echo "make.sh needs $tool; install it" >&2; exit 2; }
 done
 # What the person who runs this has set must not show in the pictures.
@@ -56,10 +58,14 @@ until_done() {
 shows() { pane | grep -F -- "$1" >/dev/null; }
 wait_for() { until_done "the screen shows \"$1\"" shows "$1"; }
 
+# The screen draws itself: F12 writes a picture of what it shows into its folder.
 draw() {
-    t capture-pane -e -N -p -t screen |
-        python3 "$here/draw.py" "$columns" "$rows" "ganger" >"$scratch/$1.svg"
-    mv "$scratch/$1.svg" "$here/$1.svg"
+    rm -f "$shots"/*.svg
+    keys F12
+    until_done "the picture of $1 is written" bash -c "ls '$shots'/*.svg && ! tmux -L '$socket' \
+        -f /dev/null capture-pane -p -t screen | grep -F 'nothing written'"
+    sleep 0.3
+    mv "$shots"/*.svg "$here/$1.svg"
     echo "drew assets/screens/$1.svg"
 }
 
@@ -80,7 +86,7 @@ cargo build --release --locked --bins
 started+=($!)
 until_done 'the master answers' "$bin/ganger" --no-start status
 
-t new-session -d -s screen -x "$columns" -y "$rows" \
+t new-session -d -s screen -c "$shots" -x "$columns" -y "$rows" \
     "env TERM=tmux-256color COLORTERM=truecolor '$bin/ganger' --no-start"
 t set-option -g status off
 t set-option -as terminal-features ',*:RGB'
@@ -108,10 +114,45 @@ keys 1
 wait_for 'Throughput'
 draw overview
 
+# A task that prints for a while, to be looked at live.
+build=$("$bin/ganger" submit --name build --shell 'for part in parse resolve plan; do
+    printf "\033[1;32m  Compiling\033[0m %s v1.4.2\n" $part; sleep 0.4; done
+    i=0; while [ $i -lt 99 ]; do i=$((i+1)); printf "\033[1;36m   Building\033[0m [%d/99]\r" $i
+    [ $((i % 9)) = 0 ] && printf "\033[1;32m  Compiling\033[0m crate-%02d v0.%d.0\033[K\n" $i $i
+    [ $i = 40 ] && echo "warning: unused variable: \`width\`" >&2; sleep 0.2; done' -p 9)
+
+# What failed or waits to be tried again, with what one of them printed below.
 keys 2
 wait_for 'Tasks'
+keys /
+typed 'state:failed|delayed -kind:sleep'
+keys Enter
+sleep 1
+keys Space Down Space Down o
+wait_for 'no answer from host'
 sleep 1
 draw tasks
+
+keys :
+sleep 0.5
+typed 're'
+sleep 0.5
+draw palette
+keys Escape
+sleep 0.5
+keys o Escape Escape
+
+keys /
+typed "batch:$build state:running"
+keys Enter
+wait_for '1–1 of 1'
+keys Enter
+wait_for 'unused variable'
+sleep 0.5
+draw output
+keys q
+sleep 0.3
+keys Escape
 
 # The form: kind shell, a range, a template with a width. It opens at the command.
 keys i

@@ -231,8 +231,8 @@ fn master(registry: &mut Registry, status: &Status) {
     registry.register("build", "The master's release", build);
 }
 
-/// Returns a peer's text fit for a label's value: `prometheus-client` writes values as they are, and
-/// names of ours hold nothing to escape.
+/// Returns a peer's text fit for a label's value: `prometheus-client` writes values as they are,
+/// and names of ours hold nothing to escape.
 fn escaped(text: &str) -> String {
     super::text::line(text).replace('\\', r"\\").replace('"', r#"\""#)
 }

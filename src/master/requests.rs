@@ -1,7 +1,8 @@
 //! What clients send: who may ask, and which room answers. Answers nothing itself.
 
+use ganger_net::CloseCode;
 use ganger_proto::message::ClientMessage;
-use ganger_proto::{Actor, Refusal, Reply, Request};
+use ganger_proto::{Actor, Refusal, Reply, Request, Watch};
 
 use super::outgoing::Outgoing;
 use super::searches::Hunts;
@@ -11,7 +12,7 @@ use crate::engine::input::{ClientId, Effect, Input};
 impl Master {
     pub(super) fn client_said(&mut self, client: ClientId, message: ClientMessage) {
         match message {
-            ClientMessage::Watch(watch) => self.clients.watch(client, Some(watch)),
+            ClientMessage::Watch(watch) => self.watch(client, watch),
             ClientMessage::Unwatch => self.clients.watch(client, None),
             ClientMessage::Seen { number } => self.clients.seen(client, number),
             ClientMessage::Request { tag, request } => {
@@ -21,6 +22,15 @@ impl Master {
                     Err(refusal) => self.reply(client, tag, Err(refusal)),
                 }
             }
+        }
+    }
+
+    /// Pictures show everybody's tasks: who may only see its own gets none, and is told.
+    fn watch(&mut self, client: ClientId, watch: Watch) {
+        let Some(known) = self.clients.get(client) else { return };
+        match ganger_net::pki::policy::may_watch(&known.actor) {
+            Ok(()) => self.clients.watch(client, Some(watch)),
+            Err(refusal) => known.session.close(CloseCode::Protocol, &refusal.to_string()),
         }
     }
 

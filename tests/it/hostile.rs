@@ -209,8 +209,8 @@ fn what_tasks_and_workers_say_never_steers_the_terminal() {
         ("\u{1b}", Hides("/ evil")),
         ("4", Shows("NAME")),
         ("5", Shows("Log of")),
-        ("?", Shows("─ Keys")),
-        ("\u{1b}", Hides("─ Keys")),
+        ("?", Shows("─ Help")),
+        ("\u{1b}", Hides("─ Help")),
         ("1", Shows("Throughput")),
     ] {
         screen.press(keys);

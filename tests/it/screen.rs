@@ -82,9 +82,9 @@ fn a_stopped_screen_is_the_shells_and_comes_back_with_fg() {
         wait_for("the screen's terminal", || (!shell.is_cooked()).then_some(()));
         shell.assert_taken();
         shell.press("?");
-        shell.wait("Keys");
+        shell.wait("─ Help");
         shell.press("\u{1b}");
-        wait_for("the help to close", || (!shell.text().contains("Keys")).then_some(()));
+        wait_for("the help to close", || (!shell.text().contains("─ Help")).then_some(()));
     }
     let before = shell.bytes().len();
     shell.press("q");

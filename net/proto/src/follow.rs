@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn piece(offset: u64, length: usize) -> Piece {
-        let bytes = (0..length).map(|at| (offset as usize + at) as u8).collect();
+        let bytes = (0..length).map(|at| (offset as usize).wrapping_add(at) as u8).collect();
         Piece { stream: Stream::Stdout, offset, skipped: 0, at: WallMs(0), bytes }
     }
 

@@ -36,6 +36,20 @@ pub fn check(actor: &Actor, request: &Request) -> Result<(), Refusal> {
     Err(Refusal::Forbidden { operation: operation.to_owned(), role: actor.role })
 }
 
+/// Tells whether the actor's role may watch pictures: they show everybody's tasks.
+///
+/// # Errors
+/// Names the operation and the role.
+pub fn may_watch(actor: &Actor) -> Result<(), Refusal> {
+    match actor.role {
+        Role::Viewer | Role::Operator => Ok(()),
+        Role::Worker | Role::Submitter => Err(Refusal::Forbidden {
+            operation: "watch the screen, which shows the tasks of all".to_owned(),
+            role: actor.role,
+        }),
+    }
+}
+
 /// The columns of the role table that may do an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {

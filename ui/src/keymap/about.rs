@@ -94,6 +94,7 @@ const ABOUT: &[(Action, &str)] = &[
     (Palette, "find any action or command by its name"),
     (Older, "what was typed before"),
     (Newer, "what was typed after it"),
+    (Screenshot, "the screen as it is into an SVG file"),
     (Complete, "fill in what is selected"),
     (Mouse, "give the mouse to the terminal, or back"),
 ];

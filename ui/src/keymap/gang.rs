@@ -10,8 +10,8 @@ pub(super) const KEYS: &[Binding] = &[
     key(A::Copy, "copy-join", &["y"], "copy join line").at(&[C::Welcome]).foot(1),
     key(A::StartWorker, "start-first-worker", &["W"], "local worker").at(&[C::Welcome]).foot(4),
     key(A::OpenWorker, "open-worker", &["enter", "o"], "open").at(&[C::Gang]).foot(5),
-    key(A::MoreSlots, "more-slots", &["+", "="], "more slots").at(ON_WORKER).foot(14),
-    key(A::FewerSlots, "fewer-slots", &["-"], "fewer slots").at(ON_WORKER).foot(15),
+    key(A::MoreSlots, "more-slots", &["+", "="], "more slots").at(ON_WORKER).foot(32),
+    key(A::FewerSlots, "fewer-slots", &["-"], "fewer slots").at(ON_WORKER).foot(33),
     key(A::Accept, "open-held", &["enter", "o"], "open task").at(&[C::Worker]).foot(5),
     key(A::Copy, "copy-worker", &["y"], "copy").at(&[C::Worker, C::Note]).foot(20),
 ];

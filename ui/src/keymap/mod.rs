@@ -251,6 +251,7 @@ pub(crate) enum Action {
     Newer,
 
     // The program around the lists: update/shell.rs.
+    Screenshot,
     Palette,
     Complete,
     Mouse,

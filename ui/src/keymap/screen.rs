@@ -35,6 +35,7 @@ pub(super) const KEYS: &[Binding] = &[
     key(A::Palette, "palette", &[":", "ctrl-p"], "commands")
         .at(&[C::Screen, C::Lost, C::Details, C::Worker, C::Note])
         .foot(30),
+    key(A::Screenshot, "screenshot", &["f12"], "picture").at(EVERYWHERE),
     key(A::Mouse, "mouse", &["%"], "mouse").foot(42),
 ];
 

@@ -3,7 +3,7 @@
 
 use super::form::{Field, Form, FormKind, Source, quoted};
 use super::kept_form::clean_lines;
-use super::parse::{duration_ms, duration_text, moment, moment_text, variables};
+use super::parse::{duration_ms, duration_text, labels, moment, moment_text, variables};
 
 /// Listed arguments that are written out; more are read from a file.
 const WRITTEN_OUT_MAX: usize = 6;
@@ -48,6 +48,8 @@ fn options(form: &Form) -> Vec<String> {
         None => duration(text),
     });
     push("--key", Field::Key, str::to_owned);
+    let read = labels(form.text(Field::Labels)).unwrap_or_default();
+    words.extend(read.iter().map(|(k, v)| option("--label", &format!("{k}={v}"))));
     let text = form.trimmed(Field::NotBefore);
     let (now, offset) = form.clock;
     match (duration_ms(text), moment(text, now, offset)) {

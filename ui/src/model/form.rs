@@ -58,6 +58,7 @@ pub(crate) enum Field {
     Env,
     Cwd,
     Name,
+    Labels,
 }
 
 /// The form with what was typed so far.
@@ -157,7 +158,7 @@ impl Source {
 
 impl Field {
     /// The fields that are a line of text.
-    pub(crate) const LINES: [Self; 17] = [
+    pub(crate) const LINES: [Self; 18] = [
         Self::Command,
         Self::Value,
         Self::Range,
@@ -175,6 +176,7 @@ impl Field {
         Self::Env,
         Self::Cwd,
         Self::Name,
+        Self::Labels,
     ];
 
     /// Returns the word that it is remembered by.
@@ -200,6 +202,7 @@ impl Field {
             Self::Env => "env",
             Self::Cwd => "cwd",
             Self::Name => "name",
+            Self::Labels => "labels",
         }
     }
 
@@ -224,7 +227,8 @@ impl Field {
             | Self::NotBefore
             | Self::Key
             | Self::Env
-            | Self::Name => "",
+            | Self::Name
+            | Self::Labels => "",
         }
     }
 }
@@ -261,7 +265,7 @@ impl Form {
         if self.kind.has_command() {
             fields.extend([F::Env, F::Cwd]);
         }
-        fields.push(F::Name);
+        fields.extend([F::Name, F::Labels]);
         fields
     }
 

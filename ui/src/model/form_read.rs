@@ -7,7 +7,7 @@ use ganger_proto::spec::SpecError;
 use ganger_proto::{ArgList, Args, BatchOptions, Cwd, Key, Kind, QueueName, Spec, Template};
 
 use super::form::{Field, Form, FormKind, Reading, Source};
-use super::parse::{Random, backoff, duration_ms, moment, range, variables, whole};
+use super::parse::{Random, backoff, duration_ms, labels, moment, range, variables, whole};
 use super::submission::Batch;
 
 pub(super) const NO_COMMAND: &str = "write what to run, such as  echo hi {n}";
@@ -224,15 +224,19 @@ impl Form {
             }
             name => Ok(name.to_owned()),
         };
-        Some(BatchOptions {
-            name: noted(faults, Field::Name, name)?,
+        let labels = noted(faults, Field::Labels, labels(self.text(Field::Labels)));
+        let name = noted(faults, Field::Name, name);
+        let options = BatchOptions {
+            name: name?,
             queue: queue?,
             priority: priority?,
             retries: retries?,
             backoff: backoff?,
             not_before: not_before?,
-            ..BatchOptions::default()
-        })
+            labels: labels?,
+        };
+        let checked = options.check_labels().map_err(|error| error.to_string());
+        noted(faults, Field::Labels, checked).map(|()| options)
     }
 }
 

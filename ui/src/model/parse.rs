@@ -177,6 +177,16 @@ pub(crate) fn variables(text: &str) -> Result<Vec<(String, String)>, String> {
         .collect()
 }
 
+/// Reads `stage=prod job='two words'`.
+pub(crate) fn labels(text: &str) -> Result<Vec<(String, String)>, String> {
+    let words = shlex::split(text).ok_or("a quote is not closed")?;
+    let label = |word: &String| match word.split_once('=') {
+        Some(("", _)) | None => Err(format!("`{}` is no label; write stage=prod", shown(word))),
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+    };
+    words.iter().map(label).collect()
+}
+
 /// Returns variables without their values, as they are remembered.
 pub(crate) fn masked(text: &str) -> String {
     match variables(text) {
@@ -305,6 +315,15 @@ mod tests {
         for bad in ["noon", "24:00", "1:2:3:4", "22:60", "-5m"] {
             assert!(moment(bad, now, None).unwrap_err().contains("22:00"), "{bad}");
         }
+    }
+
+    #[test]
+    fn labels_have_a_key_and_a_value() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let read = labels("stage=prod url=a=b note='two words'").unwrap();
+        assert_eq!(read, [pair("stage", "prod"), pair("url", "a=b"), pair("note", "two words")]);
+        assert!(labels("stage").unwrap_err().contains("write stage=prod"));
+        assert_eq!(labels("").unwrap(), []);
     }
 
     #[test]

@@ -36,6 +36,12 @@ pub(super) fn screenshot(
     Ok(())
 }
 
+/// A key's picture: an SVG file with a name of its own, also of what lies over the screen.
+pub(super) fn draw(model: &mut Model, out: &mut Vec<Effect>) {
+    let file = file_name(model, "ganger", ShotFormat::Svg.extension(), &[]);
+    out.push(Effect::Screenshot { format: ShotFormat::Svg, file });
+}
+
 /// `export csv|json [FILE]`: all rows that match the present list's filter.
 pub(super) fn export(
     model: &mut Model,

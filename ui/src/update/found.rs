@@ -42,16 +42,6 @@ const NOT_LISTED: [Action; 16] = [
 ];
 
 /// Terms offered where a filter is typed.
-const TERMS: [(&str, &str); 7] = [
-    ("state:", "one of queued delayed sent running done failed cancelled, or open, ended"),
-    ("batch:", "of a batch, such as b12"),
-    ("queue:", "of a queue"),
-    ("kind:", "one of square sleep exec shell"),
-    ("worker:", "held or last run by a worker"),
-    ("id:", "a task, or a range such as 100..200"),
-    ("-state:", "a minus before a term turns it round"),
-];
-
 pub(super) fn found(model: &Model, text: &str) -> All {
     let name = text.split(' ').next().unwrap_or("");
     let command = COMMANDS.iter().find(|command| command.name == name);
@@ -179,7 +169,12 @@ fn candidates(model: &Model, argument: Argument, part: &str) -> Vec<Found> {
             let saved = model.kept.filters.iter();
             let saved = saved.map(|(name, text)| word(name, &format!("saved: {text}")));
             let values = values(model, part).into_iter().map(|term| word(&term, ""));
-            let terms = TERMS.iter().map(|(term, about)| word(term, about));
+            let begin = |key: &str, example: &str| {
+                let sign = example.get(key.len()..).and_then(|rest| rest.chars().next());
+                format!("{key}{}", sign.unwrap_or(':'))
+            };
+            let keys = ganger_proto::filter::KEYS.iter();
+            let terms = keys.map(|(key, example, about)| word(&begin(key, example), about));
             saved.chain(values).chain(terms).collect()
         }
         Argument::Word(_, words) => words.iter().map(|one| word(one, "")).collect(),

@@ -178,6 +178,7 @@ pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         }
         A::Palette | A::Complete => shell::act(model, action, out),
         A::Mouse => mouse::toggle(model, out),
+        A::Screenshot => files::draw(model, out),
     }
 }
 

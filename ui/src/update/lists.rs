@@ -135,6 +135,23 @@ pub(crate) fn sort_by(model: &mut Model, text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A click on a column's title: sorts by it, or the other way round. Titles of what nothing can be
+/// sorted by do nothing, nor do those of the overview, whose lists have an order of their own.
+pub(super) fn sort_by_title(model: &mut Model, title: &str) {
+    if !matches!(model.focus(), Some(Focus::Tasks | Focus::Results)) {
+        return;
+    }
+    let word = match title.trim() {
+        "PRI" => "priority".to_owned(),
+        "SINCE" | "TIME" | "DONE" => "since".to_owned(),
+        other => other.to_ascii_lowercase(),
+    };
+    let choice = CHOICES.iter().find(|choice| choice.key.word() == word);
+    if let Some(letter) = choice.map(|choice| choice.letter) {
+        sort_chosen(model, Some(letter));
+    }
+}
+
 /// Shows a list that takes filters and sorts.
 fn to_list(model: &mut Model) {
     filter::to_screen(model);

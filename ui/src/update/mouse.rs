@@ -1,7 +1,7 @@
 //! What the mouse does: a click selects or presses, a second one opens, the wheel scrolls what is
 //! under it. Where things lie is the view's affair; see mouse.rs.
 
-use super::keys;
+use super::{keys, lists};
 use crate::keymap::{Action, keys as key_table};
 use crate::model::overlay::Overlay;
 use crate::model::{Model, Screen, Tone};
@@ -106,7 +106,8 @@ fn clicked(model: &mut Model, pointed: Pointed, out: &mut Vec<Effect>) {
                 keys::act(model, Action::OpenWorker, out);
             }
         }
-        Some(Hit::Title(_) | Hit::Pane(_) | Hit::Overlay) | None => {}
+        Some(Hit::Title(title)) => lists::sort_by_title(model, title),
+        Some(Hit::Pane(_) | Hit::Overlay) | None => {}
     }
 }
 
@@ -146,6 +147,21 @@ mod tests {
         let effects = feed(model, Msg::Mouse(pointed));
         hear(model, Inbound::Picture(Box::new(busy())));
         effects
+    }
+
+    #[test]
+    fn a_click_on_a_title_sorts_and_another_turns_it_round() {
+        let mut model = showing((120, 36), busy());
+        press(&mut model, "2");
+        hear(&mut model, Inbound::Picture(Box::new(busy())));
+        let sort = |model: &Model| model.tasks.sorted_by().map(crate::model::sorting::words);
+        point(&mut model, CLICK, "PRI");
+        assert_eq!(sort(&model).as_deref(), Some("priority falling"));
+        pass(&mut model, 1_000);
+        point(&mut model, CLICK, "PRI");
+        assert_eq!(sort(&model).as_deref(), Some("priority rising"));
+        point(&mut model, CLICK, "COMMAND");
+        assert_eq!(sort(&model).as_deref(), Some("priority rising"), "no task is sorted by that");
     }
 
     #[test]

@@ -152,6 +152,14 @@ pub(crate) static COMMANDS: &[Command] = &[
         run: revoke,
     },
     Command {
+        name: "slots",
+        arguments: &[Argument::Worker, Argument::Number],
+        least: 2,
+        about: "how many tasks a worker runs at once",
+        right: Some(Action::MoreSlots),
+        run: slots,
+    },
+    Command {
         name: "join",
         arguments: &[Argument::Word("ROLE", ROLES)],
         least: 0,
@@ -338,6 +346,17 @@ fn revoke(model: &mut Model, words: &[&str], _out: &mut Vec<Effect>) -> Done {
     select_worker(model, words)?;
     workers::revoke(model);
     Ok(())
+}
+
+fn slots(model: &mut Model, words: &[&str], out: &mut Vec<Effect>) -> Done {
+    let (worker, number) = words.split_first().unwrap_or((&"", &[]));
+    let number = number.concat();
+    let slots = number
+        .trim()
+        .parse::<u32>()
+        .map_err(|_| format!("`{}` is not a number of slots", crate::text::clean(number.trim())))?;
+    select_worker(model, &[worker])?;
+    workers::set_slots(model, slots, out)
 }
 
 fn join_line(model: &mut Model, words: &[&str], _out: &mut Vec<Effect>) -> Done {

@@ -111,6 +111,26 @@ fn slots(model: &mut Model, step: Step, out: &mut Vec<Effect>) {
     if slots == now {
         return model.say(Tone::Note, format!("{worker} has 1 to {SLOTS_MAX} slots; D drains it"));
     }
+    ask_for_slots(model, worker, slots, out);
+}
+
+/// `slots WORKER N`: as many as are named.
+pub(super) fn set_slots(
+    model: &mut Model,
+    slots: u32,
+    out: &mut Vec<Effect>,
+) -> Result<(), String> {
+    let Some(worker) = model.worker_row().map(|row| row.name.clone()) else {
+        return Err("no worker is selected".to_owned());
+    };
+    if !(1..=SLOTS_MAX).contains(&slots) {
+        return Err(format!("a worker has 1 to {SLOTS_MAX} slots; drain {worker} to give it none"));
+    }
+    ask_for_slots(model, worker, slots, out);
+    Ok(())
+}
+
+fn ask_for_slots(model: &mut Model, worker: Name, slots: u32, out: &mut Vec<Effect>) {
     let request = Request::SetSlots { worker: worker.clone(), slots };
     ask(model, request, Asked::Slots { worker, slots }, out);
 }

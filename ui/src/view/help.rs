@@ -1,7 +1,7 @@
 //! The help: the keys of this place first, the filter language, the commands, the signs, then the
 //! keys of all other places. What an action does is said in keymap/about.rs.
 
-use ganger_proto::TaskState;
+use ganger_proto::{TaskState, filter};
 use ratatui::layout::{Position, Rect};
 
 use super::dialog::typed;
@@ -40,13 +40,10 @@ struct Entry {
     about: String,
 }
 
-const FILTER: [(&str, &str); 7] = [
-    ("state:failed", "also open, ended, leased"),
-    ("state:failed|queued", "one of these"),
-    ("batch:b12 queue:q", "all terms must hold"),
-    ("kind:exec", "square, sleep, exec or shell"),
-    ("worker:alpha", "held or last run by it"),
-    ("id:100..200", "from and to, both included"),
+/// What the language has besides its keys.
+const FILTER: [(&str, &str); 3] = [
+    ("two words", "texts in the command or batch name"),
+    ("\"a phrase\"", "with its space"),
     ("-state:done", "a minus turns a term round"),
 ];
 
@@ -248,13 +245,14 @@ fn keys_of(model: &Model, here: &[Context], context: Context) -> Vec<Entry> {
 }
 
 fn filter_terms() -> Vec<Entry> {
-    let entry = |(term, about): &(&str, &str)| Entry {
-        keys: (*term).to_owned(),
+    let entry = |(term, about): (&str, &str)| Entry {
+        keys: term.to_owned(),
         role: Role::Key,
         label: String::new(),
-        about: (*about).to_owned(),
+        about: about.to_owned(),
     };
-    FILTER.iter().map(entry).collect()
+    let keys = filter::KEYS.iter().map(|(_, example, about)| (*example, *about));
+    keys.chain(FILTER).map(entry).collect()
 }
 
 fn commands() -> Vec<Entry> {

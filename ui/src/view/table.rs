@@ -82,6 +82,8 @@ pub(super) fn sorted_titles<K: Copy>(
     sort: impl Fn(K) -> Option<Direction>,
 ) {
     for column in columns {
+        let area = Rect { x: column.x, y, width: column.width, height: 1 };
+        pen.hit(area, Hit::Title(column.title));
         match sort(column.key) {
             Some(direction) => {
                 let arrow = arrow(direction);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use ganger_proto::picture::{Search, SortKey, TaskRow};
-use ganger_proto::time::HumanMs;
+use ganger_proto::time::{HumanMicros, HumanMs};
 use ganger_proto::{Outcome, TaskState};
 use ratatui::layout::Rect;
 
@@ -32,6 +32,7 @@ enum Key {
     Worker,
     Tries,
     Exit,
+    Took,
     Batch,
 }
 
@@ -46,7 +47,7 @@ const fn number(key: Key, title: &'static str, width: u16, priority: u8) -> Colu
 const NEXT: [Column<Key>; 8] = [
     column(Key::Mark, "", 1, 96),
     number(Key::Id, "ID", 6, 99),
-    column(Key::State, "STATE", 5, 90),
+    column(Key::State, "STATE", 6, 90),
     number(Key::Priority, "PRI", 4, 20),
     column(Key::Kind, "KIND", 6, 30),
     column(Key::Command, "ARGS", 0, 95),
@@ -54,7 +55,7 @@ const NEXT: [Column<Key>; 8] = [
     column(Key::Worker, "WORKER", 8, 60),
 ];
 
-const ALL: [Column<Key>; 11] = [
+const ALL: [Column<Key>; 12] = [
     column(Key::Mark, "", 1, 96),
     number(Key::Id, "ID", 10, 99),
     column(Key::StateLong, " STATE", 12, 94),
@@ -64,6 +65,7 @@ const ALL: [Column<Key>; 11] = [
     column(Key::Worker, "WORKER", 9, 60),
     number(Key::Tries, "TRIES", 6, 40),
     number(Key::Exit, "EXIT", 6, 50),
+    number(Key::Took, "TOOK", 7, 47),
     column(Key::Batch, " BATCH", 7, 20),
     number(Key::Wait, "SINCE", 7, 45),
 ];
@@ -73,7 +75,12 @@ pub(super) fn next(pen: &mut Pen<'_>, frame: &Frame, area: Rect, model: &Model) 
     let edge = edge(model, Pane::Tasks);
     let inner = pen.frame(area, "Task queue", &right, edge);
     let focused = model.pane_in_view() == Pane::Tasks;
-    rows(&mut pen.within(inner), frame, model, (&model.next, &NEXT, focused));
+    let mut columns = NEXT;
+    let widest = model.task_rows().iter().map(|row| crate::text::width(&grouped(row.task.raw())));
+    for column in columns.iter_mut().filter(|column| column.key == Key::Id) {
+        column.width = column.width.max(widest.clone().max().unwrap_or(0) as u16);
+    }
+    rows(&mut pen.within(inner), frame, model, (&model.next, &columns, focused));
     if has_rows(model) && model.task_rows().is_empty() {
         pen.within(inner).put(inner.x + 1, inner.y + 1, "nothing waits", Role::Dim);
     }
@@ -112,6 +119,7 @@ fn sort_key(key: Key) -> Option<SortKey> {
         Key::Worker => Some(SortKey::Worker),
         Key::Tries => Some(SortKey::Tries),
         Key::Exit => Some(SortKey::Exit),
+        Key::Took => Some(SortKey::Took),
         Key::Wait => Some(SortKey::Since),
         Key::Mark | Key::Command | Key::Batch => None,
     }
@@ -234,6 +242,10 @@ fn cell(
         Key::Worker => ((&row.worker).into(), Role::Text),
         Key::Tries => (format!("{}/{}", row.attempt, row.attempts_max).into(), Role::Text),
         Key::Exit => owned(exit(row)),
+        Key::Took => match row.took_us {
+            Some(took) => (HumanMicros(took).to_string().into(), Role::Text),
+            None => ("—".into(), Role::Dim),
+        },
         Key::Batch => (format!(" {}", row.batch).into(), Role::Dim),
     };
     table::put(pen, at, y, &text, role);
@@ -261,8 +273,13 @@ fn state(row: &TaskRow, width: Width) -> (String, Role) {
         | TaskState::Failed
         | TaskState::Cancelled => row.state.word(),
     };
-    let kept = if long { 10 } else { 3 };
-    (format!("{glyph} {}", word.chars().take(kept).collect::<String>()), role)
+    let word = match word {
+        word if long => word,
+        "running" => "run",
+        "queued" => "que",
+        word => word.get(..4).unwrap_or(word),
+    };
+    (format!("{glyph} {word}"), role)
 }
 
 /// How long in this state; of a delayed task, how long until it is due.

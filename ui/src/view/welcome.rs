@@ -92,7 +92,9 @@ fn token(model: &Model, columns: usize) -> Vec<Line> {
         let padded = format!(" {part} ");
         lines.push(vec![piece("  ", Role::Text), piece(padded, Role::Token)]);
     }
-    let left = seconds(minted.expires.since(model.master_now()));
+    // Minutes are enough for an hour, and an idle screen then draws nothing.
+    let left = minted.expires.since(model.master_now());
+    let left = seconds(if left > 120_000 { left / 60_000 * 60_000 } else { left });
     let mut how = vec![
         piece("   ", Role::Text),
         piece("y", Role::Key),

@@ -179,6 +179,8 @@ pub(crate) fn prefill(model: &mut Model, detail: &TaskDetail) {
     };
     let env = spec.env.iter().map(|(name, value)| format!("{name}={value}"));
     let env: Vec<String> = env.collect();
+    let labels = options.labels.iter().map(|(key, value)| format!("{key}={value}"));
+    let labels: Vec<String> = labels.collect();
     let timeout = match spec.timeout_ms {
         0 => String::new(),
         ms => duration_text(ms),
@@ -194,6 +196,7 @@ pub(crate) fn prefill(model: &mut Model, detail: &TaskDetail) {
         (Field::Env, &shlex::try_join(env.iter().map(String::as_str)).unwrap_or_default()),
         (Field::Cwd, &cwd),
         (Field::Name, &options.name),
+        (Field::Labels, &shlex::try_join(labels.iter().map(String::as_str)).unwrap_or_default()),
     ] {
         form.set(field, &clean_lines(text));
     }

@@ -42,7 +42,8 @@ fn share(rows: u16, count: u64, same: u16) -> Share {
     Share { rule, samples: u64::from(first + second + more), same, blanks }
 }
 
-/// Draws into the whole of the pen's rectangle. An error that has no room at its field is said here.
+/// Draws into the whole of the pen's rectangle. An error that has no room at its field is said
+/// here.
 pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, unseen: Option<&str>) {
     let area = pen.area;
     if area.height == 0 {

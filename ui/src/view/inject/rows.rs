@@ -165,7 +165,7 @@ const fn place(field: Field, label: &'static str, from: u16, to: u16) -> Place {
     Place { field, label, second: None, from, to }
 }
 
-const GRID: [&[Place]; 4] = [
+const GRID: [&[Place]; 5] = [
     &[
         place(Field::Priority, "Priority", 0, 4),
         place(Field::Timeout, "Timeout", 4, 7),
@@ -180,6 +180,7 @@ const GRID: [&[Place]; 4] = [
         place(Field::NotBefore, "Not before", 7, 12),
     ],
     &[place(Field::Env, "Env", 0, 12)],
+    &[place(Field::Labels, "Labels", 0, 12)],
     &[place(Field::Cwd, "Directory", 0, 7), place(Field::Name, "Name", 7, 12)],
 ];
 
@@ -334,6 +335,8 @@ pub(super) fn unset(field: Field) -> &'static str {
         "at once"
     } else if field == Field::Env {
         "NAME=VALUE NAME2='two words'"
+    } else if field == Field::Labels {
+        "stage=prod job=thumbs"
     } else if field == Field::Name {
         "of the batch"
     } else if field == Field::Value {
@@ -370,6 +373,7 @@ pub(super) fn hint(model: &Model) -> Vec<Piece> {
         Field::Env => dim("variables for the tasks; values are not kept in the history"),
         Field::Cwd => dim("a path that the workers have · scratch: a fresh one each · worker"),
         Field::Name => dim("what people call the batch"),
+        Field::Labels => dim("to find it again: label:stage=prod in a filter"),
     }
 }
 
