@@ -56,15 +56,17 @@ until_done() {
 }
 # Reads to the end: with pipefail a grep that leaves early would fail the capture.
 shows() { pane | grep -F -- "$1" >/dev/null; }
+hides() { ! shows "$1"; }
 wait_for() { until_done "the screen shows \"$1\"" shows "$1"; }
 
 # The screen draws itself: F12 writes a picture of what it shows into its folder.
 draw() {
     rm -f "$shots"/*.svg
     keys F12
-    until_done "the picture of $1 is written" bash -c "ls '$shots'/*.svg && ! tmux -L '$socket' \
-        -f /dev/null capture-pane -p -t screen | grep -F 'nothing written'"
-    sleep 0.3
+    until_done "the picture of $1 is written" bash -c "ls '$shots'/*.svg"
+    # The sentence that says where the picture is must not be in the next one.
+    wait_for 'the picture is in'
+    until_done 'the sentence about the picture is gone' hides 'the picture is in'
     mv "$shots"/*.svg "$here/$1.svg"
     echo "drew assets/screens/$1.svg"
 }
@@ -124,6 +126,7 @@ build=$("$bin/ganger" submit --name build --shell 'for part in parse resolve pla
 # What failed or waits to be tried again, with what one of them printed below.
 keys 2
 wait_for 'Tasks'
+sleep 8
 keys /
 typed 'state:failed|delayed -kind:sleep'
 keys Enter
@@ -142,7 +145,7 @@ keys Escape
 sleep 0.5
 keys o Escape Escape
 
-keys /
+keys / C-u
 typed "batch:$build state:running"
 keys Enter
 wait_for '1–1 of 1'

@@ -1,5 +1,7 @@
 //! Pictures: what one screen asked to see, from the engine's indexes, in bounded time and space.
 
+use std::collections::BTreeSet;
+
 use ganger_proto::limits::WINDOW_ROWS_MAX;
 use ganger_proto::picture::{
     MasterLine, Order, Picture, ResultRow, Search as Progress, TaskRow, TaskWindow, Watch, Window,
@@ -136,8 +138,11 @@ impl Engine {
     }
 
     fn newest(&self, rows: u32) -> Vec<TaskId> {
+        // A task that was tried again is there once for each end; its newest is shown.
+        let mut seen = BTreeSet::new();
         let there = |id: &&TaskId| self.ledger.task(**id).state != State::Absent;
-        self.ledger.latest.iter().rev().filter(there).take(rows as usize).copied().collect()
+        let newest = self.ledger.latest.iter().rev().filter(there).copied();
+        newest.filter(|id| seen.insert(*id)).take(rows as usize).collect()
     }
 
     fn result_window(

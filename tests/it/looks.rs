@@ -42,6 +42,8 @@ fn what_was_chosen_is_there_in_the_next_run() {
     screen.press(":\u{1b}[A");
     screen.wait("in use");
     screen.press("\u{1b}");
+    // An Esc with a letter right behind it would be Alt with that letter.
+    wait_for("the palette to close", || (!screen.text().contains("Enter run")).then_some(()));
     screen.press("I");
     screen.wait("this screen is read-only");
     fs::write(&kept, "theme = 5").unwrap();

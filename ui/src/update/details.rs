@@ -203,7 +203,7 @@ fn clean(detail: &mut TaskDetail) {
     super::inbound::clean_task(&mut detail.row);
     crate::text::clean_in_place(&mut detail.owner);
     crate::text::clean_in_place(&mut detail.options.name);
-    for (key, value) in &mut detail.spec.env {
+    for (key, value) in detail.spec.env.iter_mut().chain(&mut detail.options.labels) {
         crate::text::clean_in_place(key);
         crate::text::clean_in_place(value);
     }

@@ -155,7 +155,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         name: "slots",
         arguments: &[Argument::Worker, Argument::Number],
         least: 2,
-        about: "how many tasks a worker runs at once",
+        about: "how many tasks it runs at once",
         right: Some(Action::MoreSlots),
         run: slots,
     },

@@ -14,6 +14,16 @@ use crate::theme::Role;
 
 /// Samples of the sparks, one a second.
 const SPAN: usize = 60;
+/// From what waits to what has ended.
+const STATES: [TaskState; 7] = [
+    TaskState::Queued,
+    TaskState::Sent,
+    TaskState::Running,
+    TaskState::Delayed,
+    TaskState::Done,
+    TaskState::Failed,
+    TaskState::Cancelled,
+];
 
 pub(super) fn queue(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     let Some(picture) = &model.picture else { return };
@@ -22,15 +32,15 @@ pub(super) fn queue(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     let right = [piece("total ", Role::Dim), piece(total, Role::Text)];
     let inner = pen.frame(area, "Queue", &right, Role::Border);
     let mut pen = pen.within(inner);
-    let states = [
-        TaskState::Queued,
-        TaskState::Running,
-        TaskState::Delayed,
-        TaskState::Done,
-        TaskState::Failed,
-        TaskState::Cancelled,
-    ];
-    let lines = usize::from(inner.height.saturating_sub(3)).min(states.len());
+    // With room for a line more, what waits on the workers is told apart from what runs.
+    let room = usize::from(inner.height.saturating_sub(3));
+    let merged = room < STATES.len();
+    let states = STATES.into_iter().filter(|state| !merged || *state != TaskState::Sent);
+    let of = |counts: &Counts, state: TaskState| {
+        let sent = if merged && state == TaskState::Running { counts.sent } else { 0 };
+        counts.of(state) + sent
+    };
+    let lines = room.min(states.clone().count());
     let counts = picture.history.as_ref().map_or(&[][..], |history| &history.counts);
     for (y, state) in (inner.y..).zip(states).take(lines) {
         let (glyph, role) = sign::task(state);
@@ -52,19 +62,6 @@ pub(super) fn queue(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     if master.oldest_wait_ms > 0 {
         let waits = HumanMs(master.oldest_wait_ms);
         pen.put(x, y + 2, &format!(" · oldest waits {waits}"), Role::Text);
-    }
-}
-
-/// Sent tasks are shown with the running ones.
-fn of(counts: &Counts, state: TaskState) -> u64 {
-    match state {
-        TaskState::Running => counts.running + counts.sent,
-        TaskState::Delayed
-        | TaskState::Queued
-        | TaskState::Sent
-        | TaskState::Done
-        | TaskState::Failed
-        | TaskState::Cancelled => counts.of(state),
     }
 }
 

@@ -21,7 +21,8 @@ fn text(piece: Piece) -> (Stream, String) {
 #[tokio::test]
 async fn a_follower_gets_what_was_written_and_then_what_is() {
     let (dir, mut slot) = slot(Policy::local());
-    drop(fifo(dir.path()));
+    // Held open, so that the child's second read does not see the first writer's end.
+    let _open = fifo(dir.path());
     let path = dir.path().join("fifo");
     let go_on = || fs::write(&path, b"x\n").unwrap();
     let script = "echo early; echo oops >&2; read x <$0; echo late; read x <$0; echo last";

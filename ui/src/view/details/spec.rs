@@ -61,6 +61,10 @@ fn fields(model: &Model, detail: &TaskDetail) -> Vec<(&'static str, String)> {
     );
     field("retries", retries(detail));
     field("queue", format!("{}, priority {}", row.queue, row.priority));
+    if !options.labels.is_empty() {
+        let labels = options.labels.iter().map(|(key, value)| format!("{key}={value}"));
+        field("labels", labels.collect::<Vec<_>>().join("  "));
+    }
     if let Some(moment) = options.not_before {
         field("not before", at(moment));
     }
@@ -130,6 +134,9 @@ pub(super) fn command_line(detail: &TaskDetail) -> String {
     }
     if !options.name.is_empty() {
         option("--name", &options.name);
+    }
+    for (key, value) in &options.labels {
+        option("--label", &format!("{key}={value}"));
     }
     if options.queue.as_str() != "default" {
         option("--queue", options.queue.as_str());
