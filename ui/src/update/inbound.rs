@@ -160,60 +160,63 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
             files::took(model, rows, total, next);
         }
         (Asked::Show(task), Reply::Task(detail)) => details::take(model, task, detail),
-        (Asked::Cancel, Reply::Changed(changed)) => {
-            model.say(Tone::Good, outcome(&changed, "cancelled", "had finished"));
-        }
-        (Asked::CancelWaiting(ids), Reply::Changed(changed)) => {
-            tasks::cancelled(model, ids, &changed);
-        }
-        (Asked::Delete, Reply::Changed(changed)) => {
-            model.say(Tone::Good, outcome(&changed, "deleted", "had gone"));
-        }
-        (Asked::Bulk(bulk, expected), Reply::Changed(changed)) => {
-            bulk::done(model, bulk, expected, &changed);
-        }
+        (Asked::EditCopy(_), Reply::Task(detail)) => lists::edit(model, detail),
         (Asked::Count { number, state }, Reply::Tasks { total: Some(total), .. }) => {
             bulk::take(model, number, state, total);
         }
         (Asked::CountRange(focus), Reply::Tasks { total: Some(total), .. }) => {
             marks::counted(model, focus, total);
         }
-        (Asked::EditCopy(_), Reply::Task(detail)) => lists::edit(model, detail),
-        (Asked::Retry, Reply::Changed(changed)) => {
-            model.say(Tone::Good, outcome(&changed, "run again", "ended otherwise and stay"));
-        }
-        (Asked::Undo { tasks }, Reply::Changed(changed)) => inject::undone(model, tasks, &changed),
-        (Asked::Priority(priority), Reply::Changed(changed)) => {
-            let done = format!("have priority {priority}");
-            model.say(Tone::Good, outcome(&changed, &done, "had finished"));
-        }
-        (Asked::Pause(queue), _) => {
-            let text = format!("queue {queue} is paused; what runs goes on, P resumes");
-            model.say(Tone::Good, text);
-        }
-        (Asked::Resume(queue), _) => model.say(Tone::Good, format!("queue {queue} goes on")),
-        (Asked::Drain(worker), _) => {
-            let text = format!("{worker} finishes what it holds and takes nothing new; D undoes");
-            model.say(Tone::Good, text);
-        }
-        (Asked::Undrain(worker), _) => model.say(Tone::Good, format!("{worker} takes work again")),
-        (Asked::Revoke(worker), _) => {
-            model.say(Tone::Good, format!("{worker} is revoked; its tasks go back to the queue"));
-        }
-        (Asked::Slots { worker, slots }, _) => workers::slots_set(model, &worker, slots),
         (Asked::Worker(name), Reply::Worker(detail)) => worker::take(model, &name, detail),
         (Asked::Why(_), Reply::Why(why)) => why::take(model, &why),
-        (Asked::StartWorker, _) => {
-            model.say(
-                Tone::Good,
-                "a worker starts on the master's machine; its row comes in a moment",
-            );
-        }
-        (asked, _) => {
-            let text = format!("the master gave an answer that fits no {asked:?}; update ganger");
-            model.say(Tone::Bad, text);
-        }
+        (asked, Reply::Changed(changed)) => tasks_changed(model, asked, &changed),
+        (asked, _) => done(model, asked),
     }
+}
+
+/// Says what became of tasks.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all else changes no tasks")]
+fn tasks_changed(model: &mut Model, asked: Asked, changed: &Changed) {
+    match asked {
+        Asked::Cancel => model.say(Tone::Good, outcome(changed, "cancelled", "had finished")),
+        Asked::CancelWaiting(ids) => tasks::cancelled(model, ids, changed),
+        Asked::Delete => model.say(Tone::Good, outcome(changed, "deleted", "had gone")),
+        Asked::Bulk(bulk, expected) => bulk::done(model, bulk, expected, changed),
+        Asked::Retry => {
+            model.say(Tone::Good, outcome(changed, "run again", "ended otherwise and stay"));
+        }
+        Asked::Undo { tasks } => inject::undone(model, tasks, changed),
+        Asked::Priority(priority) => {
+            let done = format!("have priority {priority}");
+            model.say(Tone::Good, outcome(changed, &done, "had finished"));
+        }
+        other => unfit(model, &other),
+    }
+}
+
+/// Says what was done where the master's word for it is all there is.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all else has an answer of its own")]
+fn done(model: &mut Model, asked: Asked) {
+    let text = match asked {
+        Asked::Pause(queue) => format!("queue {queue} is paused; what runs goes on, P resumes"),
+        Asked::Resume(queue) => format!("queue {queue} goes on"),
+        Asked::Drain(worker) => {
+            format!("{worker} finishes what it holds and takes nothing new; D undoes")
+        }
+        Asked::Undrain(worker) => format!("{worker} takes work again"),
+        Asked::Revoke(worker) => format!("{worker} is revoked; its tasks go back to the queue"),
+        Asked::Slots { worker, slots } => return workers::slots_set(model, &worker, slots),
+        Asked::StartWorker => {
+            "a worker starts on the master's machine; its row comes in a moment".to_owned()
+        }
+        other => return unfit(model, &other),
+    };
+    model.say(Tone::Good, text);
+}
+
+fn unfit(model: &mut Model, asked: &Asked) {
+    let text = format!("the master gave an answer that fits no {asked:?}; update ganger");
+    model.say(Tone::Bad, text);
 }
 
 fn refused(model: &mut Model, asked: Asked, refusal: &Refusal) {

@@ -200,6 +200,18 @@ pub(super) enum Move {
     Last,
 }
 
+impl Move {
+    /// Returns it in rows, where half a page has that many.
+    const fn in_rows(self, half_page: i64) -> i64 {
+        match self {
+            Self::Rows(rows) => rows,
+            Self::Pages(halves) => halves * half_page,
+            Self::First => i64::MIN / 2,
+            Self::Last => i64::MAX / 2,
+        }
+    }
+}
+
 pub(super) fn show(model: &mut Model, screen: Screen) {
     if model.screen != screen {
         model.previous = model.screen;
@@ -254,27 +266,14 @@ fn scroll(model: &mut Model, by: Move) {
             return help::keep_within(model);
         }
         Some(Overlay::Palette(_)) => {
-            return palette::move_by(
-                model,
-                match by {
-                    Move::Rows(rows) => rows,
-                    Move::Pages(halves) => halves * PALETTE_PAGE,
-                    Move::First => i64::MIN / 2,
-                    Move::Last => i64::MAX / 2,
-                },
-            );
+            return palette::move_by(model, by.in_rows(PALETTE_PAGE));
         }
         Some(Overlay::Filter(_)) => {
             let back = matches!(by, Move::Rows(rows) if rows < 0);
             return filter::recall(model, if back { Turn::Back } else { Turn::Forward });
         }
         Some(Overlay::Menu(menu)) => {
-            return menu.move_by(match by {
-                Move::Rows(rows) => rows,
-                Move::Pages(halves) => halves * page / 2,
-                Move::First => i64::MIN,
-                Move::Last => i64::MAX,
-            });
+            return menu.move_by(by.in_rows(page / 2));
         }
         Some(Overlay::Worker(page)) => {
             let to = lines(page.line);
@@ -286,6 +285,10 @@ fn scroll(model: &mut Model, by: Move) {
         }
         _ => {}
     }
+    scroll_list(model, by, lines);
+}
+
+fn scroll_list(model: &mut Model, by: Move, lines: impl Fn(usize) -> usize) {
     if let Some(list) = model.list_mut() {
         match by {
             Move::Rows(rows) => list.move_by(rows),
