@@ -30,7 +30,6 @@ pub(super) struct ConnectionId(pub(super) u64);
 
 /// One input of the loop.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time leaves the mailbox")]
 pub(super) enum Incoming {
     /// A worker connected.
     WorkerCame {

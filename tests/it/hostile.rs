@@ -167,6 +167,7 @@ enum Then {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one walk over all places that show foreign text")]
 fn what_tasks_and_workers_say_never_steers_the_terminal() {
     let rig = Rig::bare();
     let _worker = rig.join_worker("alpha", "2");

@@ -1,33 +1,28 @@
 //! The loop: waits for a key, a message of the master or a second, feeds the model, does what it
 //! asks, paints. Decides nothing about tasks; when it paints is in paint.rs.
 
+mod errands;
+
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::clipboard::{Clipboard, to_terminal, to_tmux};
 use crate::editor::edit;
-use crate::keep::Kept;
 use crate::keeper::{Keeper, load};
 use crate::link::{Inbound, Link, Outbound};
-use crate::model::form::Wanted;
 use crate::model::looks::Looks;
 use crate::model::outside::Attention;
 use crate::model::{Model, Tone};
 use crate::msg::{Effect, Moment, Msg};
 use crate::options::Options;
 use crate::paint::{Paint, same_look, shows_time};
-use crate::save::{FileName, save};
 use crate::signals::{Signals, Woken};
-use crate::sources::read;
 use crate::terminal::Screen;
 use crate::update::update;
 
@@ -334,12 +329,6 @@ impl Driver {
         self.outbox.push_back(message);
     }
 
-    fn keep(&self, kept: Box<Kept>) {
-        if let Some(keeper) = &self.keeper {
-            keeper.keep(kept);
-        }
-    }
-
     fn retake(&mut self) -> io::Result<()> {
         self.paint.suspended_s = None;
         self.screen.retake()?;
@@ -372,51 +361,6 @@ impl Driver {
         self.paint.last = Some(Instant::now());
         let Some(theme) = self.model.theme() else { return Ok(()) };
         self.screen.draw(&self.model, theme, self.options.glyphs)
-    }
-
-    /// Reads a file where it may take its time; the answer comes as a message. The thread ends with
-    /// the file; its handle is of no use, since nothing waits for it.
-    fn read(&self, wanted: Wanted) {
-        let copied = self.copied.clone();
-        drop(spawn_blocking(move || {
-            let result = read(&wanted);
-            // The screen has ended when nobody takes it.
-            drop(copied.blocking_send(Msg::WasRead(wanted, result)));
-        }));
-    }
-
-    /// Draws the screen as it is, for a picture.
-    fn frame(&self) -> Buffer {
-        let (width, height) = self.model.size;
-        let mut frame = Buffer::empty(Rect { x: 0, y: 0, width, height });
-        if let Some(theme) = self.model.theme() {
-            crate::view::view(&self.model, theme, self.options.glyphs, &mut frame);
-        }
-        frame
-    }
-
-    /// Writes beside the loop: a disk may be slow. The task ends with its file; the handle is of no
-    /// use, since nothing waits for it.
-    fn save(&self, file: FileName, text: String, what: String) {
-        let copied = self.copied.clone();
-        drop(spawn_blocking(move || {
-            drop(copied.try_send(Msg::Copied(save(&file, &text, &what))));
-        }));
-    }
-
-    fn copy(&self, text: String) {
-        let copied = self.copied.clone();
-        match self.options.clipboard {
-            Clipboard::Terminal => {
-                let said = to_terminal(&text);
-                drop(copied.try_send(Msg::Copied(said)));
-            }
-            // The task ends with its child; the handle is of no use, since nothing waits for it.
-            Clipboard::Tmux => drop(tokio::spawn(async move {
-                let said = to_tmux(&text).await;
-                drop(copied.try_send(Msg::Copied(said)));
-            })),
-        }
     }
 }
 

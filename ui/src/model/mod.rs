@@ -3,6 +3,7 @@
 
 pub(crate) mod allowed;
 mod answer;
+mod asked;
 pub(crate) mod bulk;
 pub(crate) mod command_line;
 pub(crate) mod details;
@@ -36,7 +37,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crokey::KeyCombination;
 use ganger_proto::picture::{Order, ResultRow, TaskRow, WorkerRow};
-use ganger_proto::{Name, Picture, QueueName, TaskId, TaskState, WallMs, Watch};
+use ganger_proto::{Name, Picture, QueueName, WallMs, Watch};
 
 use crate::keep::Kept;
 use crate::keymap::{Context, Keymap};
@@ -44,7 +45,8 @@ use crate::layout;
 use crate::link::Connection;
 use crate::msg::Moment;
 pub use allowed::Access;
-use bulk::{Bulk, Tally};
+pub(crate) use asked::Asked;
+use bulk::Tally;
 use details::Reading;
 use export::Export;
 use form::Form;
@@ -152,48 +154,6 @@ pub(crate) enum Pane {
     Workers,
     Tasks,
     Results,
-}
-
-/// What a request that is under way was for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    Part,
-    Cancel,
-    /// Tasks that all waited; when all are cancelled, `u` takes that back.
-    CancelWaiting(Vec<TaskId>),
-    Undo {
-        tasks: u64,
-    },
-    Retry,
-    Delete,
-    /// Something done to all that match a filter, which were that many when they were counted.
-    Bulk(Bulk, u64),
-    /// How many of a state a bulk action is about.
-    Count {
-        number: u64,
-        state: TaskState,
-    },
-    /// How many tasks a marked range has.
-    CountRange(Focus),
-    /// A task whose copy is to be edited.
-    EditCopy(TaskId),
-    Priority(i16),
-    Pause(QueueName),
-    Resume(QueueName),
-    Drain(Name),
-    Undrain(Name),
-    Revoke(Name),
-    Slots {
-        worker: Name,
-        slots: u32,
-    },
-    Worker(Name),
-    Why(TaskId),
-    Welcome,
-    Join,
-    Show(TaskId),
-    StartWorker,
-    Export,
 }
 
 /// What `I` puts in again.

@@ -21,6 +21,7 @@ mod mouse;
 mod palette;
 mod reader;
 mod save;
+mod scroll;
 mod shell;
 mod tasks;
 mod why;

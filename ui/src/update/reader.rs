@@ -4,7 +4,8 @@
 use crossterm::event::KeyEvent;
 
 use super::details;
-use super::keys::{Move, Step};
+use super::keys::Step;
+use super::scroll::Move;
 use crate::keymap::Action;
 use crate::layout;
 use crate::model::details::{Keys, Reading, Tab};

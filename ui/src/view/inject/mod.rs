@@ -1,6 +1,7 @@
 //! The injection form: its box, the fields as far as there is room, scrolled so that the one that
 //! is typed in is seen, and the preview below. Which lines there are is in rows.rs.
 
+mod hints;
 mod preview;
 mod rows;
 
@@ -87,7 +88,7 @@ fn inside(pen: &mut Pen<'_>, model: &Model) -> Option<Position> {
         let mut pen =
             pen.within(Rect { x: area.x, y, width: area.width.saturating_sub(1), height: 1 });
         let indent = if room.columns >= WIDE { LABEL } else { 0 };
-        pen.put_all(area.x + 1 + indent, y, &rows::hint(model));
+        pen.put_all(area.x + 1 + indent, y, &hints::hint(model));
     }
     let y = (y + hint).min(area.bottom());
     let shown = top..top + usize::from(shown);
@@ -240,7 +241,7 @@ impl Sheet<'_, '_> {
             let columns = columns.saturating_sub(1);
             let unset = match field == Field::Value && !form.kind.has_command() {
                 true => "",
-                false => rows::unset(field),
+                false => hints::unset(field),
             };
             return self.pen.put_cut((x, self.y), unset, columns, Role::Dim);
         }
