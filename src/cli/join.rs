@@ -37,7 +37,12 @@ pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
         Role::Worker => "this token was for a worker: `ganger-worker` runs it".to_owned(),
         Role::Submitter | Role::Viewer | Role::Operator => {
             let address = identity.addresses.first().map_or("HOST:PORT", String::as_str);
-            format!("`ganger --master {address}` opens its screen")
+            match identity.role {
+                Role::Submitter => format!("`ganger --master {address} submit …` puts tasks in"),
+                Role::Worker | Role::Viewer | Role::Operator => {
+                    format!("`ganger --master {address}` opens its screen")
+                }
+            }
         }
     };
     let mut out = place.out();

@@ -282,9 +282,10 @@ impl Bridge {
         }
     }
 
-    async fn refused(&self, sentence: String) {
-        // Fails only when the screen is gone, and then nobody wants to know.
-        self.to_screen.send(Inbound::Refused { sentence }).await.ok();
+    /// Says that dialling again cannot help, and stays until the person has read it and left.
+    async fn refused(mut self, sentence: String) {
+        let told = self.to_screen.send(Inbound::Refused { sentence }).await;
+        while told.is_ok() && self.from_screen.recv().await.is_some() {}
     }
 }
 

@@ -11,6 +11,7 @@ mod looks;
 mod output;
 mod plain;
 mod pty;
+mod remote;
 mod rig;
 mod screen;
 mod work;

@@ -1,4 +1,4 @@
-//! What is said of the form's fields: what an empty one means, and a line on the one with the cursor.
+//! What is said of the fields: what an empty one means, and a line on the one with the cursor.
 
 use super::super::pen::{Piece, piece};
 use crate::model::Model;
