@@ -116,13 +116,6 @@ keys 1
 wait_for 'Throughput'
 draw overview
 
-# A task that prints for a while, to be looked at live.
-build=$("$bin/ganger" submit --name build --shell 'for part in parse resolve plan; do
-    printf "\033[1;32m  Compiling\033[0m %s v1.4.2\n" $part; sleep 0.4; done
-    i=0; while [ $i -lt 99 ]; do i=$((i+1)); printf "\033[1;36m   Building\033[0m [%d/99]\r" $i
-    [ $((i % 9)) = 0 ] && printf "\033[1;32m  Compiling\033[0m crate-%02d v0.%d.0\033[K\n" $i $i
-    [ $i = 40 ] && echo "warning: unused variable: \`width\`" >&2; sleep 0.2; done' -p 9)
-
 # What failed or waits to be tried again, with what one of them printed below.
 keys 2
 wait_for 'Tasks'
@@ -144,6 +137,13 @@ draw palette
 keys Escape
 sleep 0.5
 keys o Escape Escape
+
+# A task that prints for a while, to be looked at live.
+build=$("$bin/ganger" submit --name build --shell 'for part in parse resolve plan; do
+    printf "\033[1;32m  Compiling\033[0m %s v1.4.2\n" $part; sleep 0.4; done
+    i=0; while [ $i -lt 99 ]; do i=$((i+1)); printf "\033[1;36m   Building\033[0m [%d/99]\r" $i
+    [ $((i % 9)) = 0 ] && printf "\033[1;32m  Compiling\033[0m crate-%02d v0.%d.0\033[K\n" $i $i
+    [ $i = 40 ] && echo "warning: unused variable: \`width\`" >&2; sleep 0.2; done' -p 9)
 
 keys / C-u
 typed "batch:$build state:running"

@@ -56,5 +56,6 @@ fn a_submitter_is_told_that_the_screen_is_not_for_it() {
     join(&rig, "submitter", home.path());
     let address = rig.address();
     let screen = Terminal::open_with(home.path(), (36, 120), &["--master", &address]);
-    screen.wait("a submitter may not watch the screen");
+    screen.wait("The master refuses this screen");
+    screen.wait("not watch the screen");
 }
