@@ -323,6 +323,7 @@ impl Master {
             Incoming::ClientLeft { client } => {
                 self.clients.left(client);
                 self.follows.client_left(client);
+                self.hunts.left(client);
             }
             Incoming::WorkerLive { connection, header, stream } => {
                 self.live_came(connection, header, stream);

@@ -44,6 +44,12 @@ pub(super) enum Searching {
 }
 
 impl Hunts {
+    /// Forgets what a client wanted that is gone: it may have been revoked meanwhile, and nobody
+    /// would hear what was done.
+    pub(super) fn left(&mut self, client: ClientId) {
+        self.all.retain(|hunt| hunt.client != client);
+    }
+
     /// Returns the filter of a request when its tasks must be looked for.
     pub(super) fn filter_of(request: &Request) -> Option<&Filter> {
         match request.select() {

@@ -103,35 +103,27 @@ fn sequence(cell: &Cell) -> String {
 
 /// Returns the code of a colour; `base` is 30 for what is written and 40 for what lies below.
 fn colour(colour: Color, base: u8) -> Option<String> {
-    match colour {
-        Color::Reset => None,
-        Color::Rgb(r, g, b) => Some(format!("{};2;{r};{g};{b}", base + 8)),
-        Color::Indexed(index) => Some(format!("{};5;{index}", base + 8)),
-        Color::Black
-        | Color::Red
-        | Color::Green
-        | Color::Yellow
-        | Color::Blue
-        | Color::Magenta
-        | Color::Cyan
-        | Color::Gray
-        | Color::DarkGray
-        | Color::LightRed
-        | Color::LightGreen
-        | Color::LightYellow
-        | Color::LightBlue
-        | Color::LightMagenta
-        | Color::LightCyan
-        | Color::White => {
-            let index = named(colour);
-            Some(if index < 8 { base + index } else { base + 52 + index }.to_string())
-        }
-    }
+    Some(match paint(colour)? {
+        Paint::Rgb(r, g, b) => format!("{};2;{r};{g};{b}", base + 8),
+        Paint::Indexed(index) => format!("{};5;{index}", base + 8),
+        Paint::Named(index) if index < 8 => (base + index).to_string(),
+        Paint::Named(index) => (base + 52 + index).to_string(),
+    })
 }
 
-/// Returns a named colour's place among the sixteen.
-const fn named(colour: Color) -> u8 {
-    match colour {
+/// A colour that is not the terminal's own.
+enum Paint {
+    Rgb(u8, u8, u8),
+    Indexed(u8),
+    /// One of the sixteen, by its place.
+    Named(u8),
+}
+
+const fn paint(colour: Color) -> Option<Paint> {
+    Some(Paint::Named(match colour {
+        Color::Reset => return None,
+        Color::Rgb(r, g, b) => return Some(Paint::Rgb(r, g, b)),
+        Color::Indexed(index) => return Some(Paint::Indexed(index)),
         Color::Black => 0,
         Color::Red => 1,
         Color::Green => 2,
@@ -139,7 +131,7 @@ const fn named(colour: Color) -> u8 {
         Color::Blue => 4,
         Color::Magenta => 5,
         Color::Cyan => 6,
-        Color::Gray | Color::Reset | Color::Rgb(..) | Color::Indexed(_) => 7,
+        Color::Gray => 7,
         Color::DarkGray => 8,
         Color::LightRed => 9,
         Color::LightGreen => 10,
@@ -148,7 +140,7 @@ const fn named(colour: Color) -> u8 {
         Color::LightMagenta => 13,
         Color::LightCyan => 14,
         Color::White => 15,
-    }
+    }))
 }
 
 #[cfg(test)]

@@ -297,7 +297,8 @@ mod tests {
             };
             let (env, cwd, timeout) = (&spec.env, &spec.cwd, spec.timeout_ms);
             let what = format!("{} {words:?} {env:?} {cwd:?} {timeout}", spec.kind.word());
-            let how = (&o.name, &o.queue, o.priority, o.retries, o.backoff, o.not_before);
+            let how =
+                (&o.name, &o.queue, o.priority, o.retries, o.backoff, o.not_before, &o.labels);
             assert_eq!(format!("  {what} {how:?}"), expected, "{line}");
             assert_eq!(args.key.is_some(), line.contains("--key"), "{line}");
             count += 1;

@@ -181,7 +181,8 @@ mod tests {
                 };
                 let (env, cwd, timeout) = (&spec.env, &spec.cwd, spec.timeout_ms);
                 let what = format!("{} {words:?} {env:?} {cwd:?} {timeout}", spec.kind.word());
-                let how = (&o.name, &o.queue, o.priority, o.retries, o.backoff, o.not_before);
+                let how =
+                    (&o.name, &o.queue, o.priority, o.retries, o.backoff, o.not_before, &o.labels);
                 format!("{line}\n  {what} {how:?}\n")
             }
             Err(errors) => panic!("{errors:?}"),
@@ -211,9 +212,11 @@ mod tests {
                 form.set(Field::NotBefore, "1.5h");
                 form.set(Field::Env, "A='b c' D=");
                 form.set(Field::Cwd, "/srv/my img");
+                form.set(Field::Labels, "stage=prod note='a b'");
             },
             "ganger submit --name 'my batch' --queue mail -p -5 --timeout 90s --retries 3 \
-             --backoff 1500ms..1m --key=--nightly --not-before 90m --env 'A=b c' --env D= \
+             --backoff 1500ms..1m --key=--nightly --label stage=prod --label 'note=a b' \
+             --not-before 90m --env 'A=b c' --env D= \
              --cwd '/srv/my img' --shell x",
         );
         kept += &check(

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 
-use super::{cells, named};
+use super::{Paint, cells, paint};
 use crate::text::width;
 
 /// A cell, in the drawing's units.
@@ -71,27 +71,11 @@ fn look(cell: &Cell) -> Look {
 }
 
 fn hex(colour: Color) -> Option<String> {
-    match colour {
-        Color::Reset => None,
-        Color::Rgb(r, g, b) => Some(format!("#{r:02x}{g:02x}{b:02x}")),
-        Color::Indexed(index) => Some(indexed(index)),
-        Color::Black
-        | Color::Red
-        | Color::Green
-        | Color::Yellow
-        | Color::Blue
-        | Color::Magenta
-        | Color::Cyan
-        | Color::Gray
-        | Color::DarkGray
-        | Color::LightRed
-        | Color::LightGreen
-        | Color::LightYellow
-        | Color::LightBlue
-        | Color::LightMagenta
-        | Color::LightCyan
-        | Color::White => Some(SIXTEEN[usize::from(named(colour))].to_owned()),
-    }
+    Some(match paint(colour)? {
+        Paint::Rgb(r, g, b) => format!("#{r:02x}{g:02x}{b:02x}"),
+        Paint::Indexed(index) => indexed(index),
+        Paint::Named(index) => SIXTEEN[usize::from(index)].to_owned(),
+    })
 }
 
 /// The sixteen, a cube of six steps a side, and greys: as xterm has them.
