@@ -92,12 +92,15 @@ async fn print_text(caller: &Caller, row: &ResultLine, out: &mut Out) -> Result<
         out.flush()?;
         let why = match row.state {
             TaskState::Cancelled => "cancelled before it ran",
-            TaskState::Delayed
+            TaskState::Failed => {
+                "failed before it ran: a batch that it waited for did not end well"
+            }
+            TaskState::Blocked
+            | TaskState::Delayed
             | TaskState::Queued
             | TaskState::Sent
             | TaskState::Running
-            | TaskState::Done
-            | TaskState::Failed => "its result is not kept any more",
+            | TaskState::Done => "its result is not kept any more",
         };
         out::note(&format!("task {}: {why}", row.task));
         return Ok(());

@@ -126,6 +126,11 @@ fn command(detail: &TaskDetail) -> String {
             shlex::bytes::try_join(words).unwrap_or_default()
         }
         Kind::Shell { line } => template::expand_line(line, argument, number),
+        Kind::Handler { name } => {
+            let mut bytes = format!("{name} ").into_bytes();
+            detail.spec.form.show(&detail.argument, &mut bytes);
+            bytes
+        }
     };
     String::from_utf8_lossy(&bytes).into_owned()
 }

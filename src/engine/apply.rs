@@ -7,9 +7,11 @@ use ganger_proto::{
     Actor, Args, BatchId, BatchOptions, BlockId, Key, SessionId, Spec, SpecId, TaskId, WallMs,
 };
 
-use super::batch::{Batch, Extent, Tally};
+use super::batch::{Batch, Before, Extent, Tally};
+use super::class::ClassId;
 use super::event::{Change, Event};
 use super::ledger::{Ledger, kind_index};
+use super::queue::Spot;
 use super::roster::{Session, Worker};
 use super::runs::{IdSet, TaskRun};
 use super::span::Span;
@@ -23,7 +25,8 @@ impl Ledger {
                 self.epoch = *epoch;
                 self.leases = 0;
             }
-            Event::Opened { batch, key, spec, new_spec, options, owner, at } => {
+            Event::Opened { batch, key, spec, new_spec, options, owner, at }
+            | Event::OpenedBefore3 { batch, key, spec, new_spec, options, owner, at } => {
                 let opening = Opening { batch: *batch, key: *key, spec: *spec, at: *at };
                 self.open(&opening, new_spec.as_ref(), options, owner);
             }
@@ -87,6 +90,7 @@ impl Ledger {
             complete: false,
             tasks: 0,
             tally: Tally::default(),
+            class: ClassId::default(),
             firsts: Vec::new(),
         };
         self.batches.open(new.batch, batch, spec.cloned().map(Arc::new));
@@ -112,7 +116,9 @@ impl Ledger {
             }
             self.batches.extend(id, Extent { first: run.first, index, args: Arc::new(args) });
             self.next_task += count;
+            let before = self.batches.before(id);
             let (state, at) = match due {
+                _ if before != Before::Met => (State::Blocked, WallMs(0)),
                 Some(due) if due > submitted => (State::Delayed, due),
                 _ => (State::Queued, WallMs(0)),
             };
@@ -194,7 +200,18 @@ impl Ledger {
             }
             Change::Priority(priority) => task.priority = priority,
             Change::Cancelling => task.ask_cancel(),
+            Change::Delayed(due) => {
+                task.state = State::Delayed;
+                task.at = due;
+            }
+            Change::Missed => {
+                task.state = State::Failed;
+                task.at = at;
+            }
         };
+        if let Change::Delayed(due) = to {
+            self.due.insert((due, run));
+        }
         if to == Change::Retried && !self.unfit.is_empty() {
             for id in run.ids() {
                 self.unfit.remove(&id);
@@ -296,12 +313,13 @@ impl Ledger {
         to: (State, i16),
     ) {
         let queue = self.queue_of(batch);
+        let class = self.batches.known(batch).class;
         let queue = &mut self.queues[queue];
         if from.0 == State::Queued && from != to {
-            queue.remove(from.1, batch, run);
+            queue.remove(Spot { priority: from.1, class, batch }, run);
         }
         if to.0 == State::Queued && from != to {
-            queue.insert(to.1, batch, run);
+            queue.insert(Spot { priority: to.1, class, batch }, run);
         }
         if from.0 == State::Absent || to.0 == State::Absent || from.1 != to.1 {
             self.by_priority.shift(run, of_key(from), of_key(to));
@@ -324,7 +342,7 @@ impl Ledger {
         match to.0 {
             State::Done => self.noticed.ended.0 += run.count,
             State::Failed | State::Cancelled => self.noticed.ended.1 += run.count,
-            State::Absent | State::Delayed | State::Queued | State::Leased => {}
+            State::Absent | State::Blocked | State::Delayed | State::Queued | State::Leased => {}
         }
     }
 

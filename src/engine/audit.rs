@@ -13,7 +13,9 @@ use ganger_proto::{LeaseId, TaskId};
 
 use super::Engine;
 use super::batch::Tally;
+use super::class::Used;
 use super::ledger::Ledger;
+use super::queue::Spot;
 use super::runs::{IdSet, TaskRun};
 use super::task::State;
 
@@ -26,9 +28,32 @@ impl Engine {
         audit_records(&self.ledger)?;
         audit_ready(&self.ledger)?;
         audit_leases(&self.ledger)?;
+        self.audit_room()?;
         let strays = self.soft.running.minus(self.ledger.in_state(State::Leased));
         if let Some(stray) = strays.first() {
             return Err(format!("I5: task {stray} runs and is not leased"));
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// I9, of connected sessions: what is counted against their room is what they hold.
+    fn audit_room(&self) -> Result<(), String> {
+        for (session, live) in self.soft.live.iter().filter(|(_, live)| live.connected) {
+            let Some(known) = self.ledger.sessions.get(session) else { continue };
+            let mut used = Used::default();
+            for (_, run) in known.held() {
+                for (batch, part) in self.ledger.batches.parts(run) {
+                    let batches = &self.ledger.batches;
+                    let class = batches.classes.get(batches.known(batch).class);
+                    let lane = live.profile.takes(class).unwrap_or_default();
+                    used.add(class, lane, part.count);
+                }
+            }
+            if used.slots != live.used.slots {
+                return Err(format!("I9: {session} holds {:?}, not {:?}", used, live.used));
+            }
         }
         Ok(())
     }
@@ -83,13 +108,14 @@ fn audit_ready(ledger: &Ledger) -> Result<(), String> {
     let mut ready = IdSet::default();
     for queue in &ledger.queues {
         let mut count = 0;
-        for (priority, batch, set) in queue.ready_sets() {
+        for (Spot { priority, class, batch }, set) in queue.ready_sets() {
             count += set.len();
             ready.extend(set);
             for id in set.runs().flat_map(TaskRun::ids) {
                 let task = ledger.task(id);
                 let of = ledger.batches.of_task(id).map(|(batch, _)| batch);
-                if task.priority != priority || of != Some(batch) {
+                let known = ledger.batches.known(batch);
+                if task.priority != priority || of != Some(batch) || known.class != class {
                     return Err(format!("I5: task {id} is ready in the wrong place"));
                 }
             }

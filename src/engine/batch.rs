@@ -1,18 +1,20 @@
 //! Batches and where their tasks and arguments are. Does not know the tasks' states, only their
 //! counts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use ganger_proto::spec::Then;
 use ganger_proto::{Actor, Args, BatchId, BatchOptions, Key, Spec, SpecId, TaskId, WallMs};
 use serde::{Deserialize, Serialize};
 
+use super::class::{Class, ClassId, Classes};
 use super::runs::TaskRun;
 use super::task::State;
 
 /// Tasks by durable state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally([u64; 7]);
+pub struct Tally([u64; State::COUNT]);
 
 impl Tally {
     /// Returns how many are in one state.
@@ -28,7 +30,10 @@ impl Tally {
 
     /// Returns the tasks that have not ended.
     pub const fn open(&self) -> u64 {
-        self.of(State::Delayed) + self.of(State::Queued) + self.of(State::Leased)
+        self.of(State::Blocked)
+            + self.of(State::Delayed)
+            + self.of(State::Queued)
+            + self.of(State::Leased)
     }
 
     /// Returns the tasks that have ended.
@@ -63,7 +68,7 @@ pub struct Batch {
     pub key: Key,
     /// The number of its spec.
     pub spec: SpecId,
-    /// How its tasks are queued and retried; a snapshot keeps its labels beside it.
+    /// How its tasks are queued and retried; a snapshot keeps beside it what format 1 had not.
     #[serde(with = "super::stored::options")]
     pub options: BatchOptions,
     /// Who submitted it.
@@ -81,6 +86,9 @@ pub struct Batch {
     /// Its tasks by state; derived, rebuilt on a restore.
     #[serde(skip)]
     pub tally: Tally,
+    /// Where its tasks may run; derived, given anew on a restore.
+    #[serde(skip)]
+    pub class: ClassId,
     /// The first tasks of its extents; derived, rebuilt on a restore.
     #[serde(skip)]
     pub firsts: Vec<TaskId>,
@@ -99,20 +107,48 @@ pub struct Batches {
     numbers: HashMap<Arc<Spec>, SpecId>,
     /// By first task: the batch and its tasks there.
     extents: BTreeMap<TaskId, (BatchId, Extent)>,
+    /// Where their tasks may run.
+    pub classes: Classes,
+    /// For each batch that is there or was, the batches there that wait for it.
+    waiting_for: BTreeMap<BatchId, BTreeSet<BatchId>>,
+}
+
+/// What has become of the batches that one waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// One has not ended.
+    Open,
+    /// All came to what they must.
+    Met,
+    /// One ended otherwise.
+    Missed,
 }
 
 impl Batches {
     /// Adds a batch; `spec` is given when its number is used for the first time.
-    pub fn open(&mut self, id: BatchId, batch: Batch, spec: Option<Arc<Spec>>) {
+    pub fn open(&mut self, id: BatchId, mut batch: Batch, spec: Option<Arc<Spec>>) {
         if let Some(spec) = spec {
             self.numbers.insert(spec.clone(), batch.spec);
             self.specs.insert(batch.spec, (spec, 0));
         }
-        if let Some((_, users)) = self.specs.get_mut(&batch.spec) {
+        if let Some((spec, users)) = self.specs.get_mut(&batch.spec) {
             *users += 1;
+            batch.class = self.classes.join(Class::of(spec));
+        }
+        for after in &batch.options.after {
+            self.waiting_for.entry(after.batch).or_default().insert(id);
         }
         self.keys.insert(batch.key, id);
         self.all.insert(id, batch);
+    }
+
+    /// Gives a batch the options that a snapshot keeps beside it.
+    pub fn set_options(&mut self, id: BatchId, options: BatchOptions) {
+        let Some(known) = self.all.get_mut(&id) else { return };
+        for after in &options.after {
+            self.waiting_for.entry(after.batch).or_default().insert(id);
+        }
+        known.options = options;
     }
 
     /// Returns the number of a spec that some batch has.
@@ -151,21 +187,25 @@ impl Batches {
 
     /// Splits a run where its tasks' extents end; tasks of no extent are left out.
     pub fn split(&self, run: TaskRun) -> Vec<(BatchId, TaskRun)> {
-        let mut parts = Vec::new();
+        self.parts(run).collect()
+    }
+
+    /// As [`Batches::split`], one part after the other.
+    pub fn parts(&self, run: TaskRun) -> impl Iterator<Item = (BatchId, TaskRun)> {
         let mut at = run.first.raw();
-        while at < run.end() {
-            let Some((batch, extent)) = self.of_task(TaskId::new(at)) else {
-                match self.extents.range(TaskId::new(at)..).next() {
-                    Some((next, _)) if next.raw() < run.end() => at = next.raw(),
-                    _ => break,
-                }
-                continue;
-            };
-            let end = run.end().min(extent.run().end());
-            parts.push((batch, TaskRun { first: TaskId::new(at), count: end - at }));
-            at = end;
-        }
-        parts
+        std::iter::from_fn(move || {
+            while at < run.end() {
+                let Some((batch, extent)) = self.of_task(TaskId::new(at)) else {
+                    let (next, _) = self.extents.range(TaskId::new(at)..).next()?;
+                    at = next.raw();
+                    continue;
+                };
+                let first = TaskId::new(at);
+                at = run.end().min(extent.run().end());
+                return Some((batch, TaskRun { first, count: at - first.raw() }));
+            }
+            None
+        })
     }
 
     /// Iterates over the extents from the oldest task on.
@@ -186,6 +226,15 @@ impl Batches {
             self.extents.remove(first);
         }
         self.keys.remove(&gone.key);
+        self.classes.leave(gone.class);
+        for after in &gone.options.after {
+            if let Some(waiting) = self.waiting_for.get_mut(&after.batch) {
+                waiting.remove(&batch);
+                if waiting.is_empty() {
+                    self.waiting_for.remove(&after.batch);
+                }
+            }
+        }
         if let Some((spec, users)) = self.specs.get_mut(&gone.spec) {
             *users -= 1;
             if *users == 0 {
@@ -193,6 +242,27 @@ impl Batches {
                 self.specs.remove(&gone.spec);
             }
         }
+    }
+
+    /// Returns the batches that wait for one.
+    pub fn waiting_for(&self, batch: BatchId) -> Vec<BatchId> {
+        self.waiting_for.get(&batch).into_iter().flatten().copied().collect()
+    }
+
+    /// Tells what has become of the batches that one waits for. One that is not there any more had
+    /// ended, and ended well as far as anybody knows.
+    pub fn before(&self, batch: BatchId) -> Before {
+        let mut all = Before::Met;
+        for after in self.all.get(&batch).iter().flat_map(|known| &known.options.after) {
+            let Some(known) = self.all.get(&after.batch) else { continue };
+            let missed = known.tally.of(State::Failed) + known.tally.of(State::Cancelled) > 0;
+            match (known.complete && known.tally.open() == 0, after.then) {
+                (false, _) => all = Before::Open,
+                (true, Then::Done) if missed => return Before::Missed,
+                (true, Then::Done | Then::Any) => {}
+            }
+        }
+        all
     }
 
     /// Returns the first task of the oldest extent.

@@ -81,7 +81,7 @@ impl Engine {
         for state in [State::Done, State::Failed, State::Cancelled] {
             changed.ended += chosen.and(self.ledger.in_state(state)).len();
         }
-        for state in [State::Queued, State::Delayed] {
+        for state in [State::Queued, State::Delayed, State::Blocked] {
             let waiting = chosen.and(self.ledger.in_state(state));
             changed.changed += waiting.len();
             self.set(now.wall, &waiting, Change::Cancelled);
@@ -99,7 +99,7 @@ impl Engine {
                 next: Next::Cancelled,
             });
             let moves = moves.collect();
-            self.commit(Event::Closed { session, report: None, moves, at: now.wall });
+            self.commit_closed(now, Event::Closed { session, report: None, moves, at: now.wall });
             self.out.effects.push(Effect::Stale { session, leases });
             self.feed(session);
         }
@@ -121,7 +121,9 @@ impl Engine {
             self.set(now.wall, &these, to);
         }
         changed.ended = chosen.and(self.ledger.in_state(State::Done)).len();
-        changed.refused = chosen.and(self.ledger.in_state(State::Leased)).len();
+        for state in [State::Leased, State::Blocked] {
+            changed.refused += chosen.and(self.ledger.in_state(state)).len();
+        }
         changed
     }
 

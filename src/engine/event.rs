@@ -20,8 +20,8 @@ pub enum Event {
         /// Its epoch.
         epoch: Epoch,
     },
-    /// The first part of a submission came.
-    Opened {
+    /// The first part of a submission came, as formats 1 and 2 kept it; is read and never made.
+    OpenedBefore3 {
         /// The new batch.
         batch: BatchId,
         /// The submission's key.
@@ -29,6 +29,7 @@ pub enum Event {
         /// The number of its spec.
         spec: SpecId,
         /// The spec itself, the first time that it is used.
+        #[serde(with = "super::stored::spec")]
         new_spec: Option<Spec>,
         /// How its tasks are queued and retried; its labels come in an event of their own.
         #[serde(with = "super::stored::options")]
@@ -122,7 +123,8 @@ pub enum Event {
         /// Whether it takes nothing new.
         on: bool,
     },
-    /// A batch that was just opened got its labels. Since format 2, as what follows.
+    /// A batch that was just opened got its labels. Of format 2, as what follows; is read and never
+    /// made.
     Labelled {
         /// The batch.
         batch: BatchId,
@@ -135,6 +137,23 @@ pub enum Event {
         tasks: Vec<TaskRun>,
         /// For each of them a [`Span`](super::span::Span) as a number.
         took: Vec<u16>,
+    },
+    /// The first part of a submission came. Since format 3.
+    Opened {
+        /// The new batch.
+        batch: BatchId,
+        /// The submission's key.
+        key: Key,
+        /// The number of its spec.
+        spec: SpecId,
+        /// The spec itself, the first time that it is used.
+        new_spec: Option<Spec>,
+        /// How its tasks are queued and retried.
+        options: BatchOptions,
+        /// Who submitted it.
+        owner: Actor,
+        /// When.
+        at: WallMs,
     },
 }
 
@@ -192,6 +211,11 @@ pub enum Change {
     Priority(i16),
     /// A cancel was asked for while they run.
     Cancelling,
+    /// Blocked ones wait for a moment, nothing else is in their way. Since format 3, as what
+    /// follows.
+    Delayed(WallMs),
+    /// They fail without having run: a batch that they waited for did not end well.
+    Missed,
 }
 
 impl Event {
@@ -199,7 +223,7 @@ impl Event {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Began { .. } => "began",
-            Self::Opened { .. } => "opened",
+            Self::Opened { .. } | Self::OpenedBefore3 { .. } => "opened",
             Self::Added { .. } => "added",
             Self::WorkerNamed { .. } => "worker-named",
             Self::SessionBegan { .. } => "session-began",
@@ -228,7 +252,8 @@ impl Event {
         };
         match self {
             Self::Began { epoch } => format!("master {epoch}"),
-            Self::Opened { batch, options, owner, .. } => {
+            Self::Opened { batch, options, owner, .. }
+            | Self::OpenedBefore3 { batch, options, owner, .. } => {
                 format!("{batch} in queue {} by {owner}", options.queue)
             }
             Self::Added { batch, args, last, .. } => {

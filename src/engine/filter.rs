@@ -142,6 +142,7 @@ impl Engine {
         let whole = |state| Cow::Borrowed(self.ledger.in_state(state));
         let leased = self.ledger.in_state(State::Leased);
         let mut sets = states.iter().map(|state| match state {
+            TaskState::Blocked => whole(State::Blocked),
             TaskState::Delayed => whole(State::Delayed),
             TaskState::Queued => whole(State::Queued),
             TaskState::Sent => Cow::Owned(leased.minus(&self.soft.running)),

@@ -2,7 +2,8 @@
 
 use ganger_proto::message::{Grant, LeaseRun, Load, Report, WorkerHello};
 use ganger_proto::{
-    Actor, BatchId, BlockId, Epoch, LeaseId, Refusal, Reply, Request, SessionId, TaskId, WorkerName,
+    Actor, BatchId, BlockId, Epoch, LeaseId, PerLane, Refusal, Reply, Request, SessionId, TaskId,
+    WorkerName,
 };
 
 use super::event::Event;
@@ -81,8 +82,8 @@ pub enum Input {
 pub enum Said {
     /// It is alive.
     Heartbeat(Load),
-    /// It would hold so many tasks.
-    Hold(u32),
+    /// It would hold so many slots' worth of tasks.
+    Hold(PerLane),
     /// Attempts have started.
     Started(Vec<LeaseRun>),
     /// Attempts have ended.
@@ -157,6 +158,13 @@ pub enum Effect {
         /// Of whom.
         session: SessionId,
         /// Their leases.
+        leases: Vec<LeaseRun>,
+    },
+    /// Ask for leases back that have not started.
+    TakeBack {
+        /// Of whom.
+        session: SessionId,
+        /// The leases.
         leases: Vec<LeaseRun>,
     },
     /// Tell a worker to drain, or to take work again.

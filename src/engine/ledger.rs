@@ -39,9 +39,9 @@ pub struct Ledger {
     /// All tasks by state.
     pub tally: Tally,
     /// Tasks by state; the one of absent tasks stays empty.
-    pub by_state: [IdSet; 7],
+    pub by_state: [IdSet; State::COUNT],
     /// Tasks by kind, in the order of [`kind_index`].
-    pub by_kind: [IdSet; 4],
+    pub by_kind: [IdSet; 5],
     /// Tasks by priority.
     pub by_priority: ByPriority,
     /// Tasks by label.
@@ -190,16 +190,17 @@ pub const fn kind_index(kind: &Kind) -> usize {
         Kind::Sleep => 1,
         Kind::Exec { .. } => 2,
         Kind::Shell { .. } => 3,
+        Kind::Handler { .. } => 4,
     }
 }
 
 /// The kinds' words in the order of [`kind_index`].
-pub const KIND_WORDS: [&str; 4] = ["square", "sleep", "exec", "shell"];
+pub const KIND_WORDS: [&str; 5] = ["square", "sleep", "exec", "shell", "handler"];
 
 /// For each state the sum of its tasks' ids and of their squares, in closed form for a run, so that
 /// keeping it costs nothing per task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Digest([(u128, u128); 7]);
+pub struct Digest([(u128, u128); State::COUNT]);
 
 impl Digest {
     /// Follows a run from one state to another.
@@ -217,7 +218,11 @@ impl Digest {
     /// Returns the digest as bytes, together with the counters given.
     pub fn bytes(&self, counters: &[u64]) -> [u8; 16] {
         const ODD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
-        let sums = self.0.iter().skip(1).flat_map(|(sum, squares)| [*sum, *squares]);
+        // What no task is in counts for nothing, so that a state that a format adds does not change
+        // the digest of what formats before it kept.
+        let blocked = self.0[State::Blocked as usize];
+        let last = if blocked == (0, 0) { State::Blocked as usize } else { State::COUNT };
+        let sums = self.0[1..last].iter().flat_map(|(sum, squares)| [*sum, *squares]);
         let all = sums.chain(counters.iter().map(|c| u128::from(*c)));
         let mix = |acc: u128, value: u128| (acc ^ value).wrapping_mul(ODD).rotate_left(41);
         all.fold(ODD, mix).to_le_bytes()

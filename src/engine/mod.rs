@@ -6,20 +6,24 @@
 //! hands out what a turn gave: events first, to be made durable, then effects.
 //! The life of a task is drawn in task.rs.
 
+mod after;
 pub mod apply;
 pub mod audit;
 pub mod batch;
 mod bulk;
+pub mod class;
 mod close;
 pub mod event;
 pub mod filter;
 pub mod index;
 pub mod input;
 pub mod ledger;
+mod pace;
 pub mod picture;
 mod pulse;
 pub mod query;
 pub mod queue;
+mod rebalance;
 mod record;
 pub mod results;
 pub mod retry;
@@ -49,7 +53,9 @@ use crate::clock::Now;
 use event::Event;
 use input::{Effect, Input, Output};
 use ledger::{Ledger, Noticed};
+use pace::{Again, Pace};
 use pulse::Pulse;
+use rebalance::Asked;
 use roster::{Gone, Live};
 use runs::IdSet;
 
@@ -115,6 +121,12 @@ struct Soft {
     deadlines: BTreeSet<(u64, SessionId)>,
     /// When attempts with a time limit should have ended, on the monotonic clock.
     timeouts: BTreeSet<(u64, TaskId, LeaseId)>,
+    /// How fast batches may go.
+    pace: Pace,
+    /// Tasks that had better run elsewhere.
+    again: Again,
+    /// What was asked back for idle workers.
+    asked: Asked,
     /// When old batches are looked for next.
     retention_ms: u64,
     /// Rates and counts of the last minutes.
@@ -146,6 +158,9 @@ impl Engine {
             queue_turn: 0,
             deadlines: BTreeSet::new(),
             timeouts: BTreeSet::new(),
+            pace: Pace::default(),
+            again: Again::default(),
+            asked: Asked::default(),
             retention_ms: 0,
             pulse: Pulse::default(),
             hold_back: false,
@@ -180,6 +195,7 @@ impl Engine {
 
     /// Gives work to workers with room, then hands out the turn's events and effects.
     pub fn drain(&mut self, now: Now) -> Output {
+        self.settle_after(now);
         self.schedule(now);
         let noticed = std::mem::take(&mut self.ledger.noticed);
         self.soft.pulse.count(now.mono_ms, noticed.ended);

@@ -131,9 +131,11 @@ impl Engine {
         let mut runs = self.soft.running.front(count);
         runs.extend(leased.minus_front(&self.soft.running, count));
         runs.extend(self.ledger.in_state(State::Delayed).front(count.div_ceil(4)));
+        let blocked = self.ledger.in_state(State::Blocked).front(count);
         for queue in &self.ledger.queues {
             runs.extend(queue.upcoming(count));
         }
+        runs.extend(blocked);
         runs.into_iter().flat_map(TaskRun::ids).take(rows as usize).collect()
     }
 

@@ -34,7 +34,7 @@ impl Engine {
         Some(BatchRow {
             batch: id,
             name: batch.options.name.clone(),
-            kind: self.ledger.batches.spec_of(id).kind.word().to_owned(),
+            kind: self.ledger.batches.spec_of(id).kind.to_string(),
             queue: batch.options.queue.clone(),
             owner: batch.owner.to_string(),
             submitted: batch.submitted,
@@ -122,7 +122,7 @@ impl Engine {
             state: self.shown_state(id, &task),
             priority: task.priority,
             queue: batch.options.queue.clone(),
-            kind: place.kind.word().to_owned(),
+            kind: place.kind.to_string(),
             command: command_text(&place, id),
             attempt: u32::from(task.attempt),
             attempts_max: u32::from(batch.options.retries) + 1,
@@ -139,6 +139,7 @@ impl Engine {
     /// Returns a task's state as people see it.
     pub fn shown_state(&self, id: TaskId, task: &Task) -> TaskState {
         match task.state {
+            State::Blocked => TaskState::Blocked,
             State::Delayed => TaskState::Delayed,
             State::Leased if self.soft.running.contains(id) => TaskState::Running,
             State::Leased => TaskState::Sent,
@@ -242,8 +243,9 @@ impl Engine {
         row.since = live.since;
         row.version.clone_from(&live.version);
         row.policy.clone_from(&live.policy);
-        row.labels.clone_from(&live.labels);
-        row.slots = live.slots;
+        row.labels.clone_from(&live.profile.labels);
+        row.slots = live.profile.slots.cpu;
+        row.io_slots = live.profile.slots.io;
         let held = session.held();
         let running = held.map(|(_, run)| self.soft.running.count_in(run)).sum::<u64>();
         row.running = u32::try_from(running).unwrap_or(u32::MAX).max(live.load.running);
@@ -265,6 +267,7 @@ impl Engine {
                     gang.up += 1;
                     gang.draining += u32::from(row.state == WorkerState::Draining);
                     gang.slots += row.slots;
+                    // What runs in the lane for tasks that wait is not apart; it is over the slots.
                     gang.busy += row.running.min(row.slots);
                 }
                 WorkerState::Away | WorkerState::Lost => gang.lost += 1,
@@ -302,6 +305,7 @@ fn blank_row(worker: &super::roster::Worker) -> WorkerRow {
         policy: String::new(),
         labels: Vec::new(),
         slots: 0,
+        io_slots: 0,
         running: 0,
         waiting: 0,
         cpu_permille: 0,
@@ -317,6 +321,7 @@ fn blank_row(worker: &super::roster::Worker) -> WorkerRow {
 
 fn counts_of(tally: &Tally) -> Counts {
     Counts {
+        blocked: tally.of(State::Blocked),
         delayed: tally.of(State::Delayed),
         queued: tally.of(State::Queued),
         sent: tally.of(State::Leased),

@@ -48,9 +48,12 @@ impl Engine {
         let shown = runs.into_iter().flat_map(TaskRun::ids);
         let live = session.and_then(|id| self.soft.live.get(&id));
         let moments = self.soft.moments.get(&worker);
+        let profile = live.map(|live| live.profile.clone()).unwrap_or_default();
         let detail = WorkerDetail {
             row,
             certificate: None,
+            handlers: profile.handlers,
+            resources: profile.resources,
             clock_ahead_ms: live.and_then(|live| live.clock_ahead_ms),
             holds: shown.filter_map(|id| self.task_row(now, id)).collect(),
             holds_total: held.len(),
@@ -82,7 +85,8 @@ impl Engine {
             )));
         };
         if let Some(live) = self.soft.live.get_mut(&session) {
-            live.slots = slots;
+            live.profile.slots.cpu = slots;
+            live.found_nothing = None;
         }
         self.note(now, worker, What::Slots(slots));
         self.out.effects.push(Effect::Slots { session, slots });

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ganger_proto::gang::Allows;
 use ganger_proto::message::{LeaseRun, Load};
 use ganger_proto::picture::WorkerState;
-use ganger_proto::{Label, LeaseId, SpecId, TaskId, WallMs, WorkerId, WorkerName};
+use ganger_proto::{Label, LeaseId, PerLane, SpecId, TaskId, WallMs, WorkerId, WorkerName};
 use serde::{Deserialize, Serialize};
 
+use super::class::{Profile, Used};
 use super::pulse::Recent;
 use super::runs::{IdSet, TaskRun};
 
@@ -113,20 +113,18 @@ pub struct Live {
     pub deadline_ms: u64,
     /// Whether its leases ended because it was silent; it gets nothing until it is heard.
     pub silent: bool,
-    /// Tasks it runs at once.
-    pub slots: u32,
-    /// Tasks it would hold.
-    pub hold: u32,
+    /// What it offers.
+    pub profile: Profile,
+    /// Slots' worth of tasks it would hold.
+    pub hold: PerLane,
+    /// What its leases take of that.
+    pub used: Used,
     /// Whether it drains by its own wish.
     pub draining: bool,
     /// How busy its machine is.
     pub load: Load,
     /// What its policy allows; untrusted text.
     pub policy: String,
-    /// Which kinds its policy lets run.
-    pub allows: Allows,
-    /// What it says of itself.
-    pub labels: Vec<Label>,
     /// How far its clock is ahead, in milliseconds; none before it said.
     pub clock_ahead_ms: Option<i64>,
     /// Its release; untrusted text.
@@ -139,6 +137,8 @@ pub struct Live {
     pub(super) recent: Recent,
     /// Whether it stands in the line of sessions with room.
     pub hungry: bool,
+    /// The news of all queues when it found nothing that fits.
+    pub found_nothing: Option<u64>,
 }
 
 /// A worker that was here in this life of the master and is not now.

@@ -164,6 +164,20 @@ impl FromIterator<TaskId> for IdSet {
     }
 }
 
+/// Returns the first `count` ids of runs.
+pub fn first_of(mut runs: Vec<TaskRun>, count: u64) -> Vec<TaskRun> {
+    let mut left = count;
+    for at in 0..runs.len() {
+        if runs[at].count >= left {
+            runs[at].count = left;
+            runs.truncate(at + usize::from(left > 0));
+            break;
+        }
+        left -= runs[at].count;
+    }
+    runs
+}
+
 /// Joins ids that come one by one into runs.
 pub fn coalesce(ids: impl IntoIterator<Item = TaskId>) -> Vec<TaskRun> {
     let mut runs: Vec<TaskRun> = Vec::new();
@@ -196,6 +210,9 @@ mod tests {
         assert_eq!(set.runs_from(TaskId::new(10)).next(), Some(run(10, 5)));
         assert_eq!(set.select(2), Some(TaskId::new(9)));
         assert_eq!(set.rank(TaskId::new(9)), 2);
+        assert_eq!(first_of(vec![run(1, 3), run(9, 4)], 5), [run(1, 3), run(9, 2)]);
+        assert_eq!(first_of(vec![run(1, 3), run(9, 4)], 3), [run(1, 3)]);
+        assert_eq!(first_of(vec![run(1, 3)], 9), [run(1, 3)]);
         assert_eq!(coalesce([1, 2, 3, 5].map(TaskId::new)), [run(1, 3), run(5, 1)]);
     }
 }

@@ -1,26 +1,36 @@
 //! Who gets what: sessions with room take turns, queues take turns, priorities and batches as
-//! queue.rs says. Costs nothing per idle worker and next to nothing per task of a run.
+//! queue.rs says, classes as class.rs says. Costs nothing per idle worker and next to nothing per
+//! task of a run.
 
 use std::collections::BTreeSet;
 
-use ganger_proto::gang::Allows;
 use ganger_proto::limits::{GRANT_BYTES_MAX, GRANT_TASKS_MAX};
 use ganger_proto::message::{Grant, GrantRun};
-use ganger_proto::{BatchId, LeaseId, SessionId, SpecId, WorkerId};
+use ganger_proto::{BatchId, LeaseId, PerLane, SessionId, SpecId, WorkerId};
 
 use super::Engine;
 use super::event::Event;
 use super::input::Effect;
+use super::queue::{Pick, Spot};
+use super::roster::Live;
 use super::runs::TaskRun;
 use crate::clock::Now;
 
-/// Tasks looked past at most for a worker that has said it cannot run them.
+/// Tasks looked past at most for a worker that cannot run them, or had better not.
 const UNFIT_LOOK_PAST: u64 = 256;
 
 impl Engine {
-    /// Puts a session in the line of those with room, if it has any.
+    /// Puts a session in the line of those with room, if it has any. Called when something about
+    /// it has changed, so that it looks again where it found nothing.
     pub(super) fn feed(&mut self, session: SessionId) {
-        if self.room(session) == 0 {
+        if let Some(live) = self.soft.live.get_mut(&session) {
+            live.found_nothing = None;
+        }
+        self.line_up(session);
+    }
+
+    fn line_up(&mut self, session: SessionId) {
+        if self.room(session).sum() == 0 {
             return;
         }
         if let Some(live) = self.soft.live.get_mut(&session)
@@ -31,53 +41,51 @@ impl Engine {
         }
     }
 
-    /// Returns how many tasks a session would take now.
-    pub(super) fn room(&self, session: SessionId) -> u64 {
-        let Some(live) = self.soft.live.get(&session) else { return 0 };
-        let Some(known) = self.ledger.sessions.get(&session) else { return 0 };
+    /// Returns how many slots' worth of tasks a session would take now.
+    pub(super) fn room(&self, session: SessionId) -> PerLane {
+        let Some(live) = self.soft.live.get(&session) else { return PerLane::default() };
+        let Some(known) = self.ledger.sessions.get(&session) else { return PerLane::default() };
         let drained = self.ledger.workers.get(&known.worker).is_some_and(|worker| worker.drained);
         if !live.connected || live.silent || live.draining || drained {
-            return 0;
+            return PerLane::default();
         }
-        u64::from(live.hold).saturating_sub(known.holds())
+        let left = |hold: u32, used: u32| hold.saturating_sub(used);
+        let (hold, used) = (live.hold, live.used.slots);
+        PerLane { cpu: left(hold.cpu, used.cpu), io: left(hold.io, used.io) }
     }
 
     /// Leases what is ready to sessions with room, until one of them runs out.
     pub(super) fn schedule(&mut self, now: Now) {
         // A round passes over sessions for which nothing fits; a whole round of those ends it.
         let mut passed = 0;
-        // What is not there for one policy is not there for the next worker with the same one.
-        let mut barren = BTreeSet::new();
         while !self.soft.hold_back && passed <= self.soft.hungry.len() {
-            let ready: u64 =
-                self.ledger.queues.iter().filter(|q| !q.paused).map(|queue| queue.ready()).sum();
+            let open = self.ledger.queues.iter().filter(|queue| !queue.paused && queue.is_awake());
+            let ready: u64 = open.map(|queue| queue.ready()).sum();
             if ready == 0 {
-                return;
+                break;
             }
-            let Some(session) = self.soft.hungry.pop_front() else { return };
-            let room = self.room(session);
+            let Some(session) = self.soft.hungry.pop_front() else { break };
+            let room = u64::from(self.room(session).sum());
             let waiting = self.soft.hungry.len() as u64 + 1;
             let share = ready.div_ceil(waiting).clamp(1, u64::from(GRANT_TASKS_MAX));
-            if let Some(live) = self.soft.live.get_mut(&session) {
-                live.hungry = false;
-            }
+            let news = self.ledger.queues.iter().map(super::queue::Queue::news).sum();
+            let Some(live) = self.soft.live.get_mut(&session) else { continue };
+            live.hungry = false;
             if room == 0 {
                 // It leaves the line, so it is not one that was passed over.
                 continue;
             }
-            let allows = self.allows(session);
-            let granted = match barren.contains(&allows) {
+            let granted = match live.found_nothing == Some(news) {
                 true => 0,
                 false => self.grant(now, session, room.min(share)),
             };
-            if granted == 0 && self.ledger.unfit.is_empty() {
-                barren.insert(allows);
+            if let Some(live) = self.soft.live.get_mut(&session) {
+                live.found_nothing = (granted == 0).then_some(news);
             }
             passed = if granted == 0 { passed + 1 } else { 0 };
-            if room > granted {
-                self.feed(session);
-            }
+            self.line_up(session);
         }
+        self.look_for_idle(now);
     }
 
     /// Leases up to `want` tasks of the queue whose turn it is; returns how many.
@@ -85,23 +93,10 @@ impl Engine {
         let Some(worker) = self.ledger.sessions.get(&session).map(|known| known.worker) else {
             return 0;
         };
-        let allows = self.allows(session);
         let queues = self.ledger.queues.len();
         for _ in 0..queues {
             self.soft.queue_turn = (self.soft.queue_turn + 1) % queues;
-            let queue = &mut self.ledger.queues[self.soft.queue_turn];
-            if queue.ready() == 0 {
-                continue;
-            }
-            let look_past = (self.ledger.unfit.len() as u64).min(UNFIT_LOOK_PAST);
-            let Some((batch, runs)) = queue.pick(want + look_past) else { continue };
-            let runs = match self.is_allowed(batch, allows) {
-                true => self.fitting(worker, runs, want),
-                false => Vec::new(),
-            };
-            let other = runs.is_empty().then(|| self.fitting_of_any(worker, allows, want));
-            let picked = other.flatten();
-            let (batch, runs) = picked.unwrap_or((batch, runs));
+            let Some((spot, runs)) = self.choose(now, session, worker, want) else { continue };
             let runs = self.within_bytes(runs);
             if runs.is_empty() {
                 continue;
@@ -109,47 +104,117 @@ impl Engine {
             let first = self.ledger.next_lease();
             let count = runs.iter().map(|run| run.count).sum();
             self.commit(Event::Leased { session, tasks: runs.clone(), at: now.wall });
-            let grant = self.grant_message(session, batch, first, &runs);
+            self.take_room(session, spot, count);
+            self.soft.again.leased(&runs);
+            let grant = self.grant_message(session, spot.batch, first, &runs);
             self.out.effects.push(Effect::Grant { session, grant });
             return count;
         }
         0
     }
 
-    /// Returns which kinds a session's policy lets run.
-    fn allows(&self, session: SessionId) -> Allows {
-        self.soft.live.get(&session).map_or(Allows::default(), |live| live.allows)
+    /// Chooses tasks of the queue whose turn it is that a session may have.
+    fn choose(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        worker: WorkerId,
+        want: u64,
+    ) -> Option<(Spot, Vec<TaskRun>)> {
+        let choosy = self.ledger.unfit.len() + self.soft.again.len();
+        let look_past = (choosy as u64).min(UNFIT_LOOK_PAST);
+        loop {
+            let Pick { spot, runs } = self.pick(session, want + look_past)?;
+            let most = self.may_start(now, spot.batch).min(want);
+            if most == 0 {
+                self.rest(now, spot);
+                continue;
+            }
+            let runs = self.fitting(now, (session, worker, spot), runs, most);
+            if !runs.is_empty() {
+                return Some((spot, runs));
+            }
+            return self.fitting_of_any(now, session, worker, want);
+        }
     }
 
-    /// A task that a policy does not let run is not sent there: it waits for a worker that may.
-    fn is_allowed(&self, batch: BatchId, allows: Allows) -> bool {
-        allows.has(Allows::needed_by(&self.ledger.batches.spec_of(batch).kind))
+    fn pick(&mut self, session: SessionId, want: u64) -> Option<Pick> {
+        let live = self.soft.live.get(&session)?;
+        let classes = &self.ledger.batches.classes;
+        let queue = &mut self.ledger.queues[self.soft.queue_turn];
+        queue.pick(want, |class| room_for(live, classes.get(class)))
     }
 
-    /// Leaves out tasks that the worker has said it cannot run.
-    fn fitting(&self, worker: WorkerId, runs: Vec<TaskRun>, want: u64) -> Vec<TaskRun> {
-        if self.ledger.unfit.is_empty() {
-            return runs;
+    /// Leaves out tasks that the worker has said it cannot run, and those that it has just failed
+    /// while another worker may have them.
+    fn fitting(
+        &self,
+        now: Now,
+        (session, worker, spot): (SessionId, WorkerId, Spot),
+        runs: Vec<TaskRun>,
+        want: u64,
+    ) -> Vec<TaskRun> {
+        let again = !self.soft.again.is_empty() && self.has_another(session, worker, spot);
+        if self.ledger.unfit.is_empty() && !again {
+            return super::runs::first_of(runs, want);
         }
         let unfit = |id| self.ledger.unfit.get(&id).is_some_and(|who| who.contains(&worker));
-        let ids = runs.into_iter().flat_map(TaskRun::ids).filter(|id| !unfit(*id));
-        super::runs::coalesce(ids.take(want as usize))
+        let failed_here =
+            |id| again && self.soft.again.waits(now, id) && self.ledger.task(id).worker == worker;
+        let ids = runs.into_iter().flat_map(TaskRun::ids);
+        super::runs::coalesce(ids.filter(|id| !unfit(*id) && !failed_here(*id)).take(want as usize))
+    }
+
+    /// Tells whether another connected worker takes the tasks of a spot.
+    fn has_another(&self, but: SessionId, worker: WorkerId, spot: Spot) -> bool {
+        let class = self.ledger.batches.classes.get(spot.class);
+        let mut others =
+            self.soft.live.iter().filter(|(id, live)| {
+                **id != but && live.connected && !live.silent && !live.draining
+            });
+        others.any(|(id, live)| {
+            let other = self.ledger.sessions.get(id).map(|known| known.worker);
+            other.is_some_and(|other| {
+                let drained = self.ledger.workers.get(&other).is_some_and(|known| known.drained);
+                other != worker && !drained && live.profile.takes(class).is_ok()
+            })
+        })
     }
 
     /// Looks in all batches of the queue whose turn it is for tasks that the worker can run, so
     /// that tasks it cannot run do not keep it from others.
     fn fitting_of_any(
-        &self,
+        &mut self,
+        now: Now,
+        session: SessionId,
         worker: WorkerId,
-        allows: Allows,
         want: u64,
-    ) -> Option<(BatchId, Vec<TaskRun>)> {
+    ) -> Option<(Spot, Vec<TaskRun>)> {
+        let live = self.soft.live.get(&session)?;
         let queue = &self.ledger.queues[self.soft.queue_turn];
-        let mut sets = queue.ready_sets().filter(|(_, batch, _)| self.is_allowed(*batch, allows));
-        sets.find_map(|(_, batch, set)| {
-            let runs = self.fitting(worker, set.front(want + UNFIT_LOOK_PAST), want);
-            (!runs.is_empty()).then_some((batch, runs))
-        })
+        if queue.paused {
+            return None;
+        }
+        let sets = queue.ready_sets().filter(|(spot, _)| {
+            !queue.rests(spot.batch)
+                && room_for(live, self.ledger.batches.classes.get(spot.class)) > 0
+        });
+        let mut spots: BTreeSet<_> = sets
+            .map(|(spot, set)| (std::cmp::Reverse(spot.priority), set.first(), spot.batch.raw()))
+            .collect();
+        while let Some((priority, _, batch)) = spots.pop_first() {
+            let batch = BatchId::new(batch);
+            let class = self.ledger.batches.known(batch).class;
+            let spot = Spot { priority: priority.0, class, batch };
+            let room = room_for(live, self.ledger.batches.classes.get(class));
+            let most = self.may_start_soft(now, batch).min(want).min(room);
+            let ready = queue.ready_at(spot).map(|set| set.front(most + UNFIT_LOOK_PAST));
+            let runs = self.fitting(now, (session, worker, spot), ready.unwrap_or_default(), most);
+            if !runs.is_empty() {
+                return Some((spot, runs));
+            }
+        }
+        None
     }
 
     /// Cuts runs so that their arguments fit one grant; at least one task stays.
@@ -222,5 +287,13 @@ impl Engine {
         let within = run.count.min(end.saturating_sub(run.first.raw())).max(1);
         let same = run.ids().take(within as usize);
         same.take_while(|id| self.ledger.task(*id).attempt == attempt).count().max(1) as u64
+    }
+}
+
+/// Returns how many tasks of a class a session would take now.
+fn room_for(live: &Live, class: &super::class::Class) -> u64 {
+    match live.profile.takes(class) {
+        Ok(lane) => live.used.room(&live.profile, live.hold, class, lane),
+        Err(_) => 0,
     }
 }

@@ -1,14 +1,16 @@
 //! Sessions that begin, come back and leave: what a worker presents is compared with what its
 //! session holds. What workers say in between is in workers.rs.
 
-use ganger_proto::gang::{Allows, What};
+use ganger_proto::gang::What;
 use ganger_proto::label::LABELS_MAX;
 use ganger_proto::limits::HOLD_TASKS_MAX;
 use ganger_proto::message::{LeaseRun, WorkerHello};
 use ganger_proto::picture::WorkerState;
-use ganger_proto::{Epoch, LeaseId, SessionId, WorkerId, WorkerName};
+use ganger_proto::place::OFFERS_MAX;
+use ganger_proto::{Epoch, LeaseId, PerLane, SessionId, WorkerId, WorkerName};
 
 use super::Engine;
+use super::class::{Profile, Used};
 use super::event::Event;
 use super::input::{Drain, Effect};
 use super::pulse::Recent;
@@ -66,6 +68,8 @@ impl Engine {
         let mut live = Live::joined(now, self.settings.term_ms, version, hello);
         live.hungry = self.soft.live.get(&session).is_some_and(|before| before.hungry);
         self.soft.live.insert(session, live);
+        self.soft.asked.answered(session);
+        self.recount(session);
         self.soft.deadlines.insert((now.mono_ms + self.settings.term_ms, session));
         self.out.effects.push(Effect::Welcome { session, stale, acknowledged });
         if self.ledger.workers.get(&worker).is_some_and(|known| known.drained) {
@@ -147,12 +151,13 @@ impl Engine {
             since: now.wall,
             version: live.map(|live| live.version.clone()).unwrap_or_default(),
             policy: live.map(|live| live.policy.clone()).unwrap_or_default(),
-            labels: live.map(|live| live.labels.clone()).unwrap_or_default(),
+            labels: live.map(|live| live.profile.labels.clone()).unwrap_or_default(),
         };
         self.soft.gone.insert(known.worker, gone);
     }
 
     pub(super) fn end_session(&mut self, session: SessionId) {
+        self.soft.asked.answered(session);
         if self.soft.live.remove(&session).is_some_and(|live| live.hungry) {
             self.soft.hungry.retain(|waiting| *waiting != session);
         }
@@ -186,31 +191,35 @@ impl Live {
             heard_ms: now.mono_ms,
             deadline_ms,
             silent: false,
-            slots: 0,
-            hold: 0,
+            profile: Profile::default(),
+            hold: PerLane::default(),
+            used: Used::default(),
             draining: false,
             load: ganger_proto::message::Load::default(),
             policy: String::new(),
-            allows: Allows::default(),
-            labels: Vec::new(),
             clock_ahead_ms: None,
             version: String::new(),
             since: now.wall,
             specs: std::collections::BTreeSet::new(),
             recent: Recent::default(),
             hungry: false,
+            found_nothing: None,
         }
     }
 
     fn joined(now: Now, term_ms: u64, version: String, hello: &WorkerHello) -> Self {
         Self {
             connected: true,
-            slots: hello.slots.min(HOLD_TASKS_MAX),
-            hold: hello.hold.min(HOLD_TASKS_MAX),
+            profile: Profile {
+                allows: hello.allows,
+                handlers: hello.handlers.iter().take(OFFERS_MAX).cloned().collect(),
+                labels: hello.labels.iter().take(LABELS_MAX).cloned().collect(),
+                resources: hello.resources.iter().take(OFFERS_MAX).cloned().collect(),
+                slots: hello.slots.at_most(HOLD_TASKS_MAX),
+            },
+            hold: hello.hold.at_most(HOLD_TASKS_MAX),
             draining: hello.draining,
             policy: hello.policy.clone(),
-            allows: hello.allows,
-            labels: hello.labels.iter().take(LABELS_MAX).cloned().collect(),
             version,
             ..Self::away(now, now.mono_ms + term_ms)
         }
@@ -222,6 +231,7 @@ mod tests {
     use super::*;
     use crate::engine::Settings;
     use crate::engine::input::Input;
+    use ganger_proto::gang::Allows;
 
     #[test]
     fn a_session_cannot_be_taken_over_by_another_worker() {
@@ -230,13 +240,15 @@ mod tests {
         let join = |engine: &mut Engine, name: &WorkerName| {
             let hello = WorkerHello {
                 session: SessionId::new(7),
-                slots: 1,
-                hold: 2,
+                slots: PerLane { cpu: 1, io: 0 },
+                hold: PerLane { cpu: 2, io: 0 },
                 holding: Vec::new(),
                 reported: 0,
                 policy: String::new(),
                 allows: Allows::ALL,
                 labels: Vec::new(),
+                handlers: Vec::new(),
+                resources: Vec::new(),
                 draining: false,
             };
             let (name, version) = (name.clone(), String::new());

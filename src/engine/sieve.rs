@@ -154,6 +154,7 @@ impl Look<'_> {
         match task.state {
             State::Leased => Some(self.since_us(task.at)),
             State::Queued
+            | State::Blocked
             | State::Delayed
             | State::Done
             | State::Failed
@@ -166,6 +167,7 @@ impl Look<'_> {
         match task.state {
             State::Queued => Some(self.since_us(task.at.max(self.place.batch.submitted))),
             State::Leased
+            | State::Blocked
             | State::Delayed
             | State::Done
             | State::Failed
@@ -294,5 +296,10 @@ pub(super) fn write_command(
         Kind::Sleep => out.extend_from_slice(argument),
         Kind::Exec { argv } => join_argv(argv, value, number, out),
         Kind::Shell { line } => write_line(line, value, number, out),
+        Kind::Handler { name } => {
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.push(b' ');
+            out.extend_from_slice(argument);
+        }
     }
 }

@@ -5,13 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ganger_proto::{BatchId, BlockId, Epoch, QueueName, SessionId, Spec, SpecId, TaskId, WorkerId};
+use ganger_proto::{
+    BatchId, BatchOptions, BlockId, Epoch, QueueName, SessionId, Spec, SpecId, TaskId, WorkerId,
+};
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, Extent};
 use super::ledger::{Ledger, Past, kind_index};
 use super::roster::{Session, Worker};
 use super::runs::{IdSet, TaskRun};
+use super::stored::StoredSpec;
 use super::task::{PAGE_TASKS, Page, State, Table, Task};
 
 /// Pages of one part.
@@ -21,12 +24,14 @@ const ITEMS_A_PART: usize = 1_024;
 /// Argument bytes of one part.
 const ARGS_BYTES_A_PART: usize = 1 << 20;
 
-/// A piece of a snapshot. Parts come in the order of these variants, but that labels follow the
-/// batches that they belong to, and pages with spans stand in the place of pages.
+/// A piece of a snapshot. Parts come in the order of these variants, but that options follow the
+/// batches that they belong to, and that whole specs and pages with spans stand in the place of
+/// those without.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Part {
     Head(Head),
-    Specs(Vec<(SpecId, Spec)>),
+    /// Of formats 1 and 2; is read and never made.
+    Specs(Vec<(SpecId, StoredSpec)>),
     Batches(Vec<(BatchId, Batch)>),
     Extents(Vec<(BatchId, Extent)>),
     Pages {
@@ -35,14 +40,19 @@ enum Part {
     },
     Blocks(Vec<(BlockId, u32)>),
     History(Vec<(TaskId, Vec<Past>)>),
-    /// The labels of batches that have some. Since format 2, as what follows.
+    /// The labels of batches that have some. Of format 2; is read and never made.
     Labels(Vec<(BatchId, Vec<(String, String)>)>),
-    /// Pages, and for each the two spans of each of its tasks; nothing for a page without any.
+    /// Pages, and for each the two spans of each of its tasks; nothing for a page without any. Since
+    /// format 2.
     Timed {
         first: u64,
         pages: Vec<Page>,
         spans: Vec<Vec<(u16, u16)>>,
     },
+    /// Whole specs. Since format 3, as what follows.
+    WholeSpecs(Vec<(SpecId, Spec)>),
+    /// The options of batches for which it is not enough what format 1 knew.
+    Options(Vec<(BatchId, BatchOptions)>),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -98,12 +108,12 @@ impl Ledger {
             }
         }
         let specs: Vec<_> = specs.into_iter().map(|(id, spec)| (id, (*spec).clone())).collect();
-        parts.extend(specs.chunks(64).map(|some| Part::Specs(some.to_vec())));
+        parts.extend(specs.chunks(64).map(|some| Part::WholeSpecs(some.to_vec())));
         let batches: Vec<_> = self.batches.all.iter().map(|(id, b)| (*id, b.clone())).collect();
         parts.extend(batches.chunks(ITEMS_A_PART).map(|some| Part::Batches(some.to_vec())));
-        let labels = batches.into_iter().map(|(id, batch)| (id, batch.options.labels));
-        let labels: Vec<_> = labels.filter(|(_, labels)| !labels.is_empty()).collect();
-        parts.extend(labels.chunks(ITEMS_A_PART).map(|some| Part::Labels(some.to_vec())));
+        let options = batches.into_iter().map(|(id, batch)| (id, batch.options));
+        let more: Vec<_> = options.filter(|(_, options)| needs_format_3(options)).collect();
+        parts.extend(more.chunks(ITEMS_A_PART).map(|some| Part::Options(some.to_vec())));
         parts.extend(self.extent_parts());
         let (base, pages) = self.table.pages();
         let pages: Vec<Page> = pages.collect();
@@ -167,7 +177,16 @@ impl Ledger {
             match postcard::from_bytes(&bytes)? {
                 Part::Head(head) => digest = Some(ledger.take_head(head)),
                 Part::Specs(some) => {
+                    let whole = some.into_iter().map(|(id, spec)| (id, Arc::new(spec.into())));
+                    specs.extend(whole);
+                }
+                Part::WholeSpecs(some) => {
                     specs.extend(some.into_iter().map(|(id, spec)| (id, Arc::new(spec))));
+                }
+                Part::Options(some) => {
+                    for (id, options) in some {
+                        ledger.batches.set_options(id, options);
+                    }
                 }
                 Part::Batches(some) => {
                     for (id, batch) in some {
@@ -283,6 +302,12 @@ impl Ledger {
         }
         runs
     }
+}
+
+/// Tells whether options hold what format 1 did not know.
+fn needs_format_3(options: &BatchOptions) -> bool {
+    let BatchOptions { labels, after, jobs_max, rate, .. } = options;
+    !labels.is_empty() || !after.is_empty() || *jobs_max > 0 || rate.is_some()
 }
 
 /// Encodes what an `Arc` points at; sharing is not kept. (serde's own `rc` feature does the same

@@ -1,8 +1,10 @@
-//! Records and options as the disk keeps them: types of their own, so that what is in memory may
+//! Records, specs and options as the disk keeps them: types of their own, so that what is in memory may
 //! change without the format. Which parts and events hold them is snapshot.rs's and event.rs's
 //! concern.
 
-use ganger_proto::{Backoff, BatchOptions, Epoch, LeaseId, QueueName, WallMs, WorkerId};
+use ganger_proto::{
+    Backoff, BatchOptions, Cwd, Epoch, Kind, LeaseId, QueueName, Spec, WallMs, WorkerId,
+};
 use serde::{Deserialize, Serialize};
 
 use super::task::{State, Task};
@@ -68,7 +70,50 @@ impl From<StoredTask> for Task {
     }
 }
 
-/// A batch's options but for its labels: format 1 had none, and format 2 keeps them beside it.
+/// A spec as formats 1 and 2 kept it; the events and parts of format 3 hold whole ones.
+pub(super) mod spec {
+    use serde::{Deserializer, Serializer};
+
+    use super::{Deserialize, Serialize, Spec, StoredSpec};
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        spec: &Option<Spec>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        spec.as_ref().map(StoredSpec::from).serialize(to)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Spec>, D::Error> {
+        Ok(Option::<StoredSpec>::deserialize(from)?.map(Spec::from))
+    }
+}
+
+/// What formats 1 and 2 kept of a spec.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct StoredSpec {
+    kind: Kind,
+    env: Vec<(String, String)>,
+    cwd: Cwd,
+    timeout_ms: u64,
+}
+
+impl From<&Spec> for StoredSpec {
+    fn from(spec: &Spec) -> Self {
+        let Spec { kind, env, cwd, timeout_ms, .. } = spec.clone();
+        Self { kind, env, cwd, timeout_ms }
+    }
+}
+
+impl From<StoredSpec> for Spec {
+    fn from(stored: StoredSpec) -> Self {
+        let StoredSpec { kind, env, cwd, timeout_ms } = stored;
+        Self { env, cwd, timeout_ms, ..Self::of(kind) }
+    }
+}
+
+/// A batch's options as format 1 kept them; format 2 keeps labels beside them, format 3 all.
 pub(super) mod options {
     use serde::{Deserializer, Serializer};
 
@@ -114,6 +159,6 @@ impl From<&BatchOptions> for StoredOptions {
 impl From<StoredOptions> for BatchOptions {
     fn from(stored: StoredOptions) -> Self {
         let StoredOptions { name, queue, priority, retries, backoff, not_before } = stored;
-        Self { name, queue, priority, retries, backoff, not_before, labels: Vec::new() }
+        Self { name, queue, priority, retries, backoff, not_before, ..Self::default() }
     }
 }

@@ -1,9 +1,11 @@
 //! Submissions: parts of a batch with a client-made key. A part that comes again changes nothing.
 
 use ganger_proto::command::{Submit, SubmitHead};
-use ganger_proto::limits::{BATCH_TASKS_MAX, PAYLOAD_BYTES_MAX, RETRIES_MAX, SUBMIT_TASKS_MAX};
+use ganger_proto::limits::{
+    AFTER_MAX, BATCH_TASKS_MAX, PAYLOAD_BYTES_MAX, RETRIES_MAX, SUBMIT_TASKS_MAX,
+};
 use ganger_proto::spec::SpecError;
-use ganger_proto::{Actor, Args, BatchId, Kind, Refusal, Reply, SpecId};
+use ganger_proto::{Actor, Args, BatchId, BatchOptions, Kind, Refusal, Reply, SpecId};
 
 use super::Engine;
 use super::event::Event;
@@ -31,6 +33,7 @@ impl Engine {
             return Err(Refusal::UnknownSubmission { part: submit.part });
         }
         check_head(head)?;
+        self.check_after(actor, &head.options)?;
         check_args(&head.spec.kind, &submit.args)?;
         if submit.args.count() == 0 {
             let text = "there are no tasks to submit; the list of arguments is empty";
@@ -49,10 +52,6 @@ impl Engine {
             at: now.wall,
         };
         self.commit(opened);
-        let labels = &head.options.labels;
-        if !labels.is_empty() {
-            self.commit(Event::Labelled { batch, labels: labels.clone() });
-        }
         Ok(self.add_part(now, batch, submit))
     }
 
@@ -84,8 +83,25 @@ impl Engine {
     fn add_part(&mut self, now: Now, batch: BatchId, submit: Submit) -> Reply {
         let added = Event::Added { batch, args: submit.args, last: submit.last, at: now.wall };
         self.commit(added);
+        if !self.ledger.batches.known(batch).options.after.is_empty() {
+            self.settle(now, batch);
+        }
         let tasks = self.ledger.batches.known(batch).tasks;
         Reply::Submitted { batch, tasks, duplicate: false }
+    }
+
+    /// Batches that it waits for are older, so that none can wait for itself.
+    fn check_after(&self, actor: &Actor, options: &BatchOptions) -> Result<(), Refusal> {
+        if options.after.len() > AFTER_MAX {
+            let text = format!("a batch waits for at most {AFTER_MAX} others");
+            return Err(Refusal::Invalid(text));
+        }
+        match options.after.iter().find(|after| {
+            !self.ledger.batches.all.contains_key(&after.batch) || !self.may_see(actor, after.batch)
+        }) {
+            Some(after) => Err(Refusal::NoBatch(after.batch)),
+            None => Ok(()),
+        }
     }
 
     fn check_room(&self, new: u64, of_batch: u64) -> Result<(), Refusal> {
@@ -112,6 +128,10 @@ fn check_head(head: &SubmitHead) -> Result<(), Refusal> {
         let text = format!("a batch's name has at most {NAME_CHARS_MAX} characters");
         return Err(Refusal::Invalid(text));
     }
+    if head.options.rate.is_some_and(|rate| rate.starts == 0 || rate.per_ms == 0) {
+        let text = "a rate has at least one start in at least a millisecond";
+        return Err(Refusal::Invalid(text.to_owned()));
+    }
     head.options.check_labels().map_err(|error| Refusal::Invalid(error.to_string()))
 }
 
@@ -133,7 +153,9 @@ fn check_args(kind: &Kind, args: &Args) -> Result<(), Refusal> {
                 return Err(Refusal::Spec(SpecError::Payload { bytes: long }));
             }
         }
-        Args::Repeat { count } if *count > 0 && matches!(kind, Kind::Square | Kind::Sleep) => {
+        Args::Repeat { count }
+            if *count > 0 && matches!(kind, Kind::Square | Kind::Sleep | Kind::Handler { .. }) =>
+        {
             let text = format!("{} needs an argument for each task", kind.word());
             return Err(Refusal::Invalid(text));
         }

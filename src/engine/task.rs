@@ -40,12 +40,24 @@ pub enum State {
     Failed,
     /// Cancelled.
     Cancelled,
+    /// Waits for another batch to end. Since format 3.
+    Blocked,
 }
 
 impl State {
+    /// How many there are, the absent one included.
+    pub const COUNT: usize = 8;
+
     /// All states of a task that is there.
-    pub const PRESENT: [Self; 6] =
-        [Self::Delayed, Self::Queued, Self::Leased, Self::Done, Self::Failed, Self::Cancelled];
+    pub const PRESENT: [Self; 7] = [
+        Self::Blocked,
+        Self::Delayed,
+        Self::Queued,
+        Self::Leased,
+        Self::Done,
+        Self::Failed,
+        Self::Cancelled,
+    ];
 
     /// Tells whether the task has ended.
     pub const fn is_end(self) -> bool {

@@ -24,7 +24,9 @@ impl Engine {
         let due = self.ledger.due.first().map(|(at, _)| now.mono_ms + at.since(now.wall));
         let deadline = self.soft.deadlines.first().map(|(at, _)| *at);
         let timeout = self.soft.timeouts.first().map(|(at, ..)| *at);
-        let times = [due, deadline, timeout, Some(self.soft.retention_ms)];
+        let pace = self.soft.pace.wake_at();
+        let (again, asked) = (self.soft.again.wake_at(), self.soft.asked.wake_at());
+        let times = [due, deadline, timeout, pace, again, asked, Some(self.soft.retention_ms)];
         times.into_iter().flatten().min().unwrap_or(u64::MAX)
     }
 
@@ -32,6 +34,8 @@ impl Engine {
         self.due(now);
         self.silent(now);
         self.overdue(now);
+        self.wake_due(now);
+        self.rebalance(now);
         if now.mono_ms >= self.soft.retention_ms {
             self.soft.retention_ms = now.mono_ms + RETENTION_EVERY_MS;
             self.retain(now);
@@ -132,7 +136,7 @@ impl Engine {
         let (charge, next) =
             retry::after_report(&task, outcome, options, now.wall, &mut self.soft.rng);
         let moves = vec![Move { leases, outcome, charge, next }];
-        self.commit(Event::Closed { session, report: None, moves, at: now.wall });
+        self.commit_closed(now, Event::Closed { session, report: None, moves, at: now.wall });
         self.soft.running.remove(TaskRun::one(id));
         self.out.effects.push(Effect::Stale { session, leases: vec![leases] });
         self.feed(session);
@@ -140,6 +144,7 @@ impl Engine {
 
     /// Removes whole ended batches past their retention, the oldest first.
     fn retain(&mut self, now: Now) {
+        self.trim_pace();
         let mut over = self.ledger.tally.ended().saturating_sub(self.settings.keep_tasks);
         let mut old: Vec<BatchId> = Vec::new();
         for (id, batch) in &self.ledger.batches.all {

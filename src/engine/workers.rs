@@ -1,7 +1,6 @@
 //! What workers say: beating, starting, reporting, giving back. A report counts only with
 //! the current lease; whatever else comes is answered as stale and changes nothing.
 
-use ganger_proto::gang::Allows;
 use ganger_proto::limits::HOLD_TASKS_MAX;
 use ganger_proto::limits::{INLINE_BYTES_MAX, TEXT_BYTES_MAX};
 use ganger_proto::message::{LeaseRun, Report};
@@ -39,7 +38,7 @@ impl Engine {
             }
             Said::Hold(tasks) => {
                 if let Some(live) = self.soft.live.get_mut(&session) {
-                    live.hold = tasks.min(HOLD_TASKS_MAX);
+                    live.hold = tasks.at_most(HOLD_TASKS_MAX);
                 }
                 self.feed(session);
             }
@@ -50,6 +49,7 @@ impl Engine {
             }
             Said::Report(report) => self.reported(now, session, report),
             Said::Release(leases) => {
+                self.soft.asked.answered(session);
                 self.give_back(now, session, &leases);
                 self.feed(session);
             }
@@ -144,14 +144,14 @@ impl Engine {
         turn.block.ended.push(StoredEnd { task: run.first, ended });
     }
 
-    /// Tells whether another connected worker allows the task's kind and has not said that it
-    /// cannot run it.
+    /// Tells whether another connected worker takes the task's class and has not said that it cannot
+    /// run it.
     fn fits_elsewhere(&self, run: TaskRun, but: WorkerId) -> bool {
         let Some((batch, _)) = self.ledger.batches.of_task(run.first) else { return false };
-        let needed = Allows::needed_by(&self.ledger.batches.spec_of(batch).kind);
+        let class = self.ledger.batches.classes.get(self.ledger.batches.known(batch).class);
         let unfit = self.ledger.unfit.get(&run.first);
         let here = self.soft.live.iter().filter(|(_, live)| live.connected);
-        here.filter(|(_, live)| live.allows.has(needed)).any(|(id, _)| {
+        here.filter(|(_, live)| live.profile.takes(class).is_ok()).any(|(id, _)| {
             let worker = self.ledger.sessions.get(id).map(|known| known.worker);
             worker.is_some_and(|w| w != but && !unfit.is_some_and(|unfit| unfit.contains(&w)))
         })
@@ -170,7 +170,7 @@ impl Engine {
         if let Some(live) = self.soft.live.get_mut(&session) {
             live.recent.add(now.mono_ms, done);
         }
-        self.commit(Event::Closed { session, report, moves: turn.moves, at: now.wall });
+        self.commit_closed(now, Event::Closed { session, report, moves: turn.moves, at: now.wall });
         if !turn.took.is_empty() {
             let tasks = turn.tasks.clone();
             self.commit(Event::Timed { tasks, took: turn.took });
@@ -229,7 +229,7 @@ impl Engine {
             }
         }
         if !moves.is_empty() {
-            self.commit(Event::Closed { session, report: None, moves, at: now.wall });
+            self.commit_closed(now, Event::Closed { session, report: None, moves, at: now.wall });
         }
         for (_, run) in held {
             self.soft.running.remove(run);

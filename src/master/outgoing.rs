@@ -66,6 +66,9 @@ impl Master {
             Effect::Drain { session, drain } => {
                 self.tell(session, &ToWorker::Drain { on: drain == Drain::On });
             }
+            Effect::TakeBack { session, leases } => {
+                self.tell(session, &ToWorker::TakeBack { leases });
+            }
             Effect::Slots { session, slots } => self.tell(session, &ToWorker::Slots { slots }),
             Effect::OutputStored { session, lease } => {
                 self.tell(session, &ToWorker::OutputStored { lease });

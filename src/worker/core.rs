@@ -16,7 +16,7 @@ use std::sync::Arc;
 use ganger_proto::message::{
     GrantRun, LeaseRun, LiveHeader, OutputHeader, ToWorker, Welcome, WorkerMessage,
 };
-use ganger_proto::{Ended, LeaseId, Outcome, SessionId, Spec, SpecId};
+use ganger_proto::{Ended, LeaseId, Outcome, PerLane, SessionId, Spec, SpecId};
 
 use super::inline::Squares;
 use super::prefetch::Prefetch;
@@ -152,6 +152,11 @@ struct Drain {
     own: bool,
 }
 
+/// The lane in which all tasks run.
+fn cpu(number: u32) -> PerLane {
+    PerLane { cpu: number, io: 0 }
+}
+
 /// Between heartbeats while leases are held, and otherwise.
 const BEAT_HOLDING_US: u64 = 2_000_000;
 const BEAT_IDLE_US: u64 = 5_000_000;
@@ -207,6 +212,7 @@ impl WorkerCore {
             ToWorker::Ack { report } => self.acknowledge(report),
             ToWorker::Stale { leases } => self.stale(&leases),
             ToWorker::Cancel { leases } => self.cancel(now_us, &leases),
+            ToWorker::TakeBack { leases } => self.give_back(&leases),
             ToWorker::Drain { on } => {
                 self.drain.master = on;
                 self.release_waiting();
@@ -311,7 +317,7 @@ impl WorkerCore {
             }
             let hold = self.hold();
             if let Some(tasks) = self.prefetch.news(hold) {
-                self.effects.push(Effect::Send(WorkerMessage::Hold { tasks }));
+                self.effects.push(Effect::Send(WorkerMessage::Hold { tasks: cpu(tasks) }));
             }
             self.beat(now_us, beat_us);
         }

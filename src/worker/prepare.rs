@@ -66,6 +66,7 @@ impl Ground {
                 (Program::Shell, vec![b"sh".to_vec(), b"-c".to_vec(), line])
             }
             Kind::Exec { argv } => (Program::Named, expand_argv(argv, argument.as_deref(), number)),
+            Kind::Handler { name } => return Err(format!("this worker has no handler {name}")),
             Kind::Square | Kind::Sleep => {
                 return Err("this kind starts no process; the worker's own fault".to_owned());
             }

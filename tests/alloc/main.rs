@@ -14,8 +14,8 @@ use ganger_proto::message::{
     DoneRun, Grant, LeaseRun, Report, ToWorker, WorkerHello, WorkerMessage,
 };
 use ganger_proto::{
-    Actor, ArgList, Args, BatchOptions, Ended, Epoch, Key, Kind, LeaseId, Name, Outcome, Request,
-    Role, SessionId, Spec, Template, WallMs,
+    Actor, ArgList, Args, BatchOptions, Ended, Epoch, Key, Kind, LeaseId, Name, Outcome, PerLane,
+    Request, Role, SessionId, Spec, Template, WallMs,
 };
 
 const SESSION: SessionId = SessionId::new(1);
@@ -44,13 +44,15 @@ impl Bench {
             version: String::new(),
             hello: WorkerHello {
                 session: SESSION,
-                slots: 2,
-                hold: 0,
+                slots: PerLane { cpu: 2, io: 0 },
+                hold: PerLane::default(),
                 holding: Vec::new(),
                 reported: 0,
                 policy: String::new(),
                 allows: Allows::ALL,
                 labels: Vec::new(),
+                handlers: Vec::new(),
+                resources: Vec::new(),
                 draining: false,
             },
         });
@@ -97,7 +99,10 @@ impl Bench {
     fn work(&mut self, report: impl Fn(u64, &Grant) -> Report) -> u64 {
         let mut number = 0;
         let mut ended = 0;
-        let mut output = self.step(Input::WorkerSaid { session: SESSION, said: Said::Hold(HOLD) });
+        let mut output = self.step(Input::WorkerSaid {
+            session: SESSION,
+            said: Said::Hold(PerLane { cpu: HOLD, io: 0 }),
+        });
         loop {
             let grants: Vec<Grant> = output
                 .effects

@@ -120,6 +120,7 @@ impl Model {
                 state: if due.is_some() { TaskState::Delayed } else { TaskState::Queued },
                 due: due.unwrap_or_default(),
                 draws_ms: None,
+                elsewhere_ms: 0,
                 priority: batch.priority,
                 attempt: 0,
                 failures: 0,
@@ -161,7 +162,9 @@ impl Model {
         let mut changed = Changed::default();
         for at in chosen.iter().copied() {
             match self.tasks[at].state {
-                TaskState::Delayed | TaskState::Queued => self.cancel_waiting(at),
+                TaskState::Blocked | TaskState::Delayed | TaskState::Queued => {
+                    self.cancel_waiting(at)
+                }
                 TaskState::Sent => self.fence(at),
                 TaskState::Running => {
                     changed.asked += 1;
@@ -184,7 +187,9 @@ impl Model {
         let mut changed = Changed::default();
         for at in chosen.iter().copied() {
             match self.tasks[at].state {
-                TaskState::Delayed | TaskState::Queued => self.cancel_waiting(at),
+                TaskState::Blocked | TaskState::Delayed | TaskState::Queued => {
+                    self.cancel_waiting(at);
+                }
                 TaskState::Sent | TaskState::Running => self.fence(at),
                 TaskState::Done | TaskState::Failed | TaskState::Cancelled => {
                     changed.ended += 1;
@@ -210,7 +215,7 @@ impl Model {
                     changed.ended += 1;
                     continue;
                 }
-                TaskState::Sent | TaskState::Running => {
+                TaskState::Blocked | TaskState::Sent | TaskState::Running => {
                     changed.refused += 1;
                     continue;
                 }

@@ -199,6 +199,9 @@ impl World {
             Effect::Cancel { session, leases } => {
                 self.tell(session, Down::To(ToWorker::Cancel { leases }));
             }
+            Effect::TakeBack { session, leases } => {
+                self.tell(session, Down::To(ToWorker::TakeBack { leases }));
+            }
             Effect::Drain { .. }
             | Effect::Slots { .. }
             | Effect::OutputStored { .. }

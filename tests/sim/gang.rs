@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use ganger::engine::input::Said;
 use ganger_proto::message::{DoneRun, Grant, Held, LeaseRun, Load, Report, ToWorker, WorkerHello};
-use ganger_proto::{Ended, LeaseId, Outcome, SessionId, TaskId};
+use ganger_proto::{Ended, LeaseId, Outcome, PerLane, SessionId, TaskId};
 
 /// From a worker to the master.
 #[derive(Clone, Debug)]
@@ -102,13 +102,15 @@ impl Worker {
         }
         let hello = WorkerHello {
             session: self.session,
-            slots: self.slots as u32,
-            hold: self.hold,
+            slots: PerLane { cpu: self.slots as u32, io: 0 },
+            hold: PerLane { cpu: self.hold, io: 0 },
             holding,
             reported: self.reported,
             policy: String::new(),
             allows: ganger_proto::gang::Allows::ALL,
             labels: Vec::new(),
+            handlers: Vec::new(),
+            resources: Vec::new(),
             draining: false,
         };
         self.acts.push(Act::Send(Up::Hello(hello)));
@@ -136,6 +138,7 @@ impl Worker {
             Down::To(ToWorker::Ack { report }) => self.acknowledged(report),
             Down::To(ToWorker::Stale { leases }) => self.stale(&leases),
             Down::To(ToWorker::Cancel { leases }) => self.cancel(&leases),
+            Down::To(ToWorker::TakeBack { leases }) => self.give_back(&leases),
             Down::To(
                 ToWorker::Drain { .. }
                 | ToWorker::Slots { .. }
@@ -208,6 +211,18 @@ impl Worker {
             self.jobs.remove(&lease);
         }
         self.start();
+    }
+
+    fn give_back(&mut self, leases: &[LeaseRun]) {
+        let waits =
+            |lease: &LeaseId| self.jobs.get(lease).is_some_and(|job| job.stage == Stage::Waits);
+        let back: Vec<LeaseId> = each(leases).filter(waits).collect();
+        for lease in &back {
+            self.jobs.remove(lease);
+        }
+        self.say(Said::Release(
+            back.into_iter().map(|first| LeaseRun { first, count: 1 }).collect(),
+        ));
     }
 
     fn cancel(&mut self, leases: &[LeaseRun]) {

@@ -58,7 +58,7 @@ impl History {
                 }
                 (self.epoch, self.counter) = (*epoch, 0);
             }
-            Event::Opened { batch, options, .. } => {
+            Event::Opened { batch, options, .. } | Event::OpenedBefore3 { batch, options, .. } => {
                 self.retries.insert(*batch, u32::from(options.retries));
             }
             Event::Added { batch, args, .. } => {
@@ -150,7 +150,13 @@ impl History {
                 (known.failures, known.lost) = (0, 0);
                 self.cancelled.remove(&id);
             }
-            Change::Due | Change::Priority(_) | Change::Cancelling => {}
+            Change::Missed => {
+                if known.lease.is_some() || known.end.is_some() {
+                    return Err(format!("{id} fails unrun and does not wait"));
+                }
+                known.end = Some((Next::Failed, LeaseId::default()));
+            }
+            Change::Due | Change::Delayed(_) | Change::Priority(_) | Change::Cancelling => {}
         }
         Ok(())
     }

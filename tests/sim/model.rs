@@ -12,6 +12,8 @@ use ganger_proto::{Actor, BatchId, Key, LeaseId, Outcome, SessionId, TaskState, 
 
 /// Settings that both sides know.
 pub(crate) const TERM_MS: u64 = 1_000;
+/// For so long a task that failed is kept from the worker where it did, when another takes work.
+pub(crate) const ELSEWHERE_MS: u64 = 2_000;
 pub(crate) const SLACK_MS: u64 = 500;
 pub(crate) const KEEP_DONE_MS: u64 = 20_000;
 pub(crate) const KEEP_FAILED_MS: u64 = 90_000;
@@ -32,6 +34,8 @@ pub(crate) struct Task {
     pub(crate) due: WallMs,
     /// A wait that the engine has drawn: at most so long from now.
     pub(crate) draws_ms: Option<u64>,
+    /// Until when it had better run on another worker.
+    pub(crate) elsewhere_ms: u64,
     pub(crate) priority: i16,
     pub(crate) attempt: u32,
     pub(crate) failures: u32,
@@ -188,6 +192,7 @@ impl Model {
             End::Reported(Outcome::Cancelled) if cancel => TaskState::Cancelled,
             End::Lost | End::Reported(Outcome::Lost | Outcome::Cancelled) => {
                 task.lost += 1;
+                task.elsewhere_ms = self.now.mono_ms + ELSEWHERE_MS;
                 waits(if task.lost >= LOST_MAX { TaskState::Failed } else { TaskState::Queued })
             }
         };
@@ -248,6 +253,7 @@ impl Model {
                 let task = &mut self.tasks[at];
                 let mut argument = Vec::new();
                 run.args.write(place, &mut argument);
+                task.elsewhere_ms = 0;
                 let fits = task.state == TaskState::Queued
                     && open
                     && !task.unfit.contains(&worker)
@@ -280,6 +286,17 @@ impl Model {
         Ok(session.worker)
     }
 
+    /// Tells whether another worker takes work.
+    fn has_another(&self, worker: usize) -> bool {
+        self.sessions.values().any(|s| {
+            s.worker != worker
+                && s.connected
+                && !s.silent
+                && !s.draining
+                && self.drained[s.worker] == Paused::No
+        })
+    }
+
     /// Tells whether somebody has room for something that waits: then the engine forgot it.
     pub(crate) fn idle_while_work_waits(&self) -> Option<String> {
         for id in self.sessions.keys() {
@@ -288,6 +305,9 @@ impl Model {
                 t.state == TaskState::Queued
                     && self.queues[self.batch(t.batch).queue].1 == Paused::No
                     && !t.unfit.contains(&worker)
+                    && !(t.worker == Some(worker)
+                        && t.elsewhere_ms > self.now.mono_ms
+                        && self.has_another(worker))
             };
             if let Some(task) = self.tasks.iter().find(waits) {
                 return Some(format!("{id} has room and {task:?} waits"));

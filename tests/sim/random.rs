@@ -8,7 +8,7 @@ use ganger_proto::message::{DoneRun, Held, LeaseRun, Load, Report, WorkerHello};
 use ganger_proto::picture::{Direction, Order, Sort, SortKey, Start, TaskWindow};
 use ganger_proto::{
     Actor, Args, Backoff, BatchId, BatchOptions, Ended, Epoch, Filter, Key, Kind, LeaseId, Name,
-    Outcome, Request, Role, Select, SessionId, Spec, TaskId, TaskState, Template,
+    Outcome, PerLane, Request, Role, Select, SessionId, Spec, TaskId, TaskState, Template,
 };
 
 use crate::commands::WORKERS;
@@ -119,6 +119,7 @@ fn options(rng: &mut Rng, model: &Model) -> BatchOptions {
         backoff: Backoff { base_ms: 50, cap_ms: 150 },
         not_before: (rng.u8(..5) == 0).then(|| model.now.wall.plus(rng.u64(..500))),
         labels: labels(rng),
+        ..BatchOptions::default()
     }
 }
 
@@ -237,13 +238,15 @@ fn joined(rng: &mut Rng, model: &Model) -> Input {
     }
     let hello = WorkerHello {
         session,
-        slots: 4,
-        hold: rng.u32(..12),
+        slots: PerLane { cpu: 4, io: 0 },
+        hold: PerLane { cpu: rng.u32(..12), io: 0 },
         holding,
         reported: 0,
         policy: String::new(),
         allows: ganger_proto::gang::Allows::ALL,
         labels: Vec::new(),
+        handlers: Vec::new(),
+        resources: Vec::new(),
         draining: rng.u8(..20) == 0,
     };
     let name = Name::from_lossy(WORKERS[worker]);
@@ -265,7 +268,7 @@ fn some_lease(rng: &mut Rng, model: &Model, session: SessionId) -> LeaseRun {
 fn said(rng: &mut Rng, model: &Model, session: SessionId) -> Said {
     match rng.u8(..20) {
         0..2 => Said::Heartbeat(Load::default()),
-        2..4 => Said::Hold(rng.u32(..12)),
+        2..4 => Said::Hold(PerLane { cpu: rng.u32(..12), io: 0 }),
         4..9 => Said::Started(vec![some_lease(rng, model, session)]),
         9..18 => Said::Report(report(rng, model, session)),
         18 => Said::Release(vec![some_lease(rng, model, session)]),

@@ -20,7 +20,8 @@ use ganger_proto::{
 
 use crate::commands::WORKERS;
 use crate::model::{
-    KEEP_DONE_MS, KEEP_FAILED_MS, KEEP_TASKS, Model, SLACK_MS, TASKS_MAX, TERM_MS, Task,
+    ELSEWHERE_MS, KEEP_DONE_MS, KEEP_FAILED_MS, KEEP_TASKS, Model, SLACK_MS, TASKS_MAX, TERM_MS,
+    Task,
 };
 use crate::random;
 use crate::rig::{Recovery, Rig};
@@ -182,7 +183,7 @@ impl Walk {
         let Some(session) = model.heard(id) else { return };
         match said {
             Said::Heartbeat(_) => {}
-            Said::Hold(tasks) => session.hold = u64::from(*tasks),
+            Said::Hold(tasks) => session.hold = u64::from(tasks.cpu),
             Said::Draining(drain) => {
                 session.draining = *drain == ganger::engine::input::Drain::On;
             }
@@ -215,6 +216,8 @@ impl Walk {
                 Effect::Cancel { session, leases: runs } => {
                     stop.entry(*session).or_default().extend(runs.iter().flat_map(leases));
                 }
+                // What is asked back is the engine's choice; what comes of it is compared.
+                Effect::TakeBack { .. } => {}
                 Effect::Drain { session, drain } => {
                     heard.push(format!("drain {session} {drain:?}"));
                 }
@@ -258,6 +261,7 @@ impl Walk {
                 return Err(format!("{task:?} waits until {due:?}, now is {wall:?}"));
             }
             task.due = due;
+            task.elsewhere_ms = self.model.now.mono_ms + due.since(wall) + ELSEWHERE_MS;
             task.state = TaskState::Delayed;
         }
         Ok(())
@@ -406,6 +410,7 @@ fn equal<T: PartialEq + std::fmt::Debug>(what: &str, seen: &T, wanted: &T) -> Re
 
 fn count(counts: &mut Counts, state: TaskState) -> &mut u64 {
     match state {
+        TaskState::Blocked => &mut counts.blocked,
         TaskState::Delayed => &mut counts.delayed,
         TaskState::Queued => &mut counts.queued,
         TaskState::Sent => &mut counts.sent,

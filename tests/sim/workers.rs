@@ -69,7 +69,7 @@ impl Model {
             worker,
             connected: true,
             silent: false,
-            hold: u64::from(hello.hold),
+            hold: u64::from(hello.hold.cpu),
             draining: hello.draining,
             deadline_ms: self.now.mono_ms + TERM_MS,
             reported,

@@ -384,6 +384,7 @@ fn worker(done: u64) -> WorkerRow {
         policy: String::new(),
         labels: Vec::new(),
         slots: 2,
+        io_slots: 64,
         running: 0,
         waiting: 0,
         cpu_permille: 120,

@@ -116,6 +116,7 @@ pub(crate) fn empty() -> Picture {
 
 pub(crate) fn busy() -> Picture {
     let counts = Counts {
+        blocked: 0,
         delayed: 18,
         queued: 12_431,
         sent: 0,
@@ -180,6 +181,7 @@ fn worker(called: &str, at: u16) -> WorkerRow {
         policy: "exec".to_owned(),
         labels: Vec::new(),
         slots: 8,
+        io_slots: 64,
         running: 8,
         waiting: 4,
         cpu_permille: 970 - 90 * at,
@@ -311,6 +313,8 @@ pub(crate) fn worker_detail(called: &Name) -> WorkerDetail {
     let row = rows.iter().find(|row| row.name == *called).unwrap_or(&rows[0]).clone();
     let ago = |ms: u64, what| gang::Moment { at: WallMs(NOW.0 - ms), what };
     WorkerDetail {
+        handlers: Vec::new(),
+        resources: Vec::new(),
         row: WorkerRow {
             labels: ["gpu=a100", "zone=eu-west"].map(|text| Label::parse(text).unwrap()).to_vec(),
             policy: "exec any, no shell, no new privileges".to_owned(),

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::picture::{TaskRow, WorkerRow};
+use crate::place::{Need, Offer};
 use crate::spec::Kind;
 use crate::time::{HumanMs, WallMs};
 
@@ -48,6 +49,8 @@ impl Allows {
             Kind::Square | Kind::Sleep => Self::INSIDE,
             Kind::Exec { .. } => Self::EXEC,
             Kind::Shell { .. } => Self::SHELL,
+            // Which handlers a worker has it says one by one.
+            Kind::Handler { .. } => Self::INSIDE,
         }
     }
 }
@@ -59,6 +62,10 @@ pub struct WorkerDetail {
     pub row: WorkerRow,
     /// Its newest certificate; none when the registry knows none.
     pub certificate: Option<CertificateFacts>,
+    /// Its handlers.
+    pub handlers: Vec<Offer>,
+    /// What it has beside slots.
+    pub resources: Vec<Need>,
     /// How far its clock is ahead of the master's, in milliseconds; none before its first beat.
     pub clock_ahead_ms: Option<i64>,
     /// What it holds, running tasks first; at most 100.

@@ -7,10 +7,11 @@
 //! | --- | --- |
 //! | task | what someone wants done: a kind, arguments, options; has an integer id |
 //! | batch | tasks submitted together; has a name, progress, an id `b12` |
-//! | kind | what runs: `square`, `sleep`, `exec` (argument vector), `shell` (one string) |
+//! | kind | what runs: `square`, `sleep`, `exec` (argument vector), `shell` (one string), `handler:NAME` |
 //! | queue | named order of tasks; can be paused; `default` exists |
 //! | worker | a process with slots, one certificate, one name |
-//! | slot | room for one running task |
+//! | slot, lane | room for one running task; lanes `cpu` and `io` |
+//! | handler | a warm process of a worker's own, kept from task to task |
 //! | lease | the right of one worker session to run one attempt; its id fences late answers |
 //! | attempt | one run of a task, numbered from 1 |
 //! | outcome | how an attempt ended |
@@ -24,6 +25,7 @@ pub mod args;
 pub mod command;
 pub mod filter;
 pub mod follow;
+pub mod form;
 pub mod gang;
 pub mod id;
 pub mod label;
@@ -31,6 +33,7 @@ pub mod limits;
 pub mod message;
 pub mod outcome;
 pub mod picture;
+pub mod place;
 pub mod sort;
 pub mod spec;
 pub mod template;
@@ -40,6 +43,7 @@ pub mod why;
 pub use args::{ArgList, Args};
 pub use command::{Actor, Refusal, Reply, Request, Role, Select};
 pub use filter::Filter;
+pub use form::ArgForm;
 pub use id::{
     BatchId, BlockId, Epoch, Key, LeaseId, Name, NameError, QueueName, SessionId, SpecId, TaskId,
     WorkerId, WorkerName,
@@ -47,6 +51,7 @@ pub use id::{
 pub use label::Label;
 pub use outcome::{Ended, Outcome, Usage};
 pub use picture::{Picture, TaskState, Watch};
+pub use place::{Lane, PerLane, Placement};
 pub use spec::{Backoff, BatchOptions, Cwd, Kind, Spec};
 pub use template::Template;
 pub use time::WallMs;

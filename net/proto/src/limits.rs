@@ -35,6 +35,10 @@ pub const INLINE_BYTES_MAX: usize = 4 << 10;
 pub const OUTPUT_HEAD_BYTES: usize = 256 << 10;
 /// Bytes of stdout or stderr kept from the end of a stream.
 pub const OUTPUT_TAIL_BYTES: usize = 768 << 10;
+/// Bytes of stdout or stderr that a submitter may ask to be kept whole.
+pub const OUTPUT_BYTES_MAX: u64 = 4 << 30;
+/// Batches that one batch waits for.
+pub const AFTER_MAX: usize = 64;
 /// Rows of one window of a picture or of one page of a listing.
 pub const WINDOW_ROWS_MAX: u32 = 200;
 /// Rows of one page of `ls`, `results` or `events` asked for by a command.

@@ -19,11 +19,12 @@ use crate::id::{BatchId, Epoch, LeaseId, Name, SessionId, SpecId, TaskId};
 use crate::label::Label;
 use crate::outcome::Ended;
 use crate::picture::{BatchRow, Picture, Watch};
+use crate::place::{Need, Offer, PerLane};
 use crate::spec::Spec;
 use crate::time::WallMs;
 
 /// The minor protocol versions that this build speaks; the major one is in the ALPN.
-pub const MINOR: MinorRange = MinorRange { min: 1, max: 1 };
+pub const MINOR: MinorRange = MinorRange { min: 2, max: 2 };
 
 /// A range of minor protocol versions, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,9 +69,9 @@ pub struct WorkerHello {
     /// This life of the worker process; the same on each reconnect.
     pub session: SessionId,
     /// Tasks it runs at once.
-    pub slots: u32,
-    /// Tasks it would hold now: running and waiting on it together.
-    pub hold: u32,
+    pub slots: PerLane,
+    /// Slots' worth of tasks it would hold now: running and waiting on it together.
+    pub hold: PerLane,
     /// Leases it holds or has ended without hearing an acknowledgement.
     pub holding: Vec<Held>,
     /// The number of the last report it sent; 0 before the first.
@@ -81,6 +82,11 @@ pub struct WorkerHello {
     pub allows: Allows,
     /// What it says of itself; at most [`LABELS_MAX`](crate::label::LABELS_MAX) count.
     pub labels: Vec<Label>,
+    /// Its handlers; at most [`OFFERS_MAX`](crate::place::OFFERS_MAX) count.
+    pub handlers: Vec<Offer>,
+    /// What it has beside slots, `mem` among it; at most
+    /// [`OFFERS_MAX`](crate::place::OFFERS_MAX) count.
+    pub resources: Vec<Need>,
     /// Whether it was asked to drain.
     pub draining: bool,
 }
@@ -144,10 +150,11 @@ pub struct Load {
 /// From a worker to the master.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerMessage {
-    /// How many tasks it would hold from now on, running and waiting on it together.
+    /// How many slots' worth of tasks it would hold from now on, running and waiting on it together.
     Hold {
-        /// At most [`HOLD_TASKS_MAX`](crate::limits::HOLD_TASKS_MAX); 0 takes nothing new.
-        tasks: u32,
+        /// In each lane at most [`HOLD_TASKS_MAX`](crate::limits::HOLD_TASKS_MAX); 0 takes nothing
+        /// new.
+        tasks: PerLane,
     },
     /// It is alive; extends all leases of the session.
     Heartbeat {
@@ -161,7 +168,7 @@ pub enum WorkerMessage {
     },
     /// Attempts have ended. Kept by the worker until acknowledged.
     Report(Report),
-    /// Leases given back without having started: drain, shutdown.
+    /// Leases given back without having started: drain, shutdown, or because they were asked back.
     Release {
         /// The leases.
         leases: Vec<LeaseRun>,
@@ -217,12 +224,17 @@ pub enum ToWorker {
         /// Their leases.
         leases: Vec<LeaseRun>,
     },
+    /// Give back those of these that have not started: another worker idles.
+    TakeBack {
+        /// Their leases.
+        leases: Vec<LeaseRun>,
+    },
     /// Take nothing new, or take work again.
     Drain {
         /// Whether to take nothing new.
         on: bool,
     },
-    /// Run so many tasks at once from now on; what runs above that number ends by itself. Lasts
+    /// Run so many tasks of the lane `cpu` at once from now on; what runs above that number ends by itself. Lasts
     /// as long as the worker's process.
     Slots {
         /// From 1 to [`SLOTS_MAX`](crate::gang::SLOTS_MAX).

@@ -15,6 +15,8 @@ pub use crate::sort::{Direction, Sort, SortKey};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskState {
+    /// Waits for another batch to end.
+    Blocked,
     /// Not before a time, or backing off.
     Delayed,
     /// Waits for a worker.
@@ -33,7 +35,8 @@ pub enum TaskState {
 
 impl TaskState {
     /// All states, in the order of a task's life.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::Blocked,
         Self::Delayed,
         Self::Queued,
         Self::Sent,
@@ -46,6 +49,7 @@ impl TaskState {
     /// Returns the state's one word.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Blocked => "blocked",
             Self::Delayed => "delayed",
             Self::Queued => "queued",
             Self::Sent => "sent",
@@ -65,6 +69,8 @@ impl TaskState {
 /// Tasks by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
+    /// Waiting for another batch to end.
+    pub blocked: u64,
     /// Not before a time, or backing off.
     pub delayed: u64,
     /// Waiting for a worker.
@@ -85,6 +91,7 @@ impl Counts {
     /// Returns the number in one state.
     pub const fn of(&self, state: TaskState) -> u64 {
         match state {
+            TaskState::Blocked => self.blocked,
             TaskState::Delayed => self.delayed,
             TaskState::Queued => self.queued,
             TaskState::Sent => self.sent,
@@ -102,7 +109,7 @@ impl Counts {
 
     /// Returns the tasks that have not ended.
     pub const fn open(&self) -> u64 {
-        self.delayed + self.queued + self.sent + self.running
+        self.blocked + self.delayed + self.queued + self.sent + self.running
     }
 
     /// Returns the tasks that have ended.
@@ -433,8 +440,10 @@ pub struct WorkerRow {
     pub policy: String,
     /// What it says of itself.
     pub labels: Vec<Label>,
-    /// Tasks it runs at once.
+    /// Tasks it runs at once, of those that keep a processor busy.
     pub slots: u32,
+    /// Tasks it runs at once of those that mostly wait.
+    pub io_slots: u32,
     /// Tasks it runs now.
     pub running: u32,
     /// Tasks it holds that have not started.

@@ -1,10 +1,15 @@
 //! What a batch's tasks are: kind, template, environment, limits, and how they are queued and
-//! retried. Does not hold the arguments; see args.rs.
+//! retried. Does not hold the arguments; see args.rs. What their bytes are is in form.rs, where they
+//! may run in place.rs.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Name, QueueName};
+use crate::form::{ArgForm, FormError};
+use crate::id::{BatchId, Name, QueueName};
 use crate::limits;
+use crate::place::{Placement, PlacementError};
 use crate::template::{Template, TemplateError};
 use crate::time::WallMs;
 
@@ -25,6 +30,11 @@ pub enum Kind {
         /// The line.
         line: Template,
     },
+    /// A warm process of the worker's own configuration, kept from task to task.
+    Handler {
+        /// Its name.
+        name: Name,
+    },
 }
 
 impl Kind {
@@ -35,6 +45,19 @@ impl Kind {
             Self::Sleep => "sleep",
             Self::Exec { .. } => "exec",
             Self::Shell { .. } => "shell",
+            Self::Handler { .. } => "handler",
+        }
+    }
+}
+
+/// The kind as people write it: its word, and for a handler its name, as `handler:resize`.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Handler { name } => write!(f, "handler:{name}"),
+            Self::Square | Self::Sleep | Self::Exec { .. } | Self::Shell { .. } => {
+                f.pad(self.word())
+            }
         }
     }
 }
@@ -61,12 +84,27 @@ pub struct Spec {
     pub cwd: Cwd,
     /// How long one attempt may run, in milliseconds; 0 means no limit.
     pub timeout_ms: u64,
+    /// What the bytes of the arguments are.
+    pub form: ArgForm,
+    /// Which slots it takes, and which workers may have it.
+    pub place: Placement,
+    /// Bytes kept of each stream of one attempt; 0 means the first 256 KiB and the last 768 KiB.
+    /// With a number, an attempt that writes more fails.
+    pub output_bytes_max: u64,
 }
 
 impl Spec {
     /// Returns a spec of `kind` without environment, directory or limit.
-    pub const fn of(kind: Kind) -> Self {
-        Self { kind, env: Vec::new(), cwd: Cwd::Unset, timeout_ms: 0 }
+    pub fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            env: Vec::new(),
+            cwd: Cwd::Unset,
+            timeout_ms: 0,
+            form: ArgForm::default(),
+            place: Placement::default(),
+            output_bytes_max: 0,
+        }
     }
 
     /// Checks the limits that hold for every spec, wherever it came from.
@@ -79,7 +117,7 @@ impl Spec {
         }
         let mut bytes: usize = self.env.iter().map(|(k, v)| k.len() + v.len()).sum();
         match &self.kind {
-            Kind::Square | Kind::Sleep => {}
+            Kind::Square | Kind::Sleep | Kind::Handler { .. } => {}
             Kind::Exec { argv } => {
                 if argv.is_empty() {
                     return Err(SpecError::NoProgram);
@@ -99,6 +137,11 @@ impl Spec {
         if bytes > limits::PAYLOAD_BYTES_MAX {
             return Err(SpecError::Payload { bytes });
         }
+        if self.output_bytes_max > limits::OUTPUT_BYTES_MAX {
+            return Err(SpecError::Output { bytes: self.output_bytes_max });
+        }
+        self.form.check()?;
+        self.place.check()?;
         Ok(())
     }
 }
@@ -137,6 +180,22 @@ pub enum SpecError {
     /// A template cannot be read.
     #[error("{0}")]
     Template(#[from] TemplateError),
+    /// Too much output is to be kept.
+    #[error(
+        "{bytes} bytes of output are to be kept of each stream, the limit is {}; let the task write \
+         a file",
+        limits::OUTPUT_BYTES_MAX
+    )]
+    Output {
+        /// How much.
+        bytes: u64,
+    },
+    /// The form of the arguments makes no sense.
+    #[error("{0}")]
+    Form(#[from] FormError),
+    /// The placement makes no sense.
+    #[error("{0}")]
+    Place(#[from] PlacementError),
 }
 
 /// The wait before a failed task is tried again: `min(cap, base · 2^(n−1))` with full jitter, where
@@ -172,6 +231,51 @@ pub struct BatchOptions {
     pub not_before: Option<WallMs>,
     /// Keys with values, for filters; any text, sanitised where it is shown.
     pub labels: Vec<(String, String)>,
+    /// Its tasks are blocked until these batches have ended.
+    pub after: Vec<After>,
+    /// Tasks of it at once, over all workers; 0 means no limit.
+    pub jobs_max: u32,
+    /// How often its tasks may start, over all workers.
+    pub rate: Option<Rate>,
+}
+
+/// A batch that another one waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct After {
+    /// Which.
+    pub batch: BatchId,
+    /// What it must have come to.
+    pub then: Then,
+}
+
+/// What a batch must have come to before another one begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Then {
+    /// All its tasks are done. When one failed or was cancelled, the tasks that wait fail.
+    #[default]
+    Done,
+    /// All its tasks have ended, however.
+    Any,
+}
+
+/// So many starts in so long a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Rate {
+    /// Starts; at least 1.
+    pub starts: u32,
+    /// In so many milliseconds; at least 1.
+    pub per_ms: u32,
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.per_ms {
+            1_000 => write!(f, "{}/s", self.starts),
+            60_000 => write!(f, "{}/m", self.starts),
+            3_600_000 => write!(f, "{}/h", self.starts),
+            ms => write!(f, "{}/{}", self.starts, crate::time::HumanMs(u64::from(ms))),
+        }
+    }
 }
 
 impl BatchOptions {
@@ -241,6 +345,9 @@ impl Default for BatchOptions {
             backoff: Backoff::default(),
             not_before: None,
             labels: Vec::new(),
+            after: Vec::new(),
+            jobs_max: 0,
+            rate: None,
         }
     }
 }

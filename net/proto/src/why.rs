@@ -5,9 +5,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Name, QueueName, TaskId};
+use crate::id::{BatchId, Name, QueueName, TaskId};
+use crate::label::Label;
 use crate::outcome::Outcome;
 use crate::picture::TaskState;
+use crate::place::{Lane, Need};
+use crate::spec::Rate;
 use crate::time::{HumanMs, WallMs};
 
 /// Why a task is where it is, at one moment.
@@ -55,6 +58,49 @@ pub enum Reason {
     NoWorker {
         /// Workers that were here and are not.
         lost: u32,
+    },
+    /// Other batches must end first.
+    Blocked {
+        /// They, at most three.
+        by: Vec<BatchId>,
+        /// Tasks of all of them that have not ended.
+        open: u64,
+        /// Tasks of all of them.
+        total: u64,
+    },
+    /// As many tasks of its batch run as may.
+    Jobs {
+        /// The batch.
+        batch: BatchId,
+        /// How many may.
+        jobs_max: u32,
+    },
+    /// Its batch starts no more tasks for a moment.
+    Rate {
+        /// The batch.
+        batch: BatchId,
+        /// How often its tasks may start.
+        rate: Rate,
+        /// Until the next one, in milliseconds.
+        in_ms: u64,
+    },
+    /// No connected worker offers what it needs.
+    NotOffered {
+        /// What is missing at the worker that comes nearest.
+        missing: Missing,
+        /// That worker.
+        nearest: Name,
+        /// What it has instead; empty when nothing. Untrusted text.
+        has: String,
+        /// How many are connected.
+        workers: u32,
+    },
+    /// It failed before it ran: a batch that it waited for did not end well.
+    Missed {
+        /// The task.
+        task: TaskId,
+        /// How long ago, in milliseconds.
+        ago_ms: u64,
     },
     /// No connected worker allows its kind.
     NotAllowed {
@@ -132,6 +178,19 @@ pub enum Reason {
     },
 }
 
+/// What a worker lacks for a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Missing {
+    /// A handler.
+    Handler(Name),
+    /// A label.
+    Label(Label),
+    /// So much of something.
+    Need(Need),
+    /// Slots of a lane.
+    Lane(Lane),
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -152,6 +211,26 @@ impl fmt::Display for Reason {
                 f,
                 "it was submitted to begin in {}; `ganger retry {task}` lets it begin at once",
                 HumanMs(*in_ms)
+            ),
+            Self::Blocked { by, open, total } => blocked(f, by, (*open, *total)),
+            Self::Jobs { batch, jobs_max } => write!(
+                f,
+                "{} of {batch} at once were asked for, and so many run; it begins when one ends",
+                count(u64::from(*jobs_max), "task", "tasks")
+            ),
+            Self::Rate { batch, rate, in_ms } => write!(
+                f,
+                "{batch} starts {rate} at most, over all workers; the next one starts in {}",
+                HumanMs(*in_ms)
+            ),
+            Self::NotOffered { missing, nearest, has, workers } => {
+                not_offered(f, missing, (nearest.as_str(), has), *workers)
+            }
+            Self::Missed { task, ago_ms } => write!(
+                f,
+                "it failed {} ago before it ran: a batch that it waited for did not end well; \
+                 `ganger retry {task}` runs it all the same",
+                HumanMs(*ago_ms)
             ),
             Self::NoWorker { .. }
             | Self::NotAllowed { .. }
@@ -219,7 +298,12 @@ impl Reason {
                 count(u64::from(*slots), "slot", "slots"),
                 count(u64::from(*workers), "worker is", "workers are")
             ),
-            Self::Paused { .. }
+            Self::Blocked { .. }
+            | Self::Jobs { .. }
+            | Self::Rate { .. }
+            | Self::NotOffered { .. }
+            | Self::Missed { .. }
+            | Self::Paused { .. }
             | Self::HeldBack
             | Self::BacksOff { .. }
             | Self::NotBefore { .. }
@@ -229,6 +313,59 @@ impl Reason {
             | Self::Runs { .. }
             | Self::Cancelling
             | Self::Ended { .. } => Ok(()),
+        }
+    }
+}
+
+fn blocked(f: &mut fmt::Formatter<'_>, by: &[BatchId], (open, total): (u64, u64)) -> fmt::Result {
+    let ids: Vec<String> = by.iter().map(BatchId::to_string).collect();
+    write!(
+        f,
+        "it waits for {}, of which {open} of {} have not ended; `ganger wait {}` shows how far",
+        ids.join(", "),
+        count(total, "task", "tasks"),
+        ids.join(" ")
+    )
+}
+
+fn not_offered(
+    f: &mut fmt::Formatter<'_>,
+    missing: &Missing,
+    (nearest, has): (&str, &str),
+    workers: u32,
+) -> fmt::Result {
+    match workers {
+        1 => write!(f, "the one connected worker, {nearest}, ")?,
+        n => write!(f, "none of {n} connected workers fits; the nearest, {nearest}, ")?,
+    }
+    match missing {
+        Missing::Handler(name) => write!(f, "has no handler {name}")?,
+        Missing::Label(label) => write!(f, "has not the label {label}")?,
+        Missing::Need(need) => write!(f, "has not {need}")?,
+        Missing::Lane(lane) => write!(f, "has no slot in the lane {lane}")?,
+    }
+    if has.is_empty() {
+        f.write_str(" (it has none)")?
+    } else {
+        write!(f, " (it has {has})")?
+    }
+    match missing {
+        Missing::Handler(name) => write!(
+            f,
+            "; start one with `ganger-worker --handler {name}=COMMAND`, or write it in a \
+             worker.toml"
+        ),
+        Missing::Label(label) => {
+            write!(f, "; start one with `ganger-worker --label {label}`, or submit without `--on`")
+        }
+        Missing::Need(need) if need.name.as_str() == "cpu" => {
+            f.write_str("; `ganger slots` gives it more, or submit with fewer")
+        }
+        Missing::Need(need) => {
+            write!(f, "; start one with `ganger-worker --resource {need}`, or submit with less")
+        }
+        Missing::Lane(_) => {
+            f.write_str("; start one with `--io-slots`, or submit without `--lane`")
         }
     }
 }

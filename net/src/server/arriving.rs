@@ -157,7 +157,7 @@ async fn greet(
     let connection = session.connection();
     match (&hello.body, role) {
         (HelloBody::Worker(worker), Role::Worker) => {
-            let uni = worker.slots.saturating_add(UNI_WORKER_SPARE).min(UNI_WORKER_MAX);
+            let uni = worker.slots.sum().saturating_add(UNI_WORKER_SPARE).min(UNI_WORKER_MAX);
             connection.set_max_concurrent_bi_streams(VarInt::from_u32(BIDI_WORKER));
             connection.set_max_concurrent_uni_streams(VarInt::from_u32(uni));
             entered.supersede();

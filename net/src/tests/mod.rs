@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ganger_proto::command::Invite;
 use ganger_proto::message::{Hello, HelloBody, MINOR, Welcome, WorkerHello};
-use ganger_proto::{Actor, Epoch, Name, Role, SessionId, WallMs};
+use ganger_proto::{Actor, Epoch, Name, PerLane, Role, SessionId, WallMs};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
@@ -215,13 +215,15 @@ fn hello(body: HelloBody) -> Hello {
 fn worker(slots: u32) -> HelloBody {
     HelloBody::Worker(WorkerHello {
         session: SessionId::new(1),
-        slots,
-        hold: slots,
+        slots: PerLane { cpu: slots, io: 0 },
+        hold: PerLane { cpu: slots, io: 0 },
         holding: Vec::new(),
         reported: 0,
         policy: String::new(),
         allows: ganger_proto::gang::Allows::ALL,
         labels: Vec::new(),
+        handlers: Vec::new(),
+        resources: Vec::new(),
         draining: false,
     })
 }

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 
 use ganger_proto::command::SubmitHead;
 use ganger_proto::limits::RETRIES_MAX;
+use ganger_proto::spec::{After, Rate};
 use ganger_proto::{Key, QueueName};
 
 use crate::clock::Clock;
@@ -72,6 +73,19 @@ pub(crate) struct Args {
     /// A label for filters such as `ganger ls label:stage=prod`; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     label: Vec<String>,
+
+    /// Begin when this batch has ended and all its tasks are done; b12:any however they ended; may
+    /// be repeated
+    #[arg(long, value_name = "BATCH[:any]", value_parser = spec::after)]
+    after: Vec<After>,
+
+    /// Tasks of the batch at once, over all workers [default: as many as there are slots]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
+
+    /// How often its tasks may start, over all workers, as 10/s or 90/m
+    #[arg(long, value_name = "N/TIME", value_parser = spec::rate)]
+    rate: Option<Rate>,
 
     /// A key that makes the submission safe to repeat: the same key is the same batch
     #[arg(long, value_name = "KEY")]

@@ -35,7 +35,7 @@ pub(super) fn print(place: &Place, head: &SubmitHead, parts: &mut Parts) -> Resu
         let shown: Vec<String> =
             shown.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
         out.json(&serde_json::json!({
-            "tasks": tasks, "kind": spec.kind.word(), "options": options, "shown": shown,
+            "tasks": tasks, "kind": spec.kind.to_string(), "options": options, "shown": shown,
         }))?;
         return out.flush();
     }
@@ -45,11 +45,7 @@ pub(super) fn print(place: &Place, head: &SubmitHead, parts: &mut Parts) -> Resu
         }
         out.line(&text::line(&String::from_utf8_lossy(line)))?;
     }
-    out.line(&format!(
-        "{} tasks of the kind {} would be made",
-        number(tasks),
-        head.spec.kind.word()
-    ))?;
+    out.line(&format!("{} tasks of the kind {} would be made", number(tasks), head.spec.kind))?;
     out.flush()
 }
 
@@ -62,7 +58,9 @@ fn task(kind: &Kind, args: &Args, index: u64, number: u64) -> Vec<u8> {
         Args::Repeat { .. } => None,
     };
     match kind {
-        Kind::Square | Kind::Sleep => [kind.word().as_bytes(), b" ", &argument].concat(),
+        Kind::Square | Kind::Sleep | Kind::Handler { .. } => {
+            [kind.to_string().as_bytes(), b" ", &argument].concat()
+        }
         Kind::Exec { argv } => {
             let words = template::expand_argv(argv, given, number);
             // Words with a NUL cannot be quoted; they are shown as they are.

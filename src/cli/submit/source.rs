@@ -87,7 +87,7 @@ impl Source {
             || from.range.is_some()
             || from.random.is_some()
             || from.repeat.is_some();
-        let in_process = matches!(kind, Kind::Square | Kind::Sleep);
+        let in_process = matches!(kind, Kind::Square | Kind::Sleep | Kind::Handler { .. });
         if let Some(words) = listed {
             if flag {
                 return Err(CliError::usage(
@@ -110,7 +110,6 @@ impl Source {
             return Ok(Self::Drawn(random, rng));
         }
         if in_process {
-            let kind = kind.word();
             return Err(CliError::usage(format!(
                 "the kind {kind} needs an argument a task; give them after `:::`, with -a FILE, \
                  --range 1..10 or --random 10:0..9999"
@@ -220,7 +219,7 @@ impl Parts {
     /// Cuts `source` for tasks of `spec`, which was checked.
     pub(super) fn new(source: Source, spec: &Spec) -> Self {
         let words = match &spec.kind {
-            Kind::Square | Kind::Sleep => 0,
+            Kind::Square | Kind::Sleep | Kind::Handler { .. } => 0,
             Kind::Exec { argv } => argv.iter().map(|word| word.source().len()).sum(),
             Kind::Shell { line } => line.source().len(),
         };

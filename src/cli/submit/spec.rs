@@ -6,9 +6,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
-use ganger_proto::spec::SpecError;
-use ganger_proto::{Backoff, BatchOptions, Cwd, Kind, Spec, Template, WallMs};
+use ganger_proto::place::Need;
+use ganger_proto::spec::{After, Rate, SpecError, Then};
+use ganger_proto::{
+    Backoff, BatchOptions, Cwd, Kind, Label, Lane, Name, Placement, Spec, Template, WallMs,
+};
 
 use super::super::error::{CliError, Result};
 use super::super::{as_ms, duration, text, utf8};
@@ -16,8 +18,11 @@ use super::super::{as_ms, duration, text, utf8};
 /// Flags that say what runs.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct What {
-    /// What runs [default: exec]
-    #[arg(long, value_enum)]
+    /// What runs: square (n * n = n², for each argument n), sleep (waits for the time that the
+    /// argument says, such as 1.5, 20ms, 2m), exec (a program with its words, without a shell),
+    /// shell (a line for `sh -c`), or handler:NAME (a warm process of the worker's own)
+    /// [default: exec]
+    #[arg(long, value_name = "KIND", value_parser = word)]
     pub(super) kind: Option<Word>,
 
     /// A line for `sh -c`; only workers that allow it run it
@@ -37,31 +42,65 @@ pub(crate) struct What {
     /// [default: this directory]
     #[arg(long, value_name = "DIR")]
     pub(super) cwd: Option<PathBuf>,
+
+    /// Which slots tasks take: cpu for work that keeps a processor busy, io for work that mostly
+    /// waits [default: what the handler's configuration says, else cpu]
+    #[arg(long, value_name = "LANE", value_parser = lane)]
+    pub(super) lane: Option<Lane>,
+
+    /// What a task needs beside one slot, as cpu=2,mem=4G,gpu=1; workers say what they have
+    #[arg(long, value_name = "NAME=AMOUNT", value_delimiter = ',', value_parser = need)]
+    pub(super) needs: Vec<Need>,
+
+    /// A label that the worker must have, as gpu=a100; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) on: Vec<Label>,
 }
 
 /// The word of a kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Word {
-    /// n * n = n², for each argument n
     Square,
-    /// Wait for the time that the argument says, such as 1.5, 20ms, 2m
     Sleep,
-    /// A program with its words, without a shell
     Exec,
-    /// A line for `sh -c`
     Shell,
+    Handler(Name),
+}
+
+/// Reads the word of a kind.
+fn word(text: &str) -> std::result::Result<Word, String> {
+    Ok(match text {
+        "square" => Word::Square,
+        "sleep" => Word::Sleep,
+        "exec" => Word::Exec,
+        "shell" => Word::Shell,
+        other => match other.strip_prefix("handler:") {
+            Some(name) => Word::Handler(Name::parse(name).map_err(|error| error.to_string())?),
+            None => return Err("write square, sleep, exec, shell or handler:NAME".to_owned()),
+        },
+    })
+}
+
+fn lane(text: &str) -> std::result::Result<Lane, String> {
+    let found = Lane::ALL.into_iter().find(|lane| lane.word() == text);
+    found.ok_or_else(|| "write cpu or io".to_owned())
+}
+
+fn need(text: &str) -> std::result::Result<Need, String> {
+    Need::parse(text).map_err(|error| error.to_string())
 }
 
 /// Makes the spec of flags and of the words of the command.
 pub(super) fn build(what: &What, command: Vec<OsString>) -> Result<Spec> {
     let kind = kind(what, command)?;
     let cwd = match &kind {
-        Kind::Square | Kind::Sleep => Cwd::Unset,
+        Kind::Square | Kind::Sleep | Kind::Handler { .. } => Cwd::Unset,
         Kind::Exec { .. } | Kind::Shell { .. } => directory(what.cwd.as_ref())?,
     };
     let env = what.env.iter().map(|word| variable(word)).collect::<Result<_>>()?;
     let timeout_ms = what.timeout.map_or(0, as_ms);
-    let spec = Spec { kind, env, cwd, timeout_ms };
+    let place = Placement { lane: what.lane, needs: what.needs.clone(), on: what.on.clone() };
+    let spec = Spec { env, cwd, timeout_ms, place, ..Spec::of(kind) };
     spec.check()?;
     Ok(spec)
 }
@@ -74,7 +113,7 @@ fn kind(what: &What, mut command: Vec<OsString>) -> Result<Kind> {
             "`{word}` is neither an option of submit nor a program; see `ganger submit --help`"
         )));
     }
-    let word = match (what.kind, &what.shell) {
+    let word = match (what.kind.clone(), &what.shell) {
         (None | Some(Word::Shell), Some(line)) => {
             if let Some(word) = command.first() {
                 let word = text::line(&word.to_string_lossy());
@@ -85,7 +124,7 @@ fn kind(what: &What, mut command: Vec<OsString>) -> Result<Kind> {
             }
             return shell(line);
         }
-        (Some(Word::Square | Word::Sleep | Word::Exec), Some(_)) => {
+        (Some(Word::Square | Word::Sleep | Word::Exec | Word::Handler(_)), Some(_)) => {
             return Err(CliError::usage(
                 "--shell gives a line for the kind shell; leave --kind away, or --shell",
             ));
@@ -95,6 +134,7 @@ fn kind(what: &What, mut command: Vec<OsString>) -> Result<Kind> {
     match word {
         Word::Square => bare(Kind::Square, &command, "numbers"),
         Word::Sleep => bare(Kind::Sleep, &command, "times"),
+        Word::Handler(name) => bare(Kind::Handler { name }, &command, "arguments"),
         Word::Shell if command.len() == 1 => shell(&command.pop().expect("its length is one")),
         Word::Shell => {
             Err(CliError::usage("the kind shell takes one line; give it with --shell 'LINE'"))
@@ -109,7 +149,7 @@ fn kind(what: &What, mut command: Vec<OsString>) -> Result<Kind> {
 
 fn bare(kind: Kind, command: &[OsString], takes: &str) -> Result<Kind> {
     let Some(word) = command.first() else { return Ok(kind) };
-    let (word, kind) = (text::line(&word.to_string_lossy()), kind.word());
+    let word = text::line(&word.to_string_lossy());
     Err(CliError::usage(format!(
         "`{word}` is a command, and the kind {kind} takes {takes}; put them after `:::`"
     )))
@@ -172,6 +212,9 @@ pub(super) fn options(args: &super::Args, now: WallMs) -> Result<BatchOptions> {
         backoff: args.backoff.as_deref().map_or(Ok(standard.backoff), backoff)?,
         not_before: args.not_before.as_deref().map(|text| moment(text, now)).transpose()?,
         labels: args.label.iter().map(|word| label(word)).collect::<Result<_>>()?,
+        after: args.after.clone(),
+        jobs_max: args.jobs.unwrap_or(0),
+        rate: args.rate,
     };
     options.check_labels().map_err(|error| CliError::usage(error.to_string()))?;
     Ok(options)
@@ -183,6 +226,33 @@ fn label(word: &str) -> Result<(String, String)> {
         let word = text::cut(&text::line(word), 40);
         CliError::usage(format!("the label `{word}` has no value; write it as {word}=VALUE"))
     })
+}
+
+/// Reads `b12` or `b12:any`.
+pub(super) fn after(text: &str) -> std::result::Result<After, String> {
+    let (batch, then) = match text.split_once(':') {
+        None => (text, Then::Done),
+        Some((batch, "any")) => (batch, Then::Any),
+        Some(_) => return Err("write b12, or b12:any when it may have failed".to_owned()),
+    };
+    let batch = batch.parse().map_err(|error: ganger_proto::id::IdError| error.to_string())?;
+    Ok(After { batch, then })
+}
+
+/// Reads `10/s`, `90/m`, `5/10s`.
+pub(super) fn rate(text: &str) -> std::result::Result<Rate, String> {
+    let wrong = || "write how many may start in what time, as 10/s, 90/m or 5/10s".to_owned();
+    let (starts, per) = text.split_once('/').ok_or_else(wrong)?;
+    let starts = starts.parse().ok().filter(|starts| *starts > 0).ok_or_else(wrong)?;
+    let per_ms = match per {
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        other => {
+            u32::try_from(as_ms(duration(other).map_err(|_| wrong())?)).map_err(|_| wrong())?
+        }
+    };
+    if per_ms == 0 { Err(wrong()) } else { Ok(Rate { starts, per_ms }) }
 }
 
 /// Reads `FIRST..LONGEST`, or one time for both.
@@ -289,7 +359,7 @@ mod tests {
             let spec = build(&args.what, split_words(args.words.clone()).0).unwrap();
             let o = options(&args, WallMs(0)).unwrap();
             let words: Vec<_> = match &spec.kind {
-                Kind::Square | Kind::Sleep => Vec::new(),
+                Kind::Square | Kind::Sleep | Kind::Handler { .. } => Vec::new(),
                 Kind::Shell { line } => vec![String::from_utf8_lossy(line.source())],
                 Kind::Exec { argv } => {
                     argv.iter().map(|word| String::from_utf8_lossy(word.source())).collect()

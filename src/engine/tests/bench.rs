@@ -5,7 +5,7 @@ use ganger_proto::command::{Submit, SubmitHead};
 use ganger_proto::gang::Allows;
 use ganger_proto::message::{DoneRun, Held, LeaseRun, Load, Report, WorkerHello};
 use ganger_proto::{
-    ArgList, Args, Backoff, BatchId, BatchOptions, Ended, Epoch, Key, Kind, Name, Outcome,
+    ArgList, Args, Backoff, BatchId, BatchOptions, Ended, Epoch, Key, Kind, Name, Outcome, PerLane,
     QueueName, Role, Select, Spec, WallMs,
 };
 
@@ -113,6 +113,7 @@ impl Bench {
             Effect::Stale { leases, .. } => format!("stale*{}", runs(&leases)),
             Effect::Cancel { leases, .. } => format!("stop*{}", runs(&leases)),
             Effect::Drain { drain, .. } => format!("drain:{drain:?}"),
+            Effect::TakeBack { leases, .. } => format!("back*{}", runs(&leases)),
             Effect::Slots { slots, .. } => format!("slots:{slots}"),
             Effect::OutputStored { .. } => "stored".to_owned(),
             Effect::BatchEnded { batch } => format!("{batch} ended"),
@@ -151,7 +152,7 @@ impl Bench {
             "beat" => self.say(session(words[1]), Said::Heartbeat(Load::default())),
             "hold" => {
                 let hold = u32::try_from(number(2)).unwrap();
-                self.say(session(words[1]), Said::Hold(hold));
+                self.say(session(words[1]), Said::Hold(PerLane { cpu: hold, io: 0 }));
             }
             "rest" => self.say(session(words[1]), Said::Draining(Drain::On)),
             "wait" => {
@@ -290,13 +291,15 @@ impl Bench {
         }
         let hello = WorkerHello {
             session: id,
-            slots: 1,
-            hold,
+            slots: PerLane { cpu: 1, io: 0 },
+            hold: PerLane { cpu: hold, io: 0 },
             holding,
             reported: self.reports,
             policy: String::new(),
             allows,
             labels: Vec::new(),
+            handlers: Vec::new(),
+            resources: Vec::new(),
             draining: false,
         };
         let name = Name::parse(&words[1][..1]).unwrap();

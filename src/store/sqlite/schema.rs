@@ -185,7 +185,7 @@ fn leader_sum(epoch: i64, holder: &str) -> Sum {
 }
 
 /// The format's number.
-pub(in crate::store) const VERSION: i64 = 2;
+pub(in crate::store) const VERSION: i64 = 3;
 /// The oldest format that is read.
 const OLDEST: i64 = 1;
 /// `gngr`: marks the file as ours for `file` and for us.

@@ -40,13 +40,15 @@ impl WorkerCore {
         }
         WorkerHello {
             session: self.session,
-            slots: self.slots,
-            hold,
+            slots: super::cpu(self.slots),
+            hold: super::cpu(hold),
             holding,
             reported: self.reports.newest(),
             policy: present.policy,
             allows: present.allows,
             labels: present.labels,
+            handlers: Vec::new(),
+            resources: Vec::new(),
             draining: self.drain.own,
         }
     }

@@ -56,10 +56,12 @@ impl WorkerCore {
                 Kind::Square if self.squaring.len() >= PIECES_MAX => break,
                 Kind::Square => self.start_squares(),
                 Kind::Sleep => self.start_sleep(now_us, slot, &spec),
-                Kind::Exec { .. } | Kind::Shell { .. } if self.output_bytes > OUTPUT_BYTES_MAX => {
-                    break;
+                Kind::Exec { .. } | Kind::Shell { .. } | Kind::Handler { .. } => {
+                    if self.output_bytes > OUTPUT_BYTES_MAX {
+                        break;
+                    }
+                    self.start_child(now_us, slot, spec);
                 }
-                Kind::Exec { .. } | Kind::Shell { .. } => self.start_child(now_us, slot, spec),
             }
         }
     }
@@ -259,10 +261,17 @@ impl WorkerCore {
         if fewer && self.link != Link::Down {
             let tasks = self.hold();
             self.prefetch.told(tasks);
-            self.effects.push(Effect::Send(WorkerMessage::Hold { tasks }));
+            self.effects.push(Effect::Send(WorkerMessage::Hold { tasks: super::cpu(tasks) }));
             let leases = self.waiting.clear();
             self.release(leases);
         }
+    }
+
+    /// Gives back what another worker wants and has not started here.
+    pub(super) fn give_back(&mut self, leases: &[LeaseRun]) {
+        let leases = leases.iter().flat_map(|run| self.waiting.remove(*run)).collect::<Vec<_>>();
+        // Nothing to give is an answer too.
+        self.effects.push(Effect::Send(WorkerMessage::Release { leases }));
     }
 
     pub(super) fn release_waiting(&mut self) {

@@ -60,7 +60,7 @@ fn slots_grow_and_shrink_and_nothing_is_killed() {
     world.end(3, Outcome::Done);
     assert!(world.act().contains("start 6 in 0"));
     world.say(ToWorker::Slots { slots: 0 });
-    assert_eq!(world.core.hello(Present::default()).slots, 1, "none is what a drain is for");
+    assert_eq!(world.core.hello(Present::default()).slots.cpu, 1, "none is what a drain is for");
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn heartbeats_come_sooner_while_leases_are_held() {
 fn the_hold_follows_the_tasks() {
     let mut world = World::new(2);
     let hello = world.core.hello(Present { policy: "exec any".to_owned(), ..Present::default() });
-    assert_eq!((hello.slots, hello.hold, hello.policy.as_str()), (2, 4, "exec any"));
+    assert_eq!((hello.slots.cpu, hello.hold.cpu, hello.policy.as_str()), (2, 4, "exec any"));
     world.welcome(0, vec![]);
     world.say(ToWorker::Grant(Grant { specs: specs(), runs: vec![] }));
     let mut told = Vec::new();
@@ -280,7 +280,7 @@ fn the_hold_follows_the_tasks() {
                 let all = leases(run.lease.counter, u32::try_from(run.args.count()).unwrap());
                 world.core.handle_squares(world.now_us, all, inline::squares(&run));
             } else if let Effect::Send(WorkerMessage::Hold { tasks }) = effect {
-                told.push(tasks);
+                told.push(tasks.cpu);
             }
         }
     };

@@ -173,7 +173,7 @@ mod tests {
             Ok(batch) => {
                 let (spec, o) = (&batch.head.spec, &batch.head.options);
                 let words: Vec<_> = match &spec.kind {
-                    Kind::Square | Kind::Sleep => Vec::new(),
+                    Kind::Square | Kind::Sleep | Kind::Handler { .. } => Vec::new(),
                     Kind::Shell { line } => vec![String::from_utf8_lossy(line.source())],
                     Kind::Exec { argv } => {
                         argv.iter().map(|word| String::from_utf8_lossy(word.source())).collect()

@@ -42,14 +42,17 @@ impl Form {
         else {
             return Err(faults);
         };
-        let spec = Spec { kind, env, cwd, timeout_ms };
+        let spec = Spec { env, cwd, timeout_ms, ..Spec::of(kind) };
         if let Err(error) = spec.check() {
             let field = match error {
                 SpecError::EnvItems { .. } | SpecError::EnvKey => Field::Env,
                 SpecError::NoProgram
                 | SpecError::ArgvItems { .. }
                 | SpecError::Payload { .. }
-                | SpecError::Template(_) => Field::Command,
+                | SpecError::Template(_)
+                | SpecError::Output { .. }
+                | SpecError::Form(_)
+                | SpecError::Place(_) => Field::Command,
             };
             return Err(vec![(field, error.to_string())]);
         }
@@ -234,6 +237,7 @@ impl Form {
             backoff: backoff?,
             not_before: not_before?,
             labels: labels?,
+            ..BatchOptions::default()
         };
         let checked = options.check_labels().map_err(|error| error.to_string());
         noted(faults, Field::Labels, checked).map(|()| options)

@@ -17,6 +17,7 @@ pub(crate) fn preview(batch: &Batch, index: u64) -> String {
     let text = match &batch.head.spec.kind {
         Kind::Square => format!("square {}", String::from_utf8_lossy(&argument)),
         Kind::Sleep => format!("sleep {}", String::from_utf8_lossy(&argument)),
+        Kind::Handler { name } => format!("{name} {}", String::from_utf8_lossy(&argument)),
         Kind::Shell { line } => {
             String::from_utf8_lossy(&expand_line(line, value, index + 1)).into_owned()
         }
@@ -34,6 +35,7 @@ pub(crate) fn bytes_of(batch: &Batch) -> u64 {
     let spec = &batch.head.spec;
     let command = match &spec.kind {
         Kind::Square | Kind::Sleep => 8,
+        Kind::Handler { name } => name.as_str().len(),
         Kind::Shell { line } => line.source().len(),
         Kind::Exec { argv } => argv.iter().map(|word| word.source().len() + 1).sum(),
     };

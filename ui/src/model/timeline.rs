@@ -45,7 +45,9 @@ pub(crate) fn spans(detail: &TaskDetail, now: WallMs) -> Vec<Span> {
     }
     match row.state {
         TaskState::Delayed => push(&mut spans, pause, at, row.due.unwrap_or(now).max(now)),
-        TaskState::Queued | TaskState::Sent => push(&mut spans, pause, at, now),
+        TaskState::Blocked | TaskState::Queued | TaskState::Sent => {
+            push(&mut spans, pause, at, now)
+        }
         TaskState::Running => {
             push(&mut spans, pause, at, row.since);
             let worker = row.worker.clone();

@@ -30,7 +30,7 @@ const KEYS: [(&str, &str); 17] = [
     ("age<", "age<1h"),
     ("age>", "age>1h"),
 ];
-const KINDS: [&str; 4] = ["square", "sleep", "exec", "shell"];
+const KINDS: [&str; 5] = ["square", "sleep", "exec", "shell", "handler"];
 /// States that `.` goes through, those of tasks and those of results.
 const TASK_CHIPS: [TaskState; 6] = [
     TaskState::Queued,

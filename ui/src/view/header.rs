@@ -219,6 +219,7 @@ pub(super) fn count_pieces(model: &Model, number: impl Fn(u64) -> String) -> Vec
         (S::Queued, counts.queued),
         (S::Running, running),
         (S::Delayed, counts.delayed),
+        (S::Blocked, counts.blocked),
         (S::Done, counts.done),
         (S::Failed, counts.failed),
         (S::Cancelled, counts.cancelled),

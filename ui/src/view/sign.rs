@@ -8,6 +8,7 @@ use crate::theme::Role;
 /// Returns a task state's glyph and role.
 pub(super) const fn task(state: TaskState) -> (&'static str, Role) {
     match state {
+        TaskState::Blocked => ("◌", Role::Dim),
         TaskState::Delayed => ("↻", Role::Delayed),
         TaskState::Queued => ("○", Role::Queued),
         TaskState::Sent => ("◔", Role::Sent),

@@ -265,7 +265,8 @@ fn state(row: &TaskRow, width: Width) -> (String, Role) {
         }
         TaskState::Delayed if row.attempt > 0 => "retry",
         TaskState::Failed if row.outcome == Some(Outcome::TimedOut) && long => "timed out",
-        TaskState::Delayed
+        TaskState::Blocked
+        | TaskState::Delayed
         | TaskState::Queued
         | TaskState::Sent
         | TaskState::Running

@@ -161,6 +161,7 @@ pub(crate) fn prefill(model: &mut Model, detail: &TaskDetail) {
     let (kind, command) = match &spec.kind {
         Kind::Square => (FormKind::Square, String::new()),
         Kind::Sleep => (FormKind::Sleep, String::new()),
+        Kind::Handler { .. } => (FormKind::Exec, String::new()),
         Kind::Shell { line } => (FormKind::Shell, source(line)),
         Kind::Exec { argv } => {
             let words: Vec<String> = argv.iter().map(source).collect();

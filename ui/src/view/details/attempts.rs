@@ -155,6 +155,7 @@ fn open_line(model: &Model, detail: &TaskDetail) -> Option<Line> {
         }
         TaskState::Sent => (row.attempt, format!("{glyph} sent to {}", row.worker)),
         TaskState::Queued => (row.attempt + 1, format!("{glyph} waits for a worker")),
+        TaskState::Blocked => (row.attempt + 1, format!("{glyph} waits for another batch")),
         TaskState::Delayed => {
             let left = row.due.map_or(0, |due| due.since(now));
             (row.attempt + 1, format!("{glyph} begins in {}", crate::text::seconds(left)))

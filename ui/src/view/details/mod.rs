@@ -232,6 +232,9 @@ fn command(detail: &TaskDetail) -> String {
     let argument = (!detail.argument.is_empty()).then_some(detail.argument.as_slice());
     let text = match &detail.spec.kind {
         Kind::Square | Kind::Sleep => String::from_utf8_lossy(&detail.argument).into_owned(),
+        Kind::Handler { name } => {
+            format!("{name} {}", String::from_utf8_lossy(&detail.argument))
+        }
         Kind::Shell { line } => {
             String::from_utf8_lossy(&expand_line(line, argument, detail.index + 1)).into_owned()
         }

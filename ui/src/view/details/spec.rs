@@ -84,6 +84,7 @@ const fn kind(kind: &Kind) -> &'static str {
         Kind::Sleep => "sleep: waits, in the worker itself",
         Kind::Exec { .. } => "exec: a program, without a shell",
         Kind::Shell { .. } => "shell: a line for sh -c",
+        Kind::Handler { .. } => "handler: a warm process of the worker's own",
     }
 }
 
@@ -92,6 +93,7 @@ fn template(kind: &Kind) -> Option<String> {
     let source = |template: &Template| clean(&String::from_utf8_lossy(template.source()));
     match kind {
         Kind::Square | Kind::Sleep => None,
+        Kind::Handler { name } => Some(name.to_string()),
         Kind::Shell { line } => Some(source(line)),
         Kind::Exec { argv } => {
             Some(argv.iter().map(|word| quoted(&source(word))).collect::<Vec<_>>().join(" "))
@@ -179,7 +181,7 @@ fn what(detail: &TaskDetail) -> String {
     let numbered = |template: &Template| template.source().windows(3).any(|part| part == b"{#}");
     let source = |template: &Template| quoted(&String::from_utf8_lossy(template.source()));
     match &detail.spec.kind {
-        Kind::Square | Kind::Sleep => argument,
+        Kind::Square | Kind::Sleep | Kind::Handler { .. } => argument,
         Kind::Shell { line } if numbered(line) => format!("--shell {}", quoted(&command(detail))),
         Kind::Shell { line } => format!("--shell {}{argument}", source(line)),
         Kind::Exec { argv } if argv.iter().any(numbered) => format!("-- {}", command(detail)),
