@@ -68,6 +68,7 @@ impl Ledger {
             Event::Paused { queue, on } => {
                 let at = self.queue_named(queue);
                 self.queues[at].paused = *on;
+                self.queues[at].tell_news();
             }
             Event::Drained { worker, on } => {
                 if let Some(known) = self.workers.get_mut(worker) {

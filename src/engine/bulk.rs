@@ -177,6 +177,7 @@ impl Engine {
             return Err(Refusal::NoWorker(name.clone()));
         };
         self.commit(Event::Drained { worker, on: drain == Drain::On });
+        self.look_again();
         let what = if drain == Drain::On { What::Drained } else { What::Undrained };
         self.note(now, worker, what);
         let sessions: Vec<SessionId> = self.sessions_of(worker);

@@ -13,7 +13,6 @@ use super::runs::TaskRun;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "few events are held, and each for a turn")]
 pub enum Event {
     /// A master began its life.
     Began {

@@ -148,12 +148,6 @@ impl Engine {
             let fresh = || Bucket::new(rate, now.mono_ms);
             self.soft.pace.buckets.entry(batch).or_insert_with(fresh).fill(now.mono_ms);
         }
-        self.may_start_soft(now, batch)
-    }
-
-    /// As [`Engine::may_start`], of a batch whose bucket was filled before.
-    pub(super) fn may_start_soft(&self, _now: Now, batch: BatchId) -> u64 {
-        let known = self.ledger.batches.known(batch);
         let by_jobs = match known.options.jobs_max {
             0 => u64::MAX,
             most => u64::from(most).saturating_sub(known.tally.of(State::Leased)),
@@ -199,6 +193,13 @@ impl Engine {
         }
     }
 
+    /// A worker takes no more work: tasks that waited for it need not.
+    pub(super) fn look_again(&mut self) {
+        if !self.soft.again.is_empty() {
+            self.ledger.queues.iter_mut().for_each(super::queue::Queue::tell_news);
+        }
+    }
+
     /// Forgets what was known of batches that are gone.
     pub(super) fn trim_pace(&mut self) {
         let all = &self.ledger.batches.all;
@@ -223,10 +224,11 @@ impl Engine {
         let Some(known) = self.ledger.sessions.get(&session) else { return };
         let batches = &self.ledger.batches;
         for step in moves {
-            for (_, run) in known.find(step.leases) {
+            for (_, run) in known.found(step.leases) {
                 for (batch, part) in batches.parts(run) {
                     let known = batches.known(batch);
                     if let Some(live) = self.soft.live.get_mut(&session) {
+                        live.found_nothing = None;
                         let class = batches.classes.get(known.class);
                         let lane = lane_of(live.profile.takes(class));
                         live.used.sub(class, lane, part.count);

@@ -33,7 +33,7 @@ pub struct Queue {
     picks: u32,
     turn: u64,
     resting: BTreeSet<BatchId>,
-    /// Rises when something becomes ready where nothing was.
+    /// Rises when something becomes ready.
     news: u64,
 }
 
@@ -105,9 +105,7 @@ impl Queue {
         let level = self.levels.entry(Reverse(spot.priority)).or_default();
         let share = level.classes.entry(spot.class).or_default();
         let ready = share.sets.entry(spot.batch).or_default();
-        if ready.tasks.is_empty() {
-            self.news += 1;
-        }
+        self.news += 1;
         let before = ready.tasks.len();
         ready.tasks.insert(run);
         let more = ready.tasks.len() - before;

@@ -52,17 +52,22 @@ impl Engine {
 
     /// Asks for leases back, and ends those for which no answer came.
     pub(super) fn rebalance(&mut self, now: Now) {
+        let mut ended = false;
         while let Some((session, leases)) = self.unanswered(now) {
+            ended = true;
             self.soft.asked.answered(session);
             let leases = self.not_started(session, &leases);
             if !leases.is_empty() {
                 self.give_back(now, session, &leases);
                 self.out.effects.push(Effect::Stale { session, leases });
+                self.feed(session);
             }
         }
         if self.soft.asked.look_ms.is_some_and(|at| at <= now.mono_ms) {
             self.soft.asked.look_ms = None;
-            if let Some(idle) = self.idle()
+            // What was just ended goes to the idle one first.
+            if !ended
+                && let Some(idle) = self.idle()
                 && let Some((session, leases)) = self.waits_most(now, idle)
             {
                 let until = now.mono_ms + ANSWER_MS;

@@ -65,21 +65,24 @@ impl Session {
 
     /// Returns the tasks of those leases of `run` that it holds, as runs with their first lease.
     pub fn find(&self, run: LeaseRun) -> Vec<(LeaseId, TaskRun)> {
+        self.found(run).collect()
+    }
+
+    /// As [`Session::find`], one after the other.
+    pub fn found(&self, run: LeaseRun) -> impl Iterator<Item = (LeaseId, TaskRun)> {
         let end = run.first.plus(u64::from(run.count));
         let before = self.held.range(..=run.first).next_back();
-        let within = self.held.range(run.first..end).skip_while(|(lease, _)| **lease == run.first);
-        let mut found = Vec::new();
-        for (first, tasks) in before.into_iter().chain(within) {
+        let within =
+            self.held.range(run.first..end).skip_while(move |(lease, _)| **lease == run.first);
+        before.into_iter().chain(within).filter_map(move |(first, tasks)| {
             let held_end = first.counter + tasks.count;
             let from = first.counter.max(run.first.counter);
             let to = held_end.min(end.counter);
-            if first.epoch == run.first.epoch && from < to {
-                let task = tasks.first.plus(from - first.counter);
-                let lease = LeaseId { epoch: first.epoch, counter: from };
-                found.push((lease, TaskRun { first: task, count: to - from }));
-            }
-        }
-        found
+            let task = tasks.first.plus(from.saturating_sub(first.counter));
+            let lease = LeaseId { epoch: first.epoch, counter: from };
+            let holds = first.epoch == run.first.epoch && from < to;
+            holds.then(|| (lease, TaskRun { first: task, count: to - from }))
+        })
     }
 
     /// Drops a run of leases that `find` returned.

@@ -206,8 +206,15 @@ impl Engine {
             let batch = BatchId::new(batch);
             let class = self.ledger.batches.known(batch).class;
             let spot = Spot { priority: priority.0, class, batch };
+            let may_start = self.may_start(now, batch);
+            if may_start == 0 {
+                self.rest(now, spot);
+                continue;
+            }
+            let live = self.soft.live.get(&session)?;
             let room = room_for(live, self.ledger.batches.classes.get(class));
-            let most = self.may_start_soft(now, batch).min(want).min(room);
+            let most = may_start.min(want).min(room);
+            let queue = &self.ledger.queues[self.soft.queue_turn];
             let ready = queue.ready_at(spot).map(|set| set.front(most + UNFIT_LOOK_PAST));
             let runs = self.fitting(now, (session, worker, spot), ready.unwrap_or_default(), most);
             if !runs.is_empty() {

@@ -70,6 +70,7 @@ impl Engine {
         self.soft.live.insert(session, live);
         self.soft.asked.answered(session);
         self.recount(session);
+        self.look_again();
         self.soft.deadlines.insert((now.mono_ms + self.settings.term_ms, session));
         self.out.effects.push(Effect::Welcome { session, stale, acknowledged });
         if self.ledger.workers.get(&worker).is_some_and(|known| known.drained) {
@@ -132,8 +133,10 @@ impl Engine {
         live.deadline_ms = live.deadline_ms.min(now.mono_ms + self.settings.term_ms);
         let deadline = live.deadline_ms;
         self.soft.deadlines.insert((deadline, session));
+        let draining = live.draining;
+        self.look_again();
         let holds = self.ledger.sessions.get(&session).map_or(0, super::roster::Session::holds);
-        if live.draining && holds == 0 {
+        if draining && holds == 0 {
             self.note_of(now, session, What::Gone);
             self.say_gone(now, session, WorkerState::Gone);
             self.end_session(session);
@@ -158,6 +161,7 @@ impl Engine {
 
     pub(super) fn end_session(&mut self, session: SessionId) {
         self.soft.asked.answered(session);
+        self.look_again();
         if self.soft.live.remove(&session).is_some_and(|live| live.hungry) {
             self.soft.hungry.retain(|waiting| *waiting != session);
         }

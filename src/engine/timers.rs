@@ -75,6 +75,7 @@ impl Engine {
             }
             live.silent = true;
             let connected = live.connected;
+            self.look_again();
             let held = self
                 .ledger
                 .sessions

@@ -57,6 +57,7 @@ impl Engine {
                 if let Some(live) = self.soft.live.get_mut(&session) {
                     live.draining = drain == Drain::On;
                 }
+                self.look_again();
                 self.feed(session);
             }
         }

@@ -55,9 +55,9 @@ impl Master {
                 }
             }
             Effect::Welcome { session, stale, acknowledged } => {
-                let Some(known) = self.workers.get(session) else { return };
-                let welcome = self.welcome(known.actor.clone(), stale, acknowledged);
-                put(&known.session, &welcome);
+                let Some(known) = self.workers.welcome(session) else { return };
+                let (actor, to) = (known.actor.clone(), known.session.clone());
+                put(&to, &self.welcome(actor, stale, acknowledged));
             }
             Effect::Grant { session, grant } => self.tell(session, &ToWorker::Grant(grant)),
             Effect::Ack { session, report } => self.tell(session, &ToWorker::Ack { report }),
@@ -78,7 +78,7 @@ impl Master {
     }
 
     fn tell(&self, session: SessionId, message: &ToWorker) {
-        if let Some(known) = self.workers.get(session) {
+        if let Some(known) = self.workers.welcomed(session) {
             put(&known.session, message);
         }
     }

@@ -82,7 +82,7 @@ mod tests {
 
     fn submit(number: u128) -> Input {
         let spec = Spec::of(Kind::Square);
-        let head = Some(SubmitHead { spec, options: BatchOptions::default() });
+        let head = Some(Box::new(SubmitHead { spec, options: BatchOptions::default() }));
         let args = Args::Range { first: 1, step: 1, count: 5_000 };
         let key = Key::new(number);
         let name = Name::from_lossy("admin");

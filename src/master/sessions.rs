@@ -24,6 +24,8 @@ pub(super) struct WorkerLink {
     pub(super) actor: Actor,
     pub(super) session: Session,
     pub(super) certificate_ends: WallMs,
+    /// Whether its welcome has left; nothing else is said to it before.
+    welcomed: bool,
 }
 
 /// Connected workers.
@@ -41,6 +43,7 @@ impl Workers {
             actor: new.peer.actor,
             session: new.session,
             certificate_ends: new.peer.certificate_ends,
+            welcomed: false,
         };
         if let Some(older) = self.links.insert(id, link) {
             self.sessions.remove(&older.connection);
@@ -64,6 +67,19 @@ impl Workers {
     /// Returns a session's connection.
     pub(super) fn get(&self, id: SessionId) -> Option<&WorkerLink> {
         self.links.get(&id)
+    }
+
+    /// Returns a session's connection whose welcome leaves now.
+    pub(super) fn welcome(&mut self, id: SessionId) -> Option<&WorkerLink> {
+        let link = self.links.get_mut(&id)?;
+        link.welcomed = true;
+        Some(link)
+    }
+
+    /// Returns a session's connection, once it was welcomed. What was decided for the connection
+    /// before it is not for this one: its hello was compared with all of that.
+    pub(super) fn welcomed(&self, id: SessionId) -> Option<&WorkerLink> {
+        self.links.get(&id).filter(|link| link.welcomed)
     }
 }
 

@@ -76,7 +76,8 @@ impl Bench {
 
     /// Submits all tasks in listed parts, or as one range.
     fn submit(&mut self, kind: Kind, args: impl Fn(u64) -> Option<Args>) {
-        let mut head = Some(SubmitHead { spec: Spec::of(kind), options: BatchOptions::default() });
+        let head = SubmitHead { spec: Spec::of(kind), options: BatchOptions::default() };
+        let mut head = Some(Box::new(head));
         let mut part = 0;
         while let Some(args) = args(part) {
             let last = (part + 1) * args.count() >= TASKS;

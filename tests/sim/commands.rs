@@ -6,10 +6,14 @@ use ganger_proto::{
     Actor, Args, BatchId, Filter, Kind, Refusal, Reply, Request, Role, Select, TaskId, TaskState,
 };
 
-use crate::model::{Batch, Model, Paused, TASKS_MAX, Task};
+use crate::model::{Batch, Met, Model, Paused, TASKS_MAX, Task};
 
 /// The workers' names, by number.
 pub(crate) const WORKERS: [&str; 4] = ["ada", "ben", "cleo", "dan"];
+
+fn sees(actor: &Actor, batch: &Batch) -> bool {
+    actor.role != Role::Submitter || batch.owner == *actor
+}
 
 impl Model {
     /// Does what is asked.
@@ -59,12 +63,16 @@ impl Model {
         let Some(known) = known else {
             let unknown = Refusal::UnknownSubmission { part: submit.part };
             let head = submit.head.as_ref().filter(|_| submit.part == 0).ok_or(unknown)?;
+            let options = &head.options;
+            let there = |id: BatchId| self.batches.iter().any(|b| b.id == id && sees(actor, b));
+            if let Some(after) = options.after.iter().find(|after| !there(after.batch)) {
+                return Err(Refusal::NoBatch(after.batch));
+            }
             check(head.spec.kind.word(), &submit.args)?;
             if count == 0 {
                 return Err(Refusal::Invalid(String::new()));
             }
             self.room_for(count)?;
-            let options = &head.options;
             let batch = Batch {
                 id: BatchId::new(self.next_batch),
                 key: submit.key,
@@ -83,6 +91,8 @@ impl Model {
                 tasks: 0,
                 priority: options.priority,
                 not_before: options.not_before,
+                after: options.after.clone(),
+                jobs_max: options.jobs_max,
             };
             self.next_batch += 1;
             self.batches.push(batch);
@@ -105,6 +115,7 @@ impl Model {
     }
 
     fn add(&mut self, at: usize, submit: &Submit) -> Reply {
+        let blocked = self.before(&self.batches[at]) != Some(Met::Yes);
         let batch = &mut self.batches[at];
         for place in 0..submit.args.count() {
             let mut argument = Vec::new();
@@ -117,7 +128,11 @@ impl Model {
                 argument,
                 command,
                 place: batch.tasks,
-                state: if due.is_some() { TaskState::Delayed } else { TaskState::Queued },
+                state: match due {
+                    _ if blocked => TaskState::Blocked,
+                    Some(_) => TaskState::Delayed,
+                    None => TaskState::Queued,
+                },
                 due: due.unwrap_or_default(),
                 draws_ms: None,
                 elsewhere_ms: 0,

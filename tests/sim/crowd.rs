@@ -71,7 +71,7 @@ impl Client {
             key: self.key,
             part: part as u32,
             last: part + 1 == self.parts.len(),
-            head: (part == 0).then(|| self.head.clone()),
+            head: (part == 0).then(|| Box::new(self.head.clone())),
             args: self.parts[part].clone(),
         }
     }

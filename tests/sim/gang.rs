@@ -214,6 +214,9 @@ impl Worker {
     }
 
     fn give_back(&mut self, leases: &[LeaseRun]) {
+        if self.welcomed == Welcomed::No {
+            return;
+        }
         let waits =
             |lease: &LeaseId| self.jobs.get(lease).is_some_and(|job| job.stage == Stage::Waits);
         let back: Vec<LeaseId> = each(leases).filter(waits).collect();

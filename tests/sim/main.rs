@@ -38,7 +38,16 @@ fn walk(all: RangeInclusive<u64>) {
         let mut walk = Walk::new(seed);
         walk.run(seed, STEPS);
         let seen = &walk.seen;
-        let enough = [seen.grants, seen.done, seen.crashes, seen.refused, seen.stale, seen.removed];
+        let enough = [
+            seen.grants,
+            seen.done,
+            seen.crashes,
+            seen.refused,
+            seen.stale,
+            seen.removed,
+            seen.blocked,
+            seen.asked_back,
+        ];
         assert!(enough.iter().all(|count| *count > 50), "seed {seed} tests too little: {seen:?}");
     }
 }

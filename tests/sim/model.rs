@@ -8,12 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use ganger::clock::Now;
 use ganger_proto::limits::{LOST_MAX, RELEASES_MAX};
 use ganger_proto::message::{Grant, LeaseRun};
+use ganger_proto::spec::{After, Then};
 use ganger_proto::{Actor, BatchId, Key, LeaseId, Outcome, SessionId, TaskState, WallMs};
 
 /// Settings that both sides know.
 pub(crate) const TERM_MS: u64 = 1_000;
 /// For so long a task that failed is kept from the worker where it did, when another takes work.
 pub(crate) const ELSEWHERE_MS: u64 = 2_000;
+/// How long a session may take to give back what it was asked for.
+pub(crate) const ANSWER_MS: u64 = 500;
 pub(crate) const SLACK_MS: u64 = 500;
 pub(crate) const KEEP_DONE_MS: u64 = 20_000;
 pub(crate) const KEEP_FAILED_MS: u64 = 90_000;
@@ -34,7 +37,7 @@ pub(crate) struct Task {
     pub(crate) due: WallMs,
     /// A wait that the engine has drawn: at most so long from now.
     pub(crate) draws_ms: Option<u64>,
-    /// Until when it had better run on another worker.
+    /// Until when it had better run on another worker; 0 once a tick has found that over.
     pub(crate) elsewhere_ms: u64,
     pub(crate) priority: i16,
     pub(crate) attempt: u32,
@@ -68,6 +71,8 @@ pub(crate) struct Batch {
     pub(crate) tasks: u64,
     pub(crate) priority: i16,
     pub(crate) not_before: Option<WallMs>,
+    pub(crate) after: Vec<After>,
+    pub(crate) jobs_max: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -100,6 +105,8 @@ pub(crate) struct Model {
     pub(crate) said: Vec<String>,
     pub(crate) stale: BTreeMap<SessionId, BTreeSet<LeaseId>>,
     pub(crate) stop: BTreeMap<SessionId, BTreeSet<LeaseId>>,
+    /// Leases that the engine asked back, and until when the session may answer.
+    pub(crate) asked_back: BTreeMap<SessionId, (u64, BTreeSet<LeaseId>)>,
     /// Batches that had an end in this step.
     pub(crate) touched: BTreeSet<BatchId>,
 }
@@ -110,6 +117,13 @@ pub(crate) enum Paused {
     #[default]
     No,
     Yes,
+}
+
+/// What became of the batches that one waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Met {
+    Yes,
+    No,
 }
 
 /// How a lease ends.
@@ -248,6 +262,9 @@ impl Model {
                     return Err(format!("task {task} was granted and is not there"));
                 };
                 let worker = self.session_with_room(id)?;
+                if self.is_at_most(self.tasks[at].batch) {
+                    return Err(format!("task {task} is one too many of its batch at once"));
+                }
                 let batch = self.batch(self.tasks[at].batch);
                 let open = self.queues[batch.queue].1 == Paused::No;
                 let task = &mut self.tasks[at];
@@ -286,6 +303,55 @@ impl Model {
         Ok(session.worker)
     }
 
+    /// Tells whether as many tasks of a batch are leased as may be.
+    fn is_at_most(&self, id: BatchId) -> bool {
+        let most = self.batch(id).jobs_max as usize;
+        let leased =
+            |t: &&Task| t.batch == id && matches!(t.state, TaskState::Sent | TaskState::Running);
+        most > 0 && self.tasks.iter().filter(leased).count() >= most
+    }
+
+    /// Lets blocked tasks go on, or fails them, when what they wait for has ended.
+    pub(crate) fn settle_blocked(&mut self) {
+        let is_blocked = |t: &Task| t.state == TaskState::Blocked;
+        while let Some((id, met)) = self.batches.iter().find_map(|batch| {
+            let waits = self.tasks.iter().any(|t| is_blocked(t) && t.batch == batch.id);
+            let met = self.before(batch).filter(|_| waits)?;
+            Some((batch.id, met))
+        }) {
+            let due = self.batch(id).not_before.filter(|due| *due > self.now.wall);
+            for at in 0..self.tasks.len() {
+                if self.tasks[at].batch != id || !is_blocked(&self.tasks[at]) {
+                    continue;
+                }
+                self.tasks[at].due = due.unwrap_or_default();
+                self.tasks[at].state = match (met, due) {
+                    (Met::No, _) => TaskState::Failed,
+                    (Met::Yes, Some(_)) => TaskState::Delayed,
+                    (Met::Yes, None) => TaskState::Queued,
+                };
+                if met == Met::No {
+                    self.ended(at, self.now.wall);
+                }
+            }
+        }
+    }
+
+    /// Tells whether what a batch waits for came to what it must; nothing while that is open.
+    pub(crate) fn before(&self, batch: &Batch) -> Option<Met> {
+        let mut all = Some(Met::Yes);
+        for after in &batch.after {
+            let Some(first) = self.batches.iter().find(|b| b.id == after.batch) else { continue };
+            let mut tasks = self.tasks.iter().filter(|t| t.batch == first.id);
+            if !first.complete || tasks.clone().any(|t| !t.state.is_end()) {
+                all = None;
+            } else if after.then == Then::Done && tasks.any(|t| t.state != TaskState::Done) {
+                return Some(Met::No);
+            }
+        }
+        all
+    }
+
     /// Tells whether another worker takes work.
     fn has_another(&self, worker: usize) -> bool {
         self.sessions.values().any(|s| {
@@ -305,9 +371,8 @@ impl Model {
                 t.state == TaskState::Queued
                     && self.queues[self.batch(t.batch).queue].1 == Paused::No
                     && !t.unfit.contains(&worker)
-                    && !(t.worker == Some(worker)
-                        && t.elsewhere_ms > self.now.mono_ms
-                        && self.has_another(worker))
+                    && !self.is_at_most(t.batch)
+                    && !(t.worker == Some(worker) && t.elsewhere_ms > 0 && self.has_another(worker))
             };
             if let Some(task) = self.tasks.iter().find(waits) {
                 return Some(format!("{id} has room and {task:?} waits"));

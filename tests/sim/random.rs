@@ -6,6 +6,7 @@ use ganger_proto::command::{Submit, SubmitHead};
 use ganger_proto::filter::{Bound, Term, Test};
 use ganger_proto::message::{DoneRun, Held, LeaseRun, Load, Report, WorkerHello};
 use ganger_proto::picture::{Direction, Order, Sort, SortKey, Start, TaskWindow};
+use ganger_proto::spec::{After, Then};
 use ganger_proto::{
     Actor, Args, Backoff, BatchId, BatchOptions, Ended, Epoch, Filter, Key, Kind, LeaseId, Name,
     Outcome, PerLane, Request, Role, Select, SessionId, Spec, TaskId, TaskState, Template,
@@ -95,7 +96,7 @@ fn submit(rng: &mut Rng, model: &Model) -> Submit {
         submit.part = known.parts.saturating_add_signed(rng.i32(-1..2));
     }
     let shown = submit.part == 0 && rng.u8(..40) > 0;
-    submit.head = shown.then_some(head);
+    submit.head = shown.then(|| Box::new(head));
     submit
 }
 
@@ -119,8 +120,20 @@ fn options(rng: &mut Rng, model: &Model) -> BatchOptions {
         backoff: Backoff { base_ms: 50, cap_ms: 150 },
         not_before: (rng.u8(..5) == 0).then(|| model.now.wall.plus(rng.u64(..500))),
         labels: labels(rng),
-        ..BatchOptions::default()
+        after: after(rng, model),
+        jobs_max: if rng.u8(..4) == 0 { rng.u32(1..4) } else { 0 },
+        rate: None,
     }
+}
+
+fn after(rng: &mut Rng, model: &Model) -> Vec<After> {
+    let count = if rng.u8(..4) == 0 { rng.usize(1..3) } else { 0 };
+    let one = |rng: &mut Rng| {
+        let known = rng.choice(&model.batches).map_or(BatchId::new(9_999), |batch| batch.id);
+        let batch = if rng.u8(..20) == 0 { BatchId::new(rng.u64(..50)) } else { known };
+        After { batch, then: if rng.bool() { Then::Done } else { Then::Any } }
+    };
+    (0..count).map(|_| one(rng)).collect()
 }
 
 fn labels(rng: &mut Rng) -> Vec<(String, String)> {

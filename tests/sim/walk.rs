@@ -20,8 +20,8 @@ use ganger_proto::{
 
 use crate::commands::WORKERS;
 use crate::model::{
-    ELSEWHERE_MS, KEEP_DONE_MS, KEEP_FAILED_MS, KEEP_TASKS, Model, SLACK_MS, TASKS_MAX, TERM_MS,
-    Task,
+    ANSWER_MS, ELSEWHERE_MS, KEEP_DONE_MS, KEEP_FAILED_MS, KEEP_TASKS, Model, SLACK_MS, TASKS_MAX,
+    TERM_MS, Task,
 };
 use crate::random;
 use crate::rig::{Recovery, Rig};
@@ -43,6 +43,8 @@ pub(crate) struct Walk {
 
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
+    pub(crate) blocked: u64,
+    pub(crate) asked_back: u64,
     pub(crate) grants: u64,
     pub(crate) done: u64,
     pub(crate) crashes: u64,
@@ -102,6 +104,7 @@ impl Walk {
         }
         let before = self.model.batches.len();
         self.expect(&input);
+        self.model.settle_blocked();
         let input = self.looked_for(input);
         let mut turn = self.rig.turn(self.model.now, vec![input]);
         self.rig.keep(&mut turn);
@@ -189,7 +192,10 @@ impl Walk {
             }
             Said::Started(runs) => runs.iter().for_each(|run| model.started(id, *run)),
             Said::Report(report) => model.reported(id, report),
-            Said::Release(runs) => runs.iter().for_each(|run| model.released(id, *run)),
+            Said::Release(runs) => {
+                runs.iter().for_each(|run| model.released(id, *run));
+                model.asked_back.remove(&id);
+            }
         }
     }
 
@@ -217,7 +223,12 @@ impl Walk {
                     stop.entry(*session).or_default().extend(runs.iter().flat_map(leases));
                 }
                 // What is asked back is the engine's choice; what comes of it is compared.
-                Effect::TakeBack { .. } => {}
+                Effect::TakeBack { session, leases: runs } => {
+                    let until = self.model.now.mono_ms + ANSWER_MS;
+                    let leases = runs.iter().flat_map(leases).collect();
+                    self.model.asked_back.insert(*session, (until, leases));
+                    self.seen.asked_back += 1;
+                }
                 Effect::Drain { session, drain } => {
                     heard.push(format!("drain {session} {drain:?}"));
                 }
@@ -291,6 +302,7 @@ impl Walk {
         }
         equal("counts", &engine.counts(), &counts)?;
         self.seen.done += counts.done;
+        self.seen.blocked += counts.blocked;
         let held = self.model.sessions.iter().map(|(id, s)| (*id, s.reported));
         let known = engine.ledger().sessions.iter().map(|(id, s)| (*id, s.reported));
         equal("sessions", &known.collect::<Vec<_>>(), &held.collect())?;

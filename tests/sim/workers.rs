@@ -21,6 +21,7 @@ impl Model {
             task.state = TaskState::Sent;
         }
         self.timeouts.clear();
+        self.asked_back.clear();
         self.retention_ms = 0;
     }
 
@@ -39,6 +40,7 @@ impl Model {
             self.stale.insert(id, leases);
             return;
         }
+        self.asked_back.remove(&id);
         let mut stale = BTreeSet::new();
         let mut kept = BTreeSet::new();
         for held in &hello.holding {
@@ -171,6 +173,9 @@ impl Model {
             if task.state == TaskState::Delayed && task.due <= now.wall {
                 task.state = TaskState::Queued;
             }
+            if task.elsewhere_ms <= now.mono_ms {
+                task.elsewhere_ms = 0;
+            }
         }
         let over = self
             .sessions
@@ -188,9 +193,26 @@ impl Model {
             }
         }
         self.overdue();
+        self.unanswered();
         if now.mono_ms >= self.retention_ms {
             self.retention_ms = now.mono_ms + RETENTION_EVERY_MS;
             self.retain();
+        }
+    }
+
+    /// Ends what was asked back and neither started nor given back in time.
+    fn unanswered(&mut self) {
+        let now_ms = self.now.mono_ms;
+        let late = self.asked_back.iter().filter(|(_, (until, _))| *until <= now_ms);
+        for (id, leases) in late.map(|(id, (_, all))| (*id, all.clone())).collect::<Vec<_>>() {
+            self.asked_back.remove(&id);
+            for at in self.held(id) {
+                let task = &self.tasks[at];
+                if task.state == TaskState::Sent && leases.contains(&task.lease) {
+                    self.stale.entry(id).or_default().insert(task.lease);
+                    self.end(at, End::Released);
+                }
+            }
         }
     }
 

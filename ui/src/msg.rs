@@ -50,7 +50,6 @@ pub(crate) struct Moment {
 }
 
 /// What must be done outside.
-#[expect(clippy::large_enum_variant, reason = "effects are few and live for one turn of the loop")]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Say this to the master.

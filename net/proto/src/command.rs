@@ -86,7 +86,6 @@ pub enum Select {
 /// What a client wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "one at a time, and submissions are most of them")]
 pub enum Request {
     /// One part of a submission.
     Submit(Submit),
@@ -293,7 +292,7 @@ pub struct Submit {
     /// Whether this is the last part.
     pub last: bool,
     /// What the tasks are; in part 0 only.
-    pub head: Option<SubmitHead>,
+    pub head: Option<Box<SubmitHead>>,
     /// The tasks' arguments; at most [`SUBMIT_TASKS_MAX`](crate::limits::SUBMIT_TASKS_MAX) listed.
     pub args: Args,
 }

@@ -212,26 +212,12 @@ impl fmt::Display for Reason {
                 "it was submitted to begin in {}; `ganger retry {task}` lets it begin at once",
                 HumanMs(*in_ms)
             ),
-            Self::Blocked { by, open, total } => blocked(f, by, (*open, *total)),
-            Self::Jobs { batch, jobs_max } => write!(
-                f,
-                "{} of {batch} at once were asked for, and so many run; it begins when one ends",
-                count(u64::from(*jobs_max), "task", "tasks")
-            ),
-            Self::Rate { batch, rate, in_ms } => write!(
-                f,
-                "{batch} starts {rate} at most, over all workers; the next one starts in {}",
-                HumanMs(*in_ms)
-            ),
             Self::NotOffered { missing, nearest, has, workers } => {
                 not_offered(f, missing, (nearest.as_str(), has), *workers)
             }
-            Self::Missed { task, ago_ms } => write!(
-                f,
-                "it failed {} ago before it ran: a batch that it waited for did not end well; \
-                 `ganger retry {task}` runs it all the same",
-                HumanMs(*ago_ms)
-            ),
+            Self::Blocked { .. } | Self::Jobs { .. } | Self::Rate { .. } | Self::Missed { .. } => {
+                self.of_batches(f)
+            }
             Self::NoWorker { .. }
             | Self::NotAllowed { .. }
             | Self::Unfit { .. }
@@ -263,6 +249,45 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
+    /// Says which batch is in the way; nothing for other reasons.
+    fn of_batches(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blocked { by, open, total } => blocked(f, by, (*open, *total)),
+            Self::Jobs { batch, jobs_max } => write!(
+                f,
+                "{} of {batch} at once were asked for, and so many run; it begins when one ends",
+                count(u64::from(*jobs_max), "task", "tasks")
+            ),
+            Self::Rate { batch, rate, in_ms } => write!(
+                f,
+                "{batch} starts {rate} at most, over all workers; the next one starts in {}",
+                HumanMs(*in_ms)
+            ),
+            Self::Missed { task, ago_ms } => write!(
+                f,
+                "it failed {} ago before it ran: a batch that it waited for did not end well; \
+                 `ganger retry {task}` runs it all the same",
+                HumanMs(*ago_ms)
+            ),
+            Self::Paused { .. }
+            | Self::HeldBack
+            | Self::BacksOff { .. }
+            | Self::NotBefore { .. }
+            | Self::NoWorker { .. }
+            | Self::NotAllowed { .. }
+            | Self::NotOffered { .. }
+            | Self::Unfit { .. }
+            | Self::Draining { .. }
+            | Self::Busy { .. }
+            | Self::Behind { .. }
+            | Self::Next
+            | Self::Sent { .. }
+            | Self::Runs { .. }
+            | Self::Cancelling
+            | Self::Ended { .. } => Ok(()),
+        }
+    }
+
     /// Says what is in the way at the workers; nothing for other reasons.
     fn of_workers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -62,6 +62,7 @@ impl Load {
                 },
             });
             let last = self.is_last(part as u64);
+            let head = head.map(Box::new);
             let submit = Submit { key, part: part as u32, last, head, args };
             under_way.push(Box::pin(caller.call(Request::Submit(submit)))).await;
             // The first part makes the batch that the others join.

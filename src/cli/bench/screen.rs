@@ -234,7 +234,7 @@ async fn flow(caller: Caller) {
             key: Key::new(u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..))),
             part: 0,
             last: true,
-            head: Some(head),
+            head: Some(Box::new(head)),
             args: Args::Range { first: 1, step: 1, count: FLOW_PER_S / FLOW_PARTS_PER_S },
         };
         if caller.call(Request::Submit(submit)).await.is_err() {

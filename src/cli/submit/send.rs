@@ -94,6 +94,7 @@ impl Sender<'_> {
         head: Option<SubmitHead>,
     ) -> Result<Sent, CallError> {
         let Part { args, last } = part;
+        let head = head.map(Box::new);
         let submit = Submit { key: self.key, part: number, last, head, args };
         let mut tries = 0;
         loop {

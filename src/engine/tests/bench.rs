@@ -4,9 +4,11 @@
 use ganger_proto::command::{Submit, SubmitHead};
 use ganger_proto::gang::Allows;
 use ganger_proto::message::{DoneRun, Held, LeaseRun, Load, Report, WorkerHello};
+use ganger_proto::place::{Need, Offer};
+use ganger_proto::spec::{After, Rate, Then};
 use ganger_proto::{
-    ArgList, Args, Backoff, BatchId, BatchOptions, Ended, Epoch, Key, Kind, Name, Outcome, PerLane,
-    QueueName, Role, Select, Spec, WallMs,
+    ArgList, Args, Backoff, BatchId, BatchOptions, Ended, Epoch, Key, Kind, Label, Lane, Name,
+    Outcome, PerLane, QueueName, Role, Select, Spec, WallMs,
 };
 
 use super::super::event::{decode, encode};
@@ -203,6 +205,7 @@ impl Bench {
         match words[0] {
             "start" => return self.say(by, Said::Started(vec![run])),
             "release" => return self.say(by, Said::Release(vec![run])),
+            "nothing-back" => return self.say(by, Said::Release(Vec::new())),
             "output" => return self.give(Input::OutputCame { session: by, lease }),
             "done" => {
                 let results: ArgList = [&b"ok"[..]].into_iter().collect();
@@ -237,6 +240,24 @@ impl Bench {
                 "queue" => options.queue = QueueName::parse(value).unwrap(),
                 "limit" => spec.timeout_ms = value.parse().unwrap(),
                 "key" => key = value.parse().unwrap(),
+                "after" => {
+                    let (batch, then) = match value.split_once(':') {
+                        None => (value, Then::Done),
+                        Some((batch, _)) => (batch, Then::Any),
+                    };
+                    let batch = BatchId::new(batch.parse().unwrap());
+                    options.after.push(After { batch, then });
+                }
+                "jobs" => options.jobs_max = value.parse().unwrap(),
+                "rate" => {
+                    let (starts, per_ms) = value.split_once('/').unwrap();
+                    let (starts, per_ms) = (starts.parse().unwrap(), per_ms.parse().unwrap());
+                    options.rate = Some(Rate { starts, per_ms });
+                }
+                "lane" => spec.place.lane = Some(Lane::Io),
+                "need" => spec.place.needs.push(Need::parse(&value.replace(':', "=")).unwrap()),
+                "on" => spec.place.on.push(Label::parse(&value.replace(':', "=")).unwrap()),
+                "handler" => spec.kind = Kind::Handler { name: Name::parse(value).unwrap() },
                 "name" => value.clone_into(&mut options.name),
                 "label" => {
                     let (key, value) = value.split_once(':').unwrap();
@@ -257,7 +278,7 @@ impl Bench {
                 other => panic!("{other} is not an option of these scripts"),
             }
         }
-        let head = Some(SubmitHead { spec, options });
+        let head = Some(Box::new(SubmitHead { spec, options }));
         let key = Key::new(u128::from(key));
         self.ask(Request::Submit(Submit { key, part: 0, last: true, head, args }));
     }
@@ -265,7 +286,9 @@ impl Bench {
     /// `join a hold=4`; as `rejoin`, it presents what it holds, started as far as that was said.
     fn join(&mut self, words: &[&str], present: Present) {
         let id = session(words[1]);
-        let mut hold = 1;
+        let mut hold = PerLane { cpu: 1, io: 0 };
+        let mut slots = PerLane { cpu: 1, io: 0 };
+        let (mut labels, mut handlers, mut resources) = (Vec::new(), Vec::new(), Vec::new());
         let mut allows = Allows::ALL;
         let mut holding = Vec::new();
         let known = self.engine.ledger.sessions.get(&id);
@@ -280,7 +303,20 @@ impl Bench {
         }
         for word in &words[2..] {
             match word.split_once('=') {
-                Some(("hold", value)) => hold = value.parse().unwrap(),
+                Some(("hold", value)) => hold.cpu = value.parse().unwrap(),
+                Some(("slots", value)) => slots.cpu = value.parse().unwrap(),
+                Some(("io", value)) => {
+                    (slots.io, hold.io) = (value.parse().unwrap(), value.parse().unwrap());
+                }
+                Some(("label", text)) => {
+                    labels.push(Label::parse(&text.replace(':', "=")).unwrap());
+                }
+                Some(("has", text)) => {
+                    resources.push(Need::parse(&text.replace(':', "=")).unwrap())
+                }
+                Some(("handler", name)) => {
+                    handlers.push(Offer { name: Name::parse(name).unwrap(), lane: Lane::Io });
+                }
                 Some(("allows", _)) => allows = Allows::INSIDE.and(Allows::EXEC),
                 _ if *word == "twice" => holding.extend(holding.clone()),
                 _ => {
@@ -291,15 +327,15 @@ impl Bench {
         }
         let hello = WorkerHello {
             session: id,
-            slots: PerLane { cpu: 1, io: 0 },
-            hold: PerLane { cpu: hold, io: 0 },
+            slots,
+            hold,
             holding,
             reported: self.reports,
             policy: String::new(),
             allows,
-            labels: Vec::new(),
-            handlers: Vec::new(),
-            resources: Vec::new(),
+            labels,
+            handlers,
+            resources,
             draining: false,
         };
         let name = Name::parse(&words[1][..1]).unwrap();

@@ -4,6 +4,7 @@
 mod bench;
 mod golden;
 mod large;
+mod placing;
 mod searches;
 mod why;
 

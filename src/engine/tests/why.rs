@@ -57,6 +57,47 @@ fn waiting_tasks_say_why() {
 }
 
 #[test]
+fn tasks_that_are_held_back_say_by_what() {
+    check(
+        "submit 3; submit 1 after=1",
+        4,
+        &["it waits for b1, of which 3 of 3 tasks have not ended"],
+    );
+    check("submit 1; submit 1 after=1; kill 1", 2, &["it failed 0µs ago before it ran"]);
+    check(
+        "join a hold=9; submit 3 jobs=2",
+        3,
+        &["2 tasks of b1 at once were asked for, and so many run"],
+    );
+    check(
+        "join a hold=9; submit 3 rate=1/5000",
+        3,
+        &["b1 starts 1/5.0s at most, over all workers", "1 older task goes first in queue default"],
+    );
+    check(
+        "join a label=zone:us; submit 1 on=zone:eu",
+        1,
+        &["the one connected worker, a, has not the label zone=eu (it has zone=us)"],
+    );
+    check(
+        "join a; join b has=gpu:1; submit 1 need=gpu:2",
+        1,
+        &["none of 2 connected workers fits"],
+    );
+    check(
+        "join a; submit 1 handler=h",
+        1,
+        &["the one connected worker, a, has no handler h (it has none)"],
+    );
+    check(
+        "join a; submit 1 lane=io",
+        1,
+        &["the one connected worker, a, has no slot in the lane io (it has none)"],
+    );
+    check("join a hold=9 has=gpu:1; submit 2 need=gpu:1", 2, &["1 slot of 1 worker is busy"]);
+}
+
+#[test]
 fn other_states_say_where_the_task_is() {
     check("submit 1 delay=3000; join a", 1, &["it was submitted to begin in 3.0s"]);
     let waits = "attempt 1 of 3 failed and the next begins in";
@@ -94,6 +135,12 @@ fn what_no_worker_allows_is_said_once() {
     assert_eq!(stuck("submit 3 line=ls; join a allows=exec; pause default"), "");
     assert_eq!(stuck("submit 3 line=ls; join a allows=exec; join b hold=0"), "");
     assert_eq!(stuck("submit 1; join a allows=exec; drain a"), "");
+    let needs = "2 tasks need gpu=1; no worker offers it";
+    assert_eq!(stuck("submit 2 need=gpu:1; submit 1; join a"), needs);
+    assert_eq!(
+        stuck("submit 1 handler=h; join a"),
+        "1 task needs the handler h; no worker offers it"
+    );
 }
 
 #[test]

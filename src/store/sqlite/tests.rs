@@ -351,5 +351,5 @@ fn the_first_format_opens() {
         let conn = &log.held.as_ref().unwrap().conn;
         conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
     };
-    assert_eq!((version(&log), version(&fresh)), (2, 2));
+    assert_eq!((version(&log), version(&fresh)), (schema::VERSION, schema::VERSION));
 }

@@ -60,7 +60,7 @@ impl Submission {
             key: self.key,
             part: self.part,
             last: count == left,
-            head: (self.part == 0).then(|| self.batch.head.clone()),
+            head: (self.part == 0).then(|| Box::new(self.batch.head.clone())),
             args: self.batch.args.slice(self.accepted, count),
         }
     }
