@@ -1,7 +1,7 @@
 //! `ganger show ID`: everything about one task.
 
 use ganger_proto::command::TaskDetail;
-use ganger_proto::spec::{Cwd, Kind};
+use ganger_proto::spec::{After, Cwd, Kind, Then};
 use ganger_proto::time::{HumanMicros, HumanMs};
 use ganger_proto::{Reply, Request, TaskId, template};
 
@@ -69,6 +69,17 @@ fn page(detail: &TaskDetail, out: &mut Out) -> Result<()> {
     table.print(out)
 }
 
+fn words<T: ToString>(all: &[T]) -> String {
+    all.iter().map(T::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn after(after: &After) -> String {
+    match after.then {
+        Then::Done => after.batch.to_string(),
+        Then::Any => format!("{}:any", after.batch),
+    }
+}
+
 fn facts(detail: &TaskDetail) -> Vec<(&'static str, String)> {
     let (row, spec, options) = (&detail.row, &detail.spec, &detail.options);
     let or_empty = |condition: bool, value: String| if condition { value } else { String::new() };
@@ -88,7 +99,7 @@ fn facts(detail: &TaskDetail) -> Vec<(&'static str, String)> {
         ("state", format!("{} since {}", row.state.word(), when(row.since))),
         ("outcome", row.outcome.map_or_else(String::new, |outcome| outcome.to_string())),
         ("worker", row.worker.clone()),
-        ("kind", spec.kind.word().to_owned()),
+        ("kind", spec.kind.to_string()),
         ("command", command(detail)),
         ("argument", String::from_utf8_lossy(&detail.argument).into_owned()),
         ("directory", directory(&spec.cwd)),
@@ -108,6 +119,12 @@ fn facts(detail: &TaskDetail) -> Vec<(&'static str, String)> {
             ),
         ),
         ("labels", labels.join(" ")),
+        ("lane", spec.place.lane.map_or_else(String::new, |lane| lane.to_string())),
+        ("needs", words(&spec.place.needs)),
+        ("on", words(&spec.place.on)),
+        ("after", options.after.iter().map(after).collect::<Vec<_>>().join(" ")),
+        ("at once", or_empty(options.jobs_max > 0, options.jobs_max.to_string())),
+        ("rate", options.rate.map_or_else(String::new, |rate| rate.to_string())),
         ("due", row.due.map_or_else(String::new, when)),
         ("submitted", format!("{} by {}", when(row.submitted), detail.owner)),
     ]

@@ -71,6 +71,20 @@ pub(crate) fn summary(master: &MasterLine) -> String {
     parts.join(" · ")
 }
 
+/// Says how long a batch took, or about how long it still takes, or what it waits for.
+fn took(row: &BatchRow) -> String {
+    match (row.ended, row.eta_ms, row.after.first()) {
+        (Some(ended), _, _) => HumanMs(ended.since(row.submitted)).to_string(),
+        (None, _, _) if !row.complete => "incomplete".to_owned(),
+        (None, _, Some(first)) => match row.after.len() {
+            1 => format!("after {first}"),
+            n => format!("after {first} and {} more", n - 1),
+        },
+        (None, Some(eta_ms), None) => format!("{} left", HumanMs(eta_ms)),
+        (None, None, None) => "–".to_owned(),
+    }
+}
+
 /// Lays batches out.
 pub(crate) fn batches(rows: &[BatchRow], now: WallMs) -> Table {
     let mut table = Table::new(&[
@@ -88,10 +102,6 @@ pub(crate) fn batches(rows: &[BatchRow], now: WallMs) -> Table {
         "NAME",
     ]);
     for row in rows {
-        let took = row.ended.map_or_else(
-            || if row.complete { "–".to_owned() } else { "incomplete".to_owned() },
-            |ended| HumanMs(ended.since(row.submitted)).to_string(),
-        );
         let counts = row.counts;
         table.row(vec![
             row.batch.to_string(),
@@ -103,7 +113,7 @@ pub(crate) fn batches(rows: &[BatchRow], now: WallMs) -> Table {
             number(counts.failed),
             number(counts.cancelled),
             HumanMs(now.since(row.submitted)).to_string(),
-            took,
+            took(row),
             row.owner.clone(),
             row.name.clone(),
         ]);

@@ -127,6 +127,8 @@ mod tests {
             submitted: WallMs(0),
             ended: Some(WallMs(1)),
             complete: true,
+            eta_ms: None,
+            after: Vec::new(),
             counts: Counts { done, failed, cancelled, ..Counts::default() },
         }
     }

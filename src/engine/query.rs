@@ -40,6 +40,8 @@ impl Engine {
             submitted: batch.submitted,
             ended: ended.then_some(batch.newest_end.max(batch.submitted)),
             complete: batch.complete,
+            eta_ms: eta_ms(batch),
+            after: self.open_before(id).into_iter().collect(),
             counts: counts_of(&batch.tally),
         })
     }
@@ -317,6 +319,15 @@ fn blank_row(worker: &super::roster::Worker) -> WorkerRow {
         done_per_s: 0.0,
         certificate_ends: None,
     }
+}
+
+/// The mean time between two ends so far, as often as tasks are open.
+fn eta_ms(batch: &super::batch::Batch) -> Option<u64> {
+    let (open, ended) = (batch.tally.open(), batch.tally.ended());
+    let took = batch.newest_end.since(batch.submitted);
+    let all = u128::from(took) * u128::from(open);
+    let known = open > 0 && ended > 0 && took > 0;
+    known.then(|| u64::try_from(all / u128::from(ended)).unwrap_or(u64::MAX))
 }
 
 fn counts_of(tally: &Tally) -> Counts {

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "the modules of one test binary share its helpers")]
 
 mod bad_input;
+mod batches;
 mod chaos;
 mod hostile;
 mod joining;

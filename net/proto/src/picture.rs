@@ -335,6 +335,11 @@ pub struct BatchRow {
     pub ended: Option<WallMs>,
     /// Whether its last part has come.
     pub complete: bool,
+    /// About when its last task ends, in milliseconds from now, if its tasks go on ending as they
+    /// have; none when it has ended or none of them has.
+    pub eta_ms: Option<u64>,
+    /// Batches that it waits for and that have not ended.
+    pub after: Vec<BatchId>,
     /// Its tasks.
     pub counts: Counts,
 }

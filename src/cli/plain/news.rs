@@ -226,6 +226,8 @@ mod tests {
             submitted: WallMs(1_000),
             ended: ended.map(WallMs),
             complete: true,
+            eta_ms: None,
+            after: Vec::new(),
             counts: Counts { done, failed, ..Counts::default() },
         }
     }
