@@ -14,7 +14,8 @@ use super::index::{ByLabel, ByPriority};
 use super::queue::Queue;
 use super::roster::{Session, Worker};
 use super::runs::{IdSet, TaskRun};
-use super::task::{State, Table, Task};
+use super::table::Table;
+use super::task::{State, Task};
 
 /// The place of a queue in [`Ledger::queues`].
 pub type QueueAt = usize;

@@ -38,6 +38,7 @@ mod sorted;
 pub mod span;
 mod stored;
 mod submit;
+pub mod table;
 pub mod task;
 mod timers;
 mod why;

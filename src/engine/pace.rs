@@ -293,8 +293,8 @@ mod tests {
             |starts, per_ms, step_ms: u64, for_ms: u64, expected: std::ops::RangeInclusive<u64>| {
                 let mut bucket = Bucket::new(Rate { starts, per_ms }, 0);
                 let mut count = 0;
-                for now in (0..=for_ms).step_by(step_ms as usize) {
-                    bucket.fill(now);
+                for at in (0..=for_ms).step_by(step_ms as usize) {
+                    bucket.fill(at);
                     count += bucket.starts();
                     bucket.take(bucket.starts());
                 }

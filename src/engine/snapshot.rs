@@ -15,7 +15,8 @@ use super::ledger::{Ledger, Past, kind_index};
 use super::roster::{Session, Worker};
 use super::runs::{IdSet, TaskRun};
 use super::stored::StoredSpec;
-use super::task::{PAGE_TASKS, Page, State, Table, Task};
+use super::table::{PAGE_TASKS, Page, Table};
+use super::task::{State, Task};
 
 /// Pages of one part.
 const PAGES_A_PART: usize = 16;
@@ -42,8 +43,8 @@ enum Part {
     History(Vec<(TaskId, Vec<Past>)>),
     /// The labels of batches that have some. Of format 2; is read and never made.
     Labels(Vec<(BatchId, Vec<(String, String)>)>),
-    /// Pages, and for each the two spans of each of its tasks; nothing for a page without any. Since
-    /// format 2.
+    /// Pages, and for each the two spans of each of its tasks; nothing for a page without any.
+    /// Since format 2.
     Timed {
         first: u64,
         pages: Vec<Page>,

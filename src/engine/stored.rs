@@ -1,6 +1,6 @@
-//! Records, specs and options as the disk keeps them: types of their own, so that what is in memory may
-//! change without the format. Which parts and events hold them is snapshot.rs's and event.rs's
-//! concern.
+//! Records, specs and options as the disk keeps them: types of their own, so that what is in
+//! memory may change without the format. Which parts and events hold them is snapshot.rs's and
+//! event.rs's concern.
 
 use ganger_proto::{
     Backoff, BatchOptions, Cwd, Epoch, Kind, LeaseId, QueueName, Spec, WallMs, WorkerId,

@@ -1,4 +1,5 @@
-//! One task's record, and the table of all records in pages. Does not know batches or queues.
+//! One task's record and its states. Does not know batches or queues; where all records are is in
+//! table.rs.
 //!
 //! ```text
 //!              Delayed <-----------.
@@ -9,15 +10,13 @@
 //!                 '----------------' |  out of tries
 //!                  released, lost    '------------> Cancelled
 //! ```
-//! `Delayed` and `Queued` become `Cancelled` too; `Failed` and `Cancelled` become `Queued` by hand.
+//! A task that waits for another batch is `Blocked` before it is `Delayed` or `Queued`, and becomes
+//! `Failed` when that batch does not end well. `Blocked`, `Delayed` and `Queued` become `Cancelled`
+//! too; `Failed` and `Cancelled` become `Queued` by hand.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-
-use ganger_proto::{BlockId, Epoch, LeaseId, Outcome, TaskId, WallMs, WorkerId};
+use ganger_proto::{BlockId, Epoch, LeaseId, Outcome, WallMs, WorkerId};
 use serde::{Deserialize, Serialize};
 
-use super::runs::TaskRun;
 use super::span::Span;
 use super::stored::StoredTask;
 
@@ -206,207 +205,6 @@ impl Task {
     }
 }
 
-/// Tasks of one page.
-pub const PAGE_TASKS: u64 = 1_024;
-
-/// Consecutive records. A page whose records are all alike costs nothing but its one record: that
-/// is how a range of any length is free until its tasks are leased.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Page {
-    /// All records are this one.
-    Alike(Task),
-    /// Each has its own; shared with a snapshot that is being written.
-    Each(#[serde(with = "super::snapshot::shared")] Arc<Vec<Task>>),
-}
-
-impl Page {
-    /// Returns the spans of its tasks as numbers; nothing when no task has any.
-    pub(super) fn spans(&self) -> Vec<(u16, u16)> {
-        let records = match self {
-            Self::Alike(record) => std::slice::from_ref(record),
-            Self::Each(records) => records,
-        };
-        let spans = records.iter().map(|t| (t.took.raw(), t.wait.raw()));
-        if spans.clone().all(|spans| spans == (0, 0)) { Vec::new() } else { spans.collect() }
-    }
-
-    /// Sets what [`Page::spans`] returned.
-    pub(super) fn set_spans(&mut self, spans: &[(u16, u16)]) {
-        let set = |record: &mut Task, (took, wait): &(u16, u16)| {
-            (record.took, record.wait) = (Span::from_raw(*took), Span::from_raw(*wait));
-        };
-        match self {
-            Self::Alike(record) => spans.iter().take(1).for_each(|spans| set(record, spans)),
-            Self::Each(records) => {
-                let records = Arc::make_mut(records).iter_mut();
-                records.zip(spans).for_each(|(record, spans)| set(record, spans));
-            }
-        }
-    }
-}
-
-/// All records, in pages from the oldest task that is still there.
-#[derive(Clone, Debug, Default)]
-pub struct Table {
-    base: u64,
-    pages: VecDeque<Page>,
-}
-
-impl Table {
-    /// Returns a task's record, an absent one when there is none.
-    pub fn get(&self, task: TaskId) -> Task {
-        let Some(page) = self.page_of(task.raw()) else { return Task::default() };
-        match page {
-            Page::Alike(record) => *record,
-            Page::Each(records) => records[(task.raw() % PAGE_TASKS) as usize],
-        }
-    }
-
-    /// Returns for how many tasks from `task` on the record is known to be the same: the rest of a
-    /// page that is alike, else one.
-    pub fn alike_from(&self, task: TaskId) -> u64 {
-        match self.page_of(task.raw()) {
-            Some(Page::Alike(_)) => PAGE_TASKS - task.raw() % PAGE_TASKS,
-            Some(Page::Each(_)) | None => 1,
-        }
-    }
-
-    /// Changes the records of a run and calls `shifted` for each stretch of neighbours whose
-    /// records were alike in what `key` looks at, before and after.
-    pub fn change<K: PartialEq + Copy>(
-        &mut self,
-        run: TaskRun,
-        change: impl Fn(u64, &mut Task),
-        key: impl Fn(&Task) -> K,
-        mut shifted: impl FnMut(TaskRun, K, K),
-    ) {
-        let mut open: Option<(TaskRun, K, K)> = None;
-        let mut push = |part: TaskRun, from: K, to: K| match &mut open {
-            Some((run, f, t)) if *f == from && *t == to => run.count += part.count,
-            other => {
-                if let Some((run, f, t)) = other.replace((part, from, to)) {
-                    shifted(run, f, t);
-                }
-            }
-        };
-        let mut at = run.first.raw();
-        while at < run.end() {
-            let count = (PAGE_TASKS - at % PAGE_TASKS).min(run.end() - at);
-            for (record, id) in self.records(at, count).iter_mut().zip(at..) {
-                let from = key(record);
-                change(id - run.first.raw(), record);
-                push(TaskRun::one(TaskId::new(id)), from, key(record));
-            }
-            at += count;
-        }
-        if let Some((run, from, to)) = open {
-            shifted(run, from, to);
-        }
-    }
-
-    /// As [`Table::change`] where `change` does the same to every record: whole pages that are
-    /// alike stay alike.
-    pub fn change_alike<K: PartialEq + Copy>(
-        &mut self,
-        run: TaskRun,
-        change: impl Fn(&mut Task),
-        key: impl Fn(&Task) -> K,
-        mut shifted: impl FnMut(TaskRun, K, K),
-    ) {
-        let mut at = run.first.raw();
-        while at < run.end() {
-            let count = (PAGE_TASKS - at % PAGE_TASKS).min(run.end() - at);
-            let part = TaskRun { first: TaskId::new(at), count };
-            self.grow(at);
-            let index = self.index(at).expect("the table was grown to hold it");
-            match &mut self.pages[index] {
-                Page::Alike(record) if count == PAGE_TASKS => {
-                    let from = key(record);
-                    change(record);
-                    shifted(part, from, key(record));
-                }
-                Page::Alike(_) | Page::Each(_) => {
-                    self.change(part, |_, record| change(record), &key, &mut shifted);
-                }
-            }
-            at += count;
-        }
-    }
-
-    /// Puts the same record for every task of a run that is not there yet.
-    pub fn fill(&mut self, run: TaskRun, record: Task) {
-        let mut at = run.first.raw();
-        while at < run.end() {
-            let count = (PAGE_TASKS - at % PAGE_TASKS).min(run.end() - at);
-            let fresh = self.page_of(at).is_none();
-            self.grow(at);
-            let index = self.index(at).expect("the table was grown to hold it");
-            match &mut self.pages[index] {
-                // Ids beyond the run are not there yet, so what their record says is never read.
-                page @ Page::Alike(_) if fresh || count == PAGE_TASKS => {
-                    *page = Page::Alike(record)
-                }
-                Page::Alike(alike) if *alike == record => {}
-                Page::Alike(_) | Page::Each(_) => {
-                    self.records(at, count).fill(record);
-                }
-            }
-            at += count;
-        }
-    }
-
-    /// Drops pages from the front whose tasks are all absent, up to the first id in use.
-    pub fn trim(&mut self, first_in_use: u64) {
-        while !self.pages.is_empty() && self.base + PAGE_TASKS <= first_in_use {
-            self.pages.pop_front();
-            self.base += PAGE_TASKS;
-        }
-    }
-
-    /// Returns the first id of the first page, and the pages, shared.
-    pub fn pages(&self) -> (u64, impl ExactSizeIterator<Item = Page>) {
-        (self.base, self.pages.iter().cloned())
-    }
-
-    /// Returns a table of pages that begin at task `base`.
-    pub fn from_pages(base: u64, pages: impl IntoIterator<Item = Page>) -> Self {
-        Self { base: base - base % PAGE_TASKS, pages: pages.into_iter().collect() }
-    }
-
-    fn index(&self, id: u64) -> Option<usize> {
-        usize::try_from(id.checked_sub(self.base)? / PAGE_TASKS).ok()
-    }
-
-    fn page_of(&self, id: u64) -> Option<&Page> {
-        self.pages.get(self.index(id)?)
-    }
-
-    fn grow(&mut self, id: u64) {
-        if self.pages.is_empty() {
-            self.base = id - id % PAGE_TASKS;
-        }
-        let index = self.index(id).expect("ids below the base are never written");
-        while self.pages.len() <= index {
-            self.pages.push_back(Page::Alike(Task::default()));
-        }
-    }
-
-    /// Returns the records of `count` tasks within one page, to be changed each on its own.
-    fn records(&mut self, id: u64, count: u64) -> &mut [Task] {
-        self.grow(id);
-        let index = self.index(id).expect("the table was grown to hold it");
-        let page = &mut self.pages[index];
-        if let Page::Alike(record) = page {
-            *page = Page::Each(Arc::new(vec![*record; PAGE_TASKS as usize]));
-        }
-        let start = (id % PAGE_TASKS) as usize;
-        match page {
-            Page::Each(records) => &mut Arc::make_mut(records)[start..start + count as usize],
-            Page::Alike(_) => unreachable!("the page was just made"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -414,24 +212,5 @@ mod tests {
     #[test]
     fn a_record_stays_small() {
         assert_eq!(size_of::<Task>(), 40);
-    }
-
-    #[test]
-    fn a_range_costs_a_record_a_page() {
-        let mut table = Table::default();
-        let queued = Task { state: State::Queued, ..Task::default() };
-        let run = TaskRun { first: TaskId::new(1), count: 1_000_000 };
-        table.fill(run, queued);
-        assert!(table.pages.iter().all(|page| matches!(page, Page::Alike(_))));
-        let mut seen = Vec::new();
-        let part = TaskRun { first: TaskId::new(1_020), count: 10 };
-        table.change(part, |_, t| t.state = State::Leased, |t| t.state, |run, _, _| seen.push(run));
-        assert_eq!(seen, [part]);
-        assert_eq!(table.get(TaskId::new(1_029)).state, State::Leased);
-        assert_eq!(table.get(TaskId::new(1_030)).state, State::Queued);
-        table.change_alike(run, |t| t.state = State::Cancelled, |t| t.state, |_, _, _| {});
-        assert_eq!(table.get(TaskId::new(1_030)).state, State::Cancelled);
-        let each = table.pages.iter().filter(|page| matches!(page, Page::Each(_))).count();
-        assert_eq!(each, 3, "two that were leased from, and the last one, which is not full");
     }
 }

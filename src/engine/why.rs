@@ -178,8 +178,8 @@ impl Engine {
         (before > 0).then_some(Reason::Behind { queue, higher, older, eta_ms })
     }
 
-    /// Says which tasks wait that no connected worker takes; empty when there are none, or no worker
-    /// is connected, which is another matter.
+    /// Says which tasks wait that no connected worker takes; empty when there are none, or no
+    /// worker is connected, which is another matter.
     pub(super) fn stuck(&self) -> String {
         let here: Vec<Here<'_>> = self.here().collect();
         if here.is_empty() || self.ledger.in_state(State::Queued).is_empty() {

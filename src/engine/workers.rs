@@ -145,8 +145,8 @@ impl Engine {
         turn.block.ended.push(StoredEnd { task: run.first, ended });
     }
 
-    /// Tells whether another connected worker takes the task's class and has not said that it cannot
-    /// run it.
+    /// Tells whether another connected worker takes the task's class and has not said that it
+    /// cannot run it.
     fn fits_elsewhere(&self, run: TaskRun, but: WorkerId) -> bool {
         let Some((batch, _)) = self.ledger.batches.of_task(run.first) else { return false };
         let class = self.ledger.batches.classes.get(self.ledger.batches.known(batch).class);

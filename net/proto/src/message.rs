@@ -150,7 +150,8 @@ pub struct Load {
 /// From a worker to the master.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerMessage {
-    /// How many slots' worth of tasks it would hold from now on, running and waiting on it together.
+    /// How many slots' worth of tasks it would hold from now on, running and waiting on it
+    /// together.
     Hold {
         /// In each lane at most [`HOLD_TASKS_MAX`](crate::limits::HOLD_TASKS_MAX); 0 takes nothing
         /// new.
@@ -168,7 +169,8 @@ pub enum WorkerMessage {
     },
     /// Attempts have ended. Kept by the worker until acknowledged.
     Report(Report),
-    /// Leases given back without having started: drain, shutdown, or because they were asked back.
+    /// Leases given back without having started: drain, shutdown, or because they were asked
+    /// back.
     Release {
         /// The leases.
         leases: Vec<LeaseRun>,
@@ -234,8 +236,8 @@ pub enum ToWorker {
         /// Whether to take nothing new.
         on: bool,
     },
-    /// Run so many tasks of the lane `cpu` at once from now on; what runs above that number ends by itself. Lasts
-    /// as long as the worker's process.
+    /// Run so many tasks of the lane `cpu` at once from now on; what runs above that number ends by
+    /// itself. Lasts as long as the worker's process.
     Slots {
         /// From 1 to [`SLOTS_MAX`](crate::gang::SLOTS_MAX).
         slots: u32,

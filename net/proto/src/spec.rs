@@ -1,6 +1,6 @@
 //! What a batch's tasks are: kind, template, environment, limits, and how they are queued and
-//! retried. Does not hold the arguments; see args.rs. What their bytes are is in form.rs, where they
-//! may run in place.rs.
+//! retried. Does not hold the arguments; see args.rs. What their bytes are is in form.rs, where
+//! they may run in place.rs.
 
 use std::fmt;
 
