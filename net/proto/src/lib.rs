@@ -37,6 +37,7 @@ pub mod place;
 pub mod sort;
 pub mod spec;
 pub mod template;
+mod terms;
 pub mod time;
 pub mod why;
 

@@ -449,8 +449,10 @@ pub struct WorkerRow {
     pub slots: u32,
     /// Tasks it runs at once of those that mostly wait.
     pub io_slots: u32,
-    /// Tasks it runs now.
+    /// Tasks it runs now, of both kinds.
     pub running: u32,
+    /// How many of those mostly wait.
+    pub io_running: u32,
     /// Tasks it holds that have not started.
     pub waiting: u32,
     /// Processor use of its machine, in thousandths.

@@ -267,17 +267,6 @@ pub struct Rate {
     pub per_ms: u32,
 }
 
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.per_ms {
-            1_000 => write!(f, "{}/s", self.starts),
-            60_000 => write!(f, "{}/m", self.starts),
-            3_600_000 => write!(f, "{}/h", self.starts),
-            ms => write!(f, "{}/{}", self.starts, crate::time::HumanMs(u64::from(ms))),
-        }
-    }
-}
-
 impl BatchOptions {
     /// Checks the labels' limits, wherever they came from.
     ///

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ganger_proto::place::Need;
-use ganger_proto::spec::{After, Rate, SpecError, Then};
+use ganger_proto::spec::{After, Rate, SpecError};
 use ganger_proto::{
     Backoff, BatchOptions, Cwd, Kind, Label, Lane, Name, Placement, Spec, Template, WallMs,
 };
@@ -82,8 +82,7 @@ fn word(text: &str) -> std::result::Result<Word, String> {
 }
 
 fn lane(text: &str) -> std::result::Result<Lane, String> {
-    let found = Lane::ALL.into_iter().find(|lane| lane.word() == text);
-    found.ok_or_else(|| "write cpu or io".to_owned())
+    Lane::parse(text).map_err(|error| error.to_string())
 }
 
 fn need(text: &str) -> std::result::Result<Need, String> {
@@ -230,29 +229,12 @@ fn label(word: &str) -> Result<(String, String)> {
 
 /// Reads `b12` or `b12:any`.
 pub(super) fn after(text: &str) -> std::result::Result<After, String> {
-    let (batch, then) = match text.split_once(':') {
-        None => (text, Then::Done),
-        Some((batch, "any")) => (batch, Then::Any),
-        Some(_) => return Err("write b12, or b12:any when it may have failed".to_owned()),
-    };
-    let batch = batch.parse().map_err(|error: ganger_proto::id::IdError| error.to_string())?;
-    Ok(After { batch, then })
+    After::parse(text).map_err(|error| error.to_string())
 }
 
 /// Reads `10/s`, `90/m`, `5/10s`.
 pub(super) fn rate(text: &str) -> std::result::Result<Rate, String> {
-    let wrong = || "write how many may start in what time, as 10/s, 90/m or 5/10s".to_owned();
-    let (starts, per) = text.split_once('/').ok_or_else(wrong)?;
-    let starts = starts.parse().ok().filter(|starts| *starts > 0).ok_or_else(wrong)?;
-    let per_ms = match per {
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        other => {
-            u32::try_from(as_ms(duration(other).map_err(|_| wrong())?)).map_err(|_| wrong())?
-        }
-    };
-    if per_ms == 0 { Err(wrong()) } else { Ok(Rate { starts, per_ms }) }
+    Rate::parse(text).map_err(|error| error.to_string())
 }
 
 /// Reads `FIRST..LONGEST`, or one time for both.
@@ -366,10 +348,11 @@ mod tests {
                 }
             };
             let (env, cwd, timeout) = (&spec.env, &spec.cwd, spec.timeout_ms);
-            let what = format!("{} {words:?} {env:?} {cwd:?} {timeout}", spec.kind.word());
+            let what = format!("{} {words:?} {env:?} {cwd:?} {timeout}", spec.kind);
             let how =
                 (&o.name, &o.queue, o.priority, o.retries, o.backoff, o.not_before, &o.labels);
-            assert_eq!(format!("  {what} {how:?}"), expected, "{line}");
+            let terms = (&spec.place, &o.after, o.jobs_max, o.rate);
+            assert_eq!(format!("  {what} {how:?} {terms:?}"), expected, "{line}");
             assert_eq!(args.key.is_some(), line.contains("--key"), "{line}");
             count += 1;
         }
