@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use ganger_proto::command::TaskDetail;
 use ganger_proto::gang::What;
 use ganger_proto::picture::{BatchRow, Counts, Gang, QueueRow, TaskRow, WorkerRow, WorkerState};
-use ganger_proto::{Actor, BatchId, BlockId, Role, SessionId, TaskId, TaskState, WallMs, WorkerId};
+use ganger_proto::{
+    Actor, BatchId, BlockId, Lane, Role, SessionId, TaskId, TaskState, WallMs, WorkerId,
+};
 
 use super::Engine;
 use super::batch::Tally;
 use super::ledger::Past;
+use super::roster::{Live, Session};
 use super::runs::TaskRun;
 use super::sieve::{Place, write_command};
 use super::task::{State, Task};
@@ -253,11 +256,28 @@ impl Engine {
         row.running = u32::try_from(running).unwrap_or(u32::MAX).max(live.load.running);
         let waiting = session.holds().saturating_sub(running);
         row.waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
+        row.io_running = self.running_in_io(live, session).min(row.running);
         row.cpu_permille = live.load.cpu_permille;
         row.memory_permille = live.load.memory_permille;
         row.done_per_s = live.recent.per_s(now.mono_ms);
         row.beat_ms = now.mono_ms.saturating_sub(live.heard_ms);
         Some((session.worker, row))
+    }
+
+    /// Returns how many tasks run in the lane for those that mostly wait.
+    fn running_in_io(&self, live: &Live, session: &Session) -> u32 {
+        // Most workers have none there, and are not looked through.
+        if live.used.slots.io == 0 {
+            return 0;
+        }
+        let batches = &self.ledger.batches;
+        let parts = session.held().flat_map(|(_, run)| batches.parts(run));
+        let in_io = parts.filter(|(batch, _)| {
+            let class = batches.classes.get(batches.known(*batch).class);
+            live.profile.takes(class) == Ok(Lane::Io)
+        });
+        let running: u64 = in_io.map(|(_, part)| self.soft.running.count_in(part)).sum();
+        u32::try_from(running).unwrap_or(u32::MAX)
     }
 
     /// Returns all workers in numbers.
@@ -269,8 +289,7 @@ impl Engine {
                     gang.up += 1;
                     gang.draining += u32::from(row.state == WorkerState::Draining);
                     gang.slots += row.slots;
-                    // What runs in the lane for tasks that wait is not apart; it is over the slots.
-                    gang.busy += row.running.min(row.slots);
+                    gang.busy += (row.running - row.io_running).min(row.slots);
                 }
                 WorkerState::Away | WorkerState::Lost => gang.lost += 1,
                 WorkerState::Gone | WorkerState::Revoked => {}
@@ -309,6 +328,7 @@ fn blank_row(worker: &super::roster::Worker) -> WorkerRow {
         slots: 0,
         io_slots: 0,
         running: 0,
+        io_running: 0,
         waiting: 0,
         cpu_permille: 0,
         memory_permille: 0,
