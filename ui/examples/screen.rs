@@ -386,6 +386,7 @@ fn worker(done: u64) -> WorkerRow {
         slots: 2,
         io_slots: 64,
         running: 0,
+        io_running: 0,
         waiting: 0,
         cpu_permille: 120,
         memory_permille: 400,

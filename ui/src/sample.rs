@@ -6,9 +6,10 @@ use ganger_proto::picture::{
     Counts, Gang, History, MasterLine, QueueRow, ResultRow, Search, TaskRow, Window, WorkerRow,
     WorkerState,
 };
+use ganger_proto::place::{Need, Offer};
 use ganger_proto::why::{Reason, Why};
 use ganger_proto::{
-    Actor, BatchId, Label, Name, Outcome, Picture, Role, TaskId, TaskState, Usage, WallMs,
+    Actor, BatchId, Label, Lane, Name, Outcome, Picture, Role, TaskId, TaskState, Usage, WallMs,
 };
 
 use crate::link::{Connection, Inbound};
@@ -116,7 +117,7 @@ pub(crate) fn empty() -> Picture {
 
 pub(crate) fn busy() -> Picture {
     let counts = Counts {
-        blocked: 0,
+        blocked: 240,
         delayed: 18,
         queued: 12_431,
         sent: 0,
@@ -163,6 +164,7 @@ fn history(counts: Counts) -> History {
                 queued: counts.queued + (60 - i) * 150,
                 running: 30 + i % 15,
                 delayed: i / 4,
+                blocked: if i < 20 { 0 } else { 240 },
                 done: counts.done - (60 - i) * 700,
                 failed: i / 5,
                 ..counts
@@ -183,6 +185,7 @@ fn worker(called: &str, at: u16) -> WorkerRow {
         slots: 8,
         io_slots: 64,
         running: 8,
+        io_running: 0,
         waiting: 4,
         cpu_permille: 970 - 90 * at,
         memory_permille: 610 - 50 * at,
@@ -202,7 +205,7 @@ fn workers() -> Vec<WorkerRow> {
         .map(|(name, at)| worker(name, at))
         .collect();
     rows[2].slots = 16;
-    rows[2].running = 16;
+    (rows[2].running, rows[2].io_running) = (28, 12);
     rows[4] = WorkerRow { state: WorkerState::Draining, slots: 4, running: 2, ..rows[4].clone() };
     rows[5].certificate_ends = Some(WallMs(NOW.0 + 2 * 86_400_000));
     rows.push(WorkerRow {
@@ -256,6 +259,7 @@ fn tasks() -> Vec<TaskRow> {
                 0..3 => TaskState::Running,
                 3 => TaskState::Delayed,
                 4 => TaskState::Sent,
+                6 => TaskState::Blocked,
                 _ => TaskState::Queued,
             };
             let worker = if i < 3 { ["alpha", "bravo", "charlie"][i as usize] } else { "" };
@@ -313,8 +317,11 @@ pub(crate) fn worker_detail(called: &Name) -> WorkerDetail {
     let row = rows.iter().find(|row| row.name == *called).unwrap_or(&rows[0]).clone();
     let ago = |ms: u64, what| gang::Moment { at: WallMs(NOW.0 - ms), what };
     WorkerDetail {
-        handlers: Vec::new(),
-        resources: Vec::new(),
+        handlers: vec![
+            Offer { name: name("resize"), lane: Lane::Cpu },
+            Offer { name: name("fetch"), lane: Lane::Io },
+        ],
+        resources: ["mem=64G", "gpu=2"].map(|text| Need::parse(text).unwrap()).to_vec(),
         row: WorkerRow {
             labels: ["gpu=a100", "zone=eu-west"].map(|text| Label::parse(text).unwrap()).to_vec(),
             policy: "exec any, no shell, no new privileges".to_owned(),

@@ -1,11 +1,23 @@
 //! Text at the border: the sanitiser for everything that came from a task, a worker or a peer, and
 //! widths, cuts and numbers as the screen shows them. Draws nothing.
 
+use ganger_proto::spec::After;
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Combining marks kept on one base character.
 pub(crate) const MARKS_MAX: usize = 4;
+
+/// Returns `b12`, `b12 and b13`, or `b12, b13 and 4 more`; nothing when there are none.
+pub(crate) fn batches(after: &[After]) -> Option<String> {
+    let names: Vec<String> = after.iter().map(|after| after.batch.to_string()).collect();
+    match names.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        [one, two] => Some(format!("{one} and {two}")),
+        [one, two, more @ ..] => Some(format!("{one}, {two} and {} more", more.len())),
+    }
+}
 
 /// Returns `text` on one line and harmless: no control, bidi, zero-width or tag characters, at most
 /// four combining marks on a base. Line breaks and tabs become spaces.

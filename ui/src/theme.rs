@@ -35,6 +35,7 @@ roles! {
     Sent = "sent",
     Running = "running",
     Delayed = "delayed",
+    Blocked = "blocked",
     Done = "done",
     Failed = "failed",
     Cancelled = "cancelled",

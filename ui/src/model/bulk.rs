@@ -22,7 +22,9 @@ impl Bulk {
         use TaskState as S;
         match self {
             Self::Retry => &[S::Failed, S::Cancelled, S::Delayed],
-            Self::Cancel | Self::Priority(_) => &[S::Queued, S::Delayed, S::Sent, S::Running],
+            Self::Cancel | Self::Priority(_) => {
+                &[S::Queued, S::Delayed, S::Blocked, S::Sent, S::Running]
+            }
             Self::Delete => &[S::Done, S::Failed, S::Cancelled],
         }
     }

@@ -1,7 +1,11 @@
 //! The command line that does the same as the injection form. Shown and copied only; `ganger
 //! submit` parses its own words.
 
-use super::form::{Field, Form, FormKind, Source, quoted};
+use ganger_proto::Label;
+use ganger_proto::place::Need;
+use ganger_proto::spec::{After, Rate};
+
+use super::form::{ArgKind, Field, Form, FormKind, Source, quoted};
 use super::kept_form::clean_lines;
 use super::parse::{duration_ms, duration_text, labels, moment, moment_text, variables};
 
@@ -13,6 +17,7 @@ pub(crate) fn command_line(form: &Form) -> Vec<String> {
     let mut words = vec!["ganger".to_owned(), "submit".to_owned()];
     words.extend(kind(form));
     words.extend(options(form));
+    words.extend(terms(form));
     words.extend(place(form));
     words.extend(source(form));
     words.extend(command(form));
@@ -21,7 +26,15 @@ pub(crate) fn command_line(form: &Form) -> Vec<String> {
 }
 
 fn kind(form: &Form) -> Option<String> {
-    (!form.kind.has_command()).then(|| format!("--kind {}", form.kind.word()))
+    match form.kind {
+        FormKind::Square | FormKind::Sleep => Some(format!("--kind {}", form.kind.word())),
+        FormKind::Handler => Some(option("--kind", &handler(form))),
+        FormKind::Shell | FormKind::Exec => None,
+    }
+}
+
+fn handler(form: &Form) -> String {
+    format!("handler:{}", form.trimmed(Field::Handler))
 }
 
 /// Writes an option; a value that begins like an option is joined to it.
@@ -60,6 +73,28 @@ fn options(form: &Form) -> Vec<String> {
     words
 }
 
+/// After which others the batch runs, how much of it at once, how often, in which lane, where.
+fn terms(form: &Form) -> Vec<String> {
+    let mut words = Vec::new();
+    let after = After::parse_all(form.text(Field::After)).unwrap_or_default();
+    words.extend(after.iter().map(|after| format!("--after {after}")));
+    if form.trimmed(Field::Jobs).parse::<u32>().is_ok_and(|jobs| jobs > 0) {
+        words.push(format!("-j {}", form.trimmed(Field::Jobs)));
+    }
+    if let Ok(rate) = Rate::parse(form.trimmed(Field::Rate)) {
+        words.push(format!("--rate {rate}"));
+    }
+    words.extend(form.lane.map(|lane| format!("--lane {lane}")));
+    let needs = Need::parse_all(form.text(Field::Needs)).unwrap_or_default();
+    if !needs.is_empty() {
+        let needs: Vec<String> = needs.iter().map(ToString::to_string).collect();
+        words.push(format!("--needs {}", needs.join(",")));
+    }
+    let on = Label::parse_all(form.text(Field::On)).unwrap_or_default();
+    words.extend(on.iter().map(|label| option("--on", &label.to_string())));
+    words
+}
+
 /// Writes a duration as the command line reads it; the form also takes `90` and `1.5h`.
 fn duration(text: &str) -> String {
     duration_ms(text).map_or_else(|_| text.to_owned(), duration_text)
@@ -81,8 +116,21 @@ fn place(form: &Form) -> Vec<String> {
     words
 }
 
+/// Tells whether its arguments are read as JSON, which only a file's are.
+fn is_json(form: &Form) -> bool {
+    form.kind == FormKind::Handler && form.args == ArgKind::Json
+}
+
 fn source(form: &Form) -> Option<String> {
     match form.source {
+        // Numbers are JSON too, but `submit` draws and counts texts.
+        Source::Range | Source::Random if is_json(form) => Some("--jsonl FILE".to_owned()),
+        Source::One | Source::List | Source::Glob if is_json(form) => {
+            Some("--jsonl FILE".to_owned())
+        }
+        Source::File if is_json(form) => {
+            Some(format!("--jsonl {}", path(form.trimmed(Field::File))))
+        }
         Source::Range => Some(option("--range", form.trimmed(Field::Range))),
         Source::Random => Some(option("--random", form.trimmed(Field::Random))),
         Source::Repeat => Some(option("--repeat", form.trimmed(Field::Repeat))),
@@ -128,17 +176,18 @@ fn command(form: &Form) -> Option<String> {
             let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
             Some(format!("-- {}", words.join(" ")))
         }
-        FormKind::Square | FormKind::Sleep => None,
+        FormKind::Square | FormKind::Sleep | FormKind::Handler => None,
     }
 }
 
 fn listed(form: &Form) -> Option<String> {
     let value = form.text(Field::Value);
     let items: Vec<String> = match form.source {
-        Source::One if !form.kind.has_command() => vec![quoted(value.trim())],
+        _ if is_json(form) => return None,
+        Source::One if form.kind.trims() => vec![quoted(value.trim())],
         Source::One if !value.is_empty() => vec![quoted(value)],
         Source::List if form.list.filled().nth(WRITTEN_OUT_MAX).is_none() => {
-            let trim = !form.kind.has_command();
+            let trim = form.kind.trims();
             let lines = form.list.filled();
             lines.map(|(_, line)| quoted(if trim { line.trim() } else { line })).collect()
         }
@@ -180,10 +229,11 @@ mod tests {
                     }
                 };
                 let (env, cwd, timeout) = (&spec.env, &spec.cwd, spec.timeout_ms);
-                let what = format!("{} {words:?} {env:?} {cwd:?} {timeout}", spec.kind.word());
+                let what = format!("{} {words:?} {env:?} {cwd:?} {timeout}", spec.kind);
                 let how =
                     (&o.name, &o.queue, o.priority, o.retries, o.backoff, o.not_before, &o.labels);
-                format!("{line}\n  {what} {how:?}\n")
+                let terms = (&spec.place, &o.after, o.jobs_max, o.rate);
+                format!("{line}\n  {what} {how:?} {terms:?}\n")
             }
             Err(errors) => panic!("{errors:?}"),
         }
@@ -255,6 +305,22 @@ mod tests {
                 form.set(Field::Priority, "7");
             },
             "ganger submit --kind sleep -p 7 --random 10:0..5:7",
+        );
+        kept += &check(
+            |form| {
+                form.kind = FormKind::Handler;
+                form.set(Field::Handler, " resize ");
+                form.set(Field::Value, "a b.png");
+                form.lane = Some(ganger_proto::Lane::Io);
+                form.set(Field::Needs, "mem=4G gpu=1");
+                form.set(Field::On, "gpu=a100, zone=eu-west");
+                form.set(Field::After, "b12, b13:any");
+                form.set(Field::Jobs, "3");
+                form.set(Field::Rate, "600/60s");
+                form.set(Field::Cwd, "/srv/img");
+            },
+            "ganger submit --kind handler:resize --after b12 --after b13:any -j 3 --rate 600/m \
+             --lane io --needs mem=4G,gpu=1 --on gpu=a100 --on zone=eu-west ::: 'a b.png'",
         );
         assert_eq!(kept, include_str!("command_line/kept.txt"), "{kept}");
     }

@@ -1,38 +1,16 @@
-//! The injection form: its choices, its fields, and what was typed into them. What they mean
-//! together is in form_read.rs; what keys do to it is in update/inject/.
+//! The injection form: its fields, and what was typed into them. Its choices are in form_choice.rs,
+//! what all means together in form_read.rs, what keys do to it in update/inject/.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ganger_proto::template::Quote;
-use ganger_proto::{ArgList, Template, WallMs};
+use ganger_proto::{ArgList, Lane, Template, WallMs};
 
 use super::field::{Line, Lines};
+pub(crate) use super::form_choice::{ArgKind, FormKind, LANES, Source, lane_word};
 use super::form_read::NO_COMMAND;
 use super::submission::Batch;
-
-/// What can run from the form.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum FormKind {
-    Square,
-    #[default]
-    Shell,
-    Exec,
-    Sleep,
-}
-
-/// Where the arguments come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Source {
-    #[default]
-    One,
-    List,
-    Range,
-    Random,
-    Repeat,
-    File,
-    Glob,
-}
 
 /// A place to type or choose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +19,10 @@ pub(crate) enum Field {
     Kind,
     Source,
     Command,
+    /// The handler's name.
+    Handler,
+    /// Whether its arguments are texts or JSON.
+    Form,
     Value,
     List,
     Range,
@@ -59,6 +41,12 @@ pub(crate) enum Field {
     Cwd,
     Name,
     Labels,
+    Lane,
+    Needs,
+    On,
+    After,
+    Jobs,
+    Rate,
 }
 
 /// The form with what was typed so far.
@@ -66,6 +54,9 @@ pub(crate) enum Field {
 pub(crate) struct Form {
     pub(crate) kind: FormKind,
     pub(crate) source: Source,
+    pub(crate) args: ArgKind,
+    /// The lane; that of the handler's configuration, else `cpu`, when not chosen.
+    pub(crate) lane: Option<Lane>,
     pub(crate) focus: Field,
     /// One for each of [`Field::LINES`].
     pub(crate) lines: BTreeMap<Field, Line>,
@@ -122,44 +113,11 @@ pub(crate) struct History {
     pub(crate) stepped: bool,
 }
 
-impl FormKind {
-    pub(crate) const ALL: [Self; 4] = [Self::Square, Self::Shell, Self::Exec, Self::Sleep];
-
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Square => "square",
-            Self::Shell => "shell",
-            Self::Exec => "exec",
-            Self::Sleep => "sleep",
-        }
-    }
-
-    pub(crate) const fn has_command(self) -> bool {
-        matches!(self, Self::Shell | Self::Exec)
-    }
-}
-
-impl Source {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::One, Self::List, Self::Range, Self::Random, Self::Repeat, Self::File, Self::Glob];
-
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::One => "one",
-            Self::List => "list/paste",
-            Self::Range => "range",
-            Self::Random => "random",
-            Self::Repeat => "repeat",
-            Self::File => "from file",
-            Self::Glob => "glob",
-        }
-    }
-}
-
 impl Field {
     /// The fields that are a line of text.
-    pub(crate) const LINES: [Self; 18] = [
+    pub(crate) const LINES: [Self; 24] = [
         Self::Command,
+        Self::Handler,
         Self::Value,
         Self::Range,
         Self::Random,
@@ -177,7 +135,17 @@ impl Field {
         Self::Cwd,
         Self::Name,
         Self::Labels,
+        Self::Needs,
+        Self::On,
+        Self::After,
+        Self::Jobs,
+        Self::Rate,
     ];
+
+    /// Tells whether it is a choice among words rather than a text.
+    pub(crate) const fn is_choice(self) -> bool {
+        matches!(self, Self::Kind | Self::Source | Self::Form | Self::Lane)
+    }
 
     /// Returns the word that it is remembered by.
     pub(crate) const fn word(self) -> &'static str {
@@ -185,6 +153,8 @@ impl Field {
             Self::Kind => "kind",
             Self::Source => "source",
             Self::Command => "command",
+            Self::Handler => "handler",
+            Self::Form => "form",
             Self::Value => "value",
             Self::List => "list",
             Self::Range => "range",
@@ -203,6 +173,12 @@ impl Field {
             Self::Cwd => "cwd",
             Self::Name => "name",
             Self::Labels => "labels",
+            Self::Lane => "lane",
+            Self::Needs => "needs",
+            Self::On => "on",
+            Self::After => "after",
+            Self::Jobs => "jobs",
+            Self::Rate => "rate",
         }
     }
 
@@ -219,6 +195,8 @@ impl Field {
             Self::Kind
             | Self::Source
             | Self::Command
+            | Self::Handler
+            | Self::Form
             | Self::Value
             | Self::List
             | Self::File
@@ -228,7 +206,13 @@ impl Field {
             | Self::Key
             | Self::Env
             | Self::Name
-            | Self::Labels => "",
+            | Self::Labels
+            | Self::Lane
+            | Self::Needs
+            | Self::On
+            | Self::After
+            | Self::Jobs
+            | Self::Rate => "",
         }
     }
 }
@@ -239,6 +223,8 @@ impl Default for Form {
         Self {
             kind: FormKind::default(),
             source: Source::default(),
+            args: ArgKind::default(),
+            lane: None,
             focus: Field::Command,
             lines: BTreeMap::from(lines),
             list: Lines::default(),
@@ -259,13 +245,18 @@ impl Form {
         if self.kind.has_command() {
             fields.push(F::Command);
         }
+        if self.kind == FormKind::Handler {
+            fields.extend([F::Handler, F::Form]);
+        }
         fields.extend(self.source_field());
         fields.extend([F::Priority, F::Timeout, F::Retries, F::Backoff]);
-        fields.extend([F::Queue, F::NotBefore, F::Key]);
+        fields.extend([F::Queue, F::Key, F::NotBefore]);
+        fields.extend([F::Lane, F::On, F::Needs, F::Jobs, F::Rate, F::After]);
         if self.kind.has_command() {
-            fields.extend([F::Env, F::Cwd]);
+            fields.extend([F::Env, F::Labels, F::Cwd, F::Name]);
+        } else {
+            fields.extend([F::Labels, F::Name]);
         }
-        fields.extend([F::Name, F::Labels]);
         fields
     }
 

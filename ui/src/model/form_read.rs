@@ -2,15 +2,21 @@
 //! that says what to write.
 
 use ganger_proto::command::SubmitHead;
-use ganger_proto::limits::{BATCH_TASKS_MAX, PAYLOAD_BYTES_MAX, RETRIES_MAX};
-use ganger_proto::spec::SpecError;
-use ganger_proto::{ArgList, Args, BatchOptions, Cwd, Key, Kind, QueueName, Spec, Template};
+use ganger_proto::form::Columns;
+use ganger_proto::limits::{AFTER_MAX, BATCH_TASKS_MAX, PAYLOAD_BYTES_MAX, RETRIES_MAX};
+use ganger_proto::place::{Need, PlacementError};
+use ganger_proto::spec::{After, Rate, SpecError};
+use ganger_proto::{
+    ArgForm, ArgList, Args, BatchOptions, Cwd, Key, Kind, Label, Name, Placement, QueueName, Spec,
+    Template,
+};
 
-use super::form::{Field, Form, FormKind, Reading, Source};
+use super::form::{ArgKind, Field, Form, FormKind, Reading, Source};
 use super::parse::{Random, backoff, duration_ms, labels, moment, range, variables, whole};
 use super::submission::Batch;
 
 pub(super) const NO_COMMAND: &str = "write what to run, such as  echo hi {n}";
+const NO_HANDLER: &str = "write the name of a handler that workers have, such as  resize";
 /// Said while a file is read; no fault of the field.
 pub(crate) const READING: &str = "reading it …";
 /// Characters of a batch's name.
@@ -30,31 +36,25 @@ impl Form {
 
     fn read(&self) -> Result<Batch, Faults> {
         let mut faults = Faults::new();
-        let kind = noted(&mut faults, Field::Command, self.read_kind());
+        let what = if self.kind == FormKind::Handler { Field::Handler } else { Field::Command };
+        let kind = noted(&mut faults, what, self.read_kind());
         let field = self.source_field().unwrap_or(Field::Source);
         let args = noted(&mut faults, field, self.read_args());
         let timeout_ms = noted(&mut faults, Field::Timeout, self.read_timeout());
         let options = self.read_options(&mut faults);
         let env = noted(&mut faults, Field::Env, self.read_env());
         let cwd = noted(&mut faults, Field::Cwd, self.read_cwd());
-        let (Some(kind), Some(args), Some(timeout_ms), Some(options), Some(env), Some(cwd)) =
-            (kind, args, timeout_ms, options, env, cwd)
+        let place = self.read_place(&mut faults);
+        let (Some(kind), Some(args), Some(timeout_ms), Some(env), Some(cwd)) =
+            (kind, args, timeout_ms, env, cwd)
         else {
             return Err(faults);
         };
-        let spec = Spec { env, cwd, timeout_ms, ..Spec::of(kind) };
+        let (Some(options), Some(place)) = (options, place) else { return Err(faults) };
+        let form = self.read_form();
+        let spec = Spec { env, cwd, timeout_ms, place, form, ..Spec::of(kind) };
         if let Err(error) = spec.check() {
-            let field = match error {
-                SpecError::EnvItems { .. } | SpecError::EnvKey => Field::Env,
-                SpecError::NoProgram
-                | SpecError::ArgvItems { .. }
-                | SpecError::Payload { .. }
-                | SpecError::Template(_)
-                | SpecError::Output { .. }
-                | SpecError::Form(_)
-                | SpecError::Place(_) => Field::Command,
-            };
-            return Err(vec![(field, error.to_string())]);
+            return Err(vec![(at_fault(&error), error.to_string())]);
         }
         Ok(Batch { head: SubmitHead { spec, options }, args, key: self.read_key() })
     }
@@ -65,6 +65,12 @@ impl Form {
         match self.kind {
             FormKind::Square => Ok(Kind::Square),
             FormKind::Sleep => Ok(Kind::Sleep),
+            FormKind::Handler => match self.trimmed(Field::Handler) {
+                "" => Err(NO_HANDLER.to_owned()),
+                text => Name::parse(text)
+                    .map(|name| Kind::Handler { name })
+                    .map_err(|error| error.to_string()),
+            },
             FormKind::Shell | FormKind::Exec if command.is_empty() => Err(NO_COMMAND.to_owned()),
             FormKind::Shell => Ok(Kind::Shell { line: template(command)? }),
             FormKind::Exec => {
@@ -73,6 +79,17 @@ impl Form {
                 Ok(Kind::Exec { argv })
             }
         }
+    }
+
+    fn read_form(&self) -> ArgForm {
+        let columns = match (self.kind, self.args) {
+            (FormKind::Handler, ArgKind::Json) => Columns::Json,
+            (FormKind::Handler, ArgKind::Text) => Columns::Text,
+            (FormKind::Square | FormKind::Sleep | FormKind::Shell | FormKind::Exec, _) => {
+                Columns::Text
+            }
+        };
+        ArgForm { columns, ..ArgForm::default() }
     }
 
     fn read_args(&self) -> Result<Args, String> {
@@ -96,9 +113,9 @@ impl Form {
     }
 
     fn read_one(&self) -> Result<Args, String> {
-        let value = match self.kind.has_command() {
-            true => self.text(Field::Value),
-            false => self.trimmed(Field::Value),
+        let value = match self.kind.trims() {
+            true => self.trimmed(Field::Value),
+            false => self.text(Field::Value),
         };
         if self.kind.has_command() && value.is_empty() {
             return Ok(Args::Repeat { count: 1 });
@@ -106,6 +123,10 @@ impl Form {
         if value.is_empty() {
             return Err(match self.kind {
                 FormKind::Square => "write a whole number, such as 12",
+                FormKind::Handler if self.args == ArgKind::Json => {
+                    r#"write JSON, such as 12, "a.png" or {"width": 64}"#
+                }
+                FormKind::Handler => "write what the handler gets, such as a.png",
                 FormKind::Sleep | FormKind::Shell | FormKind::Exec => {
                     "write how long, such as 1.5 or 20ms"
                 }
@@ -119,7 +140,7 @@ impl Form {
     fn read_list(&self) -> Result<Args, String> {
         let mut list = ArgList::new();
         for (number, line) in self.list.filled() {
-            let line = if self.kind.has_command() { line } else { line.trim() };
+            let line = if self.kind.trims() { line.trim() } else { line };
             self.argument(line.as_bytes()).map_err(|why| format!("line {number}: {why}"))?;
             list.push(line.as_bytes());
         }
@@ -165,10 +186,18 @@ impl Form {
                 Err(format!("`{}` is not a whole number", super::parse::shown(&text)))
             }
             FormKind::Sleep => duration_ms(text.unwrap_or("?")).map(drop),
-            FormKind::Shell | FormKind::Exec if bytes.len() > PAYLOAD_BYTES_MAX => {
+            FormKind::Shell | FormKind::Exec | FormKind::Handler
+                if bytes.len() > PAYLOAD_BYTES_MAX =>
+            {
                 Err(format!("{} bytes are over the limit of {PAYLOAD_BYTES_MAX}", bytes.len()))
             }
-            FormKind::Square | FormKind::Shell | FormKind::Exec => Ok(()),
+            FormKind::Handler if self.args == ArgKind::Json => {
+                let json = serde_json::from_slice::<serde::de::IgnoredAny>(bytes);
+                json.map(drop).map_err(|error| {
+                    format!(r#"it is no JSON ({error}); write 12, "a.png" or {{"width": 64}}"#)
+                })
+            }
+            FormKind::Square | FormKind::Shell | FormKind::Exec | FormKind::Handler => Ok(()),
         }
     }
 
@@ -229,6 +258,9 @@ impl Form {
         };
         let labels = noted(faults, Field::Labels, labels(self.text(Field::Labels)));
         let name = noted(faults, Field::Name, name);
+        let after = noted(faults, Field::After, self.read_after());
+        let jobs_max = noted(faults, Field::Jobs, self.read_jobs());
+        let rate = noted(faults, Field::Rate, self.read_rate());
         let options = BatchOptions {
             name: name?,
             queue: queue?,
@@ -237,10 +269,69 @@ impl Form {
             backoff: backoff?,
             not_before: not_before?,
             labels: labels?,
-            ..BatchOptions::default()
+            after: after?,
+            jobs_max: jobs_max?,
+            rate: rate?,
         };
         let checked = options.check_labels().map_err(|error| error.to_string());
         noted(faults, Field::Labels, checked).map(|()| options)
+    }
+}
+
+impl Form {
+    fn read_place(&self, faults: &mut Faults) -> Option<Placement> {
+        let needs = Need::parse_all(self.text(Field::Needs)).map_err(|error| error.to_string());
+        let needs = noted(faults, Field::Needs, needs);
+        let on = Label::parse_all(self.text(Field::On)).map_err(|error| error.to_string());
+        let on = noted(faults, Field::On, on);
+        Some(Placement { lane: self.lane, needs: needs?, on: on? })
+    }
+
+    fn read_after(&self) -> Result<Vec<After>, String> {
+        let after = After::parse_all(self.text(Field::After)).map_err(|error| error.to_string())?;
+        match after.len() {
+            0..=AFTER_MAX => Ok(after),
+            count => Err(format!("{count} batches are more than the {AFTER_MAX} to wait for")),
+        }
+    }
+
+    fn read_jobs(&self) -> Result<u32, String> {
+        match self.trimmed(Field::Jobs) {
+            "" | "-" => Ok(0),
+            text => match text.parse::<u32>() {
+                Ok(count) if count > 0 => Ok(count),
+                Ok(_) | Err(_) => {
+                    Err("write how many may run at once; empty is no limit".to_owned())
+                }
+            },
+        }
+    }
+
+    fn read_rate(&self) -> Result<Option<Rate>, String> {
+        match self.trimmed(Field::Rate) {
+            "" | "-" => Ok(None),
+            text => Rate::parse(text).map(Some).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// Returns the field that is to blame.
+const fn at_fault(error: &SpecError) -> Field {
+    match error {
+        SpecError::EnvItems { .. } | SpecError::EnvKey => Field::Env,
+        SpecError::Place(PlacementError::On { .. }) => Field::On,
+        SpecError::Place(PlacementError::CpuOfIo) => Field::Lane,
+        SpecError::Place(
+            PlacementError::Needs { .. }
+            | PlacementError::Twice { .. }
+            | PlacementError::Nothing { .. },
+        ) => Field::Needs,
+        SpecError::NoProgram
+        | SpecError::ArgvItems { .. }
+        | SpecError::Payload { .. }
+        | SpecError::Template(_)
+        | SpecError::Output { .. }
+        | SpecError::Form(_) => Field::Command,
     }
 }
 

@@ -2,7 +2,7 @@
 //! empty form. Reads and writes no file; see keep.rs.
 
 use super::field::Lines;
-use super::form::{Field, Form, FormKind, Source};
+use super::form::{ArgKind, Field, Form, FormKind, LANES, Source, lane_word};
 use super::parse::masked;
 use crate::keep::KeptForm;
 
@@ -21,6 +21,8 @@ impl Form {
         };
         keep(Field::Kind, self.kind.word().to_owned(), empty.kind.word());
         keep(Field::Source, self.source.word().to_owned(), empty.source.word());
+        keep(Field::Form, self.args.word().to_owned(), empty.args.word());
+        keep(Field::Lane, lane_word(self.lane).to_owned(), lane_word(empty.lane));
         for field in Field::LINES {
             let text = self.text(field);
             let text = if field == Field::Env { masked(text) } else { text.to_owned() };
@@ -47,6 +49,11 @@ impl Form {
         {
             form.source = source;
         }
+        if let Some(args) = ArgKind::ALL.into_iter().find(|a| Some(a.word()) == of(Field::Form)) {
+            form.args = args;
+        }
+        let lane = LANES.into_iter().find(|lane| Some(lane_word(*lane)) == of(Field::Lane));
+        form.lane = lane.flatten();
         for field in Field::LINES {
             if let Some(text) = of(field) {
                 form.set(field, &clean_lines(text));

@@ -11,6 +11,7 @@ pub(crate) mod export;
 pub(crate) mod field;
 pub(crate) mod filter_line;
 pub(crate) mod form;
+mod form_choice;
 pub(crate) mod form_read;
 pub(crate) mod kept_form;
 pub(crate) mod list;

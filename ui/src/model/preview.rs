@@ -1,8 +1,11 @@
 //! What a batch will be, for people: a task of it, and its bytes. Draws nothing.
 
+use ganger_proto::command::TaskDetail;
+use ganger_proto::picture::{WorkerRow, WorkerState};
 use ganger_proto::template::{expand_argv, expand_line};
-use ganger_proto::{Args, Kind};
+use ganger_proto::{Args, Kind, Lane, Placement, Spec};
 
+use super::Model;
 use super::form::quoted;
 use super::submission::Batch;
 
@@ -28,6 +31,62 @@ pub(crate) fn preview(batch: &Batch, index: u64) -> String {
         }
     };
     crate::text::clean(&text)
+}
+
+/// Returns what a task runs, with its argument in its place.
+pub(crate) fn command(detail: &TaskDetail) -> String {
+    let argument = (!detail.argument.is_empty()).then_some(detail.argument.as_slice());
+    let text = match &detail.spec.kind {
+        Kind::Square | Kind::Sleep => String::from_utf8_lossy(&detail.argument).into_owned(),
+        Kind::Handler { name } => {
+            let mut shown = Vec::new();
+            detail.spec.form.show(&detail.argument, &mut shown);
+            format!("{name} {}", String::from_utf8_lossy(&shown))
+        }
+        Kind::Shell { line } => {
+            String::from_utf8_lossy(&expand_line(line, argument, detail.index + 1)).into_owned()
+        }
+        Kind::Exec { argv } => expand_argv(argv, argument, detail.index + 1)
+            .iter()
+            .map(|word| quoted(&String::from_utf8_lossy(word)))
+            .collect::<Vec<_>>()
+            .join(" "),
+    };
+    crate::text::clean(&text)
+}
+
+/// How many of the connected workers fit what a batch asks of them.
+pub(crate) struct Fit {
+    /// Whether the rows of workers tell all that it asks for: they name no handlers and resources.
+    pub(crate) known: bool,
+    pub(crate) fitting: usize,
+    pub(crate) here: usize,
+}
+
+/// Returns how many workers fit; nothing when every worker does or the picture has not all of them.
+pub(crate) fn fitting(model: &Model, spec: &Spec) -> Option<Fit> {
+    let place = &spec.place;
+    let is_handler = matches!(spec.kind, Kind::Handler { .. });
+    let window = model.picture.as_ref()?.workers.as_ref()?;
+    if *place == Placement::default() || window.rows.len() as u64 != window.total {
+        return None;
+    }
+    let is_here = |row: &&WorkerRow| row.state == WorkerState::Up;
+    let fits = |row: &&WorkerRow| {
+        let slots = match place.lane {
+            Some(Lane::Io) => row.io_slots >= 1,
+            Some(Lane::Cpu) => row.slots >= place.slots(),
+            None if is_handler => row.slots.max(row.io_slots) >= place.slots(),
+            None => row.slots >= place.slots(),
+        };
+        slots && place.on.iter().all(|label| row.labels.contains(label))
+    };
+    let here = || window.rows.iter().filter(is_here);
+    Some(Fit {
+        known: !is_handler && place.beside_slots().next().is_none(),
+        fitting: here().filter(fits).count(),
+        here: here().count(),
+    })
 }
 
 /// Returns about how many bytes go to the master.

@@ -16,6 +16,8 @@ pub(crate) struct Span {
 pub(crate) enum Doing {
     /// Waits for a worker, or for its time to come.
     Wait,
+    /// Waits for other batches.
+    Blocked,
     /// Waits after a failure.
     Backoff,
     /// Runs; none while it has not ended.
@@ -28,6 +30,10 @@ pub(crate) fn spans(detail: &TaskDetail, now: WallMs) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut at = row.submitted;
     let mut pause = Doing::Wait;
+    if !detail.options.after.is_empty() && row.state == TaskState::Queued && row.attempt == 0 {
+        push(&mut spans, Doing::Blocked, at, row.since);
+        at = row.since.max(at);
+    }
     for attempt in &detail.attempts {
         let outcome = attempt.ended.outcome;
         let started = WallMs(attempt.at.0.saturating_sub(attempt.ended.took_us / 1_000)).max(at);
@@ -45,9 +51,8 @@ pub(crate) fn spans(detail: &TaskDetail, now: WallMs) -> Vec<Span> {
     }
     match row.state {
         TaskState::Delayed => push(&mut spans, pause, at, row.due.unwrap_or(now).max(now)),
-        TaskState::Blocked | TaskState::Queued | TaskState::Sent => {
-            push(&mut spans, pause, at, now)
-        }
+        TaskState::Blocked => push(&mut spans, Doing::Blocked, at, now),
+        TaskState::Queued | TaskState::Sent => push(&mut spans, pause, at, now),
         TaskState::Running => {
             push(&mut spans, pause, at, row.since);
             let worker = row.worker.clone();
@@ -55,6 +60,10 @@ pub(crate) fn spans(detail: &TaskDetail, now: WallMs) -> Vec<Span> {
             spans.push(Span { what, from: row.since.max(at), to: now.max(row.since) });
         }
         TaskState::Cancelled => push(&mut spans, pause, at, row.since),
+        // It never ran: a batch that it waited for did not end well.
+        TaskState::Failed if row.outcome.is_none() => {
+            push(&mut spans, Doing::Blocked, at, row.since);
+        }
         TaskState::Done | TaskState::Failed => {}
     }
     spans

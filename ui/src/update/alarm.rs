@@ -106,7 +106,8 @@ mod tests {
     fn empty(picture: &mut Picture) {
         let counts = &mut picture.master.counts;
         counts.done += counts.open();
-        (counts.queued, counts.running, counts.sent, counts.delayed) = (0, 0, 0, 0);
+        (counts.queued, counts.running, counts.sent) = (0, 0, 0);
+        (counts.delayed, counts.blocked) = (0, 0);
     }
 
     fn fail(picture: &mut Picture) {

@@ -150,7 +150,7 @@ pub(super) fn refused(model: &mut Model, number: u64, refusal: &Refusal) {
 pub(super) fn question(bulk: Bulk, counts: &Breakdown, history: Option<u64>) -> Confirm {
     let total = counts.total();
     let running = counts.of(&[TaskState::Running, TaskState::Sent]);
-    let waiting = counts.of(&[TaskState::Queued, TaskState::Delayed]);
+    let waiting = counts.of(&WAITING);
     let mut title = format!("{} {}", bulk.verb(), counted(total, "task", "tasks"));
     let mut lines = Vec::new();
     let mut typed = false;
@@ -192,9 +192,11 @@ pub(super) fn question(bulk: Bulk, counts: &Breakdown, history: Option<u64>) -> 
     }
 }
 
+/// States of tasks that no worker has.
+const WAITING: [TaskState; 3] = [TaskState::Blocked, TaskState::Queued, TaskState::Delayed];
+
 fn waiting_words(counts: &Breakdown) -> String {
-    let waits = |state: &TaskState| matches!(state, TaskState::Queued | TaskState::Delayed);
-    let some = counts.0.iter().filter(|(state, _)| waits(state));
+    let some = counts.0.iter().filter(|(state, _)| WAITING.contains(state));
     Breakdown(some.map(|(state, count)| (*state, *count)).collect()).words()
 }
 

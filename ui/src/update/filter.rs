@@ -32,12 +32,13 @@ const KEYS: [(&str, &str); 17] = [
 ];
 const KINDS: [&str; 5] = ["square", "sleep", "exec", "shell", "handler"];
 /// States that `.` goes through, those of tasks and those of results.
-const TASK_CHIPS: [TaskState; 6] = [
+const TASK_CHIPS: [TaskState; 7] = [
     TaskState::Queued,
     TaskState::Running,
     TaskState::Failed,
     TaskState::Done,
     TaskState::Delayed,
+    TaskState::Blocked,
     TaskState::Cancelled,
 ];
 const RESULT_CHIPS: [TaskState; 3] = [TaskState::Failed, TaskState::Done, TaskState::Cancelled];

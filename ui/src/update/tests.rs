@@ -129,7 +129,7 @@ fn undo_takes_back_what_has_not_started_for_eight_seconds() {
     key(&mut model, 'I');
     reply(&mut model, Ok(Reply::Submitted { batch: BatchId::new(7), tasks: 10, duplicate: false }));
     let asked = requests(&key(&mut model, 'u'));
-    let filter = Filter::parse("batch:b7 state:queued|delayed").unwrap();
+    let filter = Filter::parse("batch:b7 state:queued|delayed|blocked").unwrap();
     assert_eq!(asked, [Request::Cancel { select: Select::Matching(filter), now: false }]);
     reply(&mut model, Ok(Reply::Changed(Changed { changed: 7, ..Changed::default() })));
     assert_eq!(toast(&model), "took back 7 of 10; 3 had started");

@@ -4,9 +4,15 @@ use ratatui::buffer::Buffer;
 
 /// Replaces every cell that holds more than ASCII.
 pub(super) fn fold(buffer: &mut Buffer) {
-    for cell in &mut buffer.content {
+    let first_line = usize::from(buffer.area.width);
+    for (at, cell) in buffer.content.iter_mut().enumerate() {
         if !cell.symbol().is_ascii() {
-            let sign = cell.symbol().chars().next().map_or(' ', replacement);
+            let sign = match cell.symbol().chars().next() {
+                None => ' ',
+                // In the first line it is the connection's, everywhere else a blocked task's.
+                Some('◌') if at < first_line => '.',
+                Some(c) => replacement(c),
+            };
             cell.set_char(sign);
         }
     }
@@ -29,7 +35,8 @@ fn replacement(c: char) -> char {
         '⊘' => '-',
         '⇄' | '…' | '≈' => '~',
         '●' | '■' | '◆' | '◐' => '*',
-        '□' | '·' | '◌' => '.',
+        '◌' => 'b',
+        '□' | '·' => '.',
         '█' => '#',
         '░' | '▁'..='▃' => '.',
         '▄'..='▇' | '▉'..='▏' => ':',

@@ -15,11 +15,12 @@ use crate::theme::Role;
 /// Samples of the sparks, one a second.
 const SPAN: usize = 60;
 /// From what waits to what has ended.
-const STATES: [TaskState; 7] = [
+const STATES: [TaskState; 8] = [
     TaskState::Queued,
     TaskState::Sent,
     TaskState::Running,
     TaskState::Delayed,
+    TaskState::Blocked,
     TaskState::Done,
     TaskState::Failed,
     TaskState::Cancelled,
@@ -34,14 +35,17 @@ pub(super) fn queue(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     let mut pen = pen.within(inner);
     // With room for a line more, what waits on the workers is told apart from what runs.
     let room = usize::from(inner.height.saturating_sub(3));
-    let merged = room < STATES.len();
-    let states = STATES.into_iter().filter(|state| !merged || *state != TaskState::Sent);
+    let counts = picture.history.as_ref().map_or(&[][..], |history| &history.counts);
+    // Few masters have batches that wait for others; there the state has no line.
+    let has_blocked = counts.iter().chain([&master.counts]).any(|counts| counts.blocked > 0);
+    let states = STATES.into_iter().filter(|state| has_blocked || *state != TaskState::Blocked);
+    let merged = room < states.clone().count();
+    let states = states.filter(|state| !merged || *state != TaskState::Sent);
     let of = |counts: &Counts, state: TaskState| {
         let sent = if merged && state == TaskState::Running { counts.sent } else { 0 };
         counts.of(state) + sent
     };
     let lines = room.min(states.clone().count());
-    let counts = picture.history.as_ref().map_or(&[][..], |history| &history.counts);
     for (y, state) in (inner.y..).zip(states).take(lines) {
         let (glyph, role) = sign::task(state);
         pen.put(inner.x + 1, y, &format!("{glyph} {}", state.word()), role);

@@ -165,6 +165,9 @@ fn result(row: &ResultRow) -> (String, Role) {
     let (glyph, mut role) = sign::outcome(row.outcome, row.state);
     let again = matches!(row.state, TaskState::Delayed | TaskState::Queued);
     let said = match row.outcome {
+        None if row.state == TaskState::Failed => {
+            "not run: a batch that it waited for did not end well".to_owned()
+        }
         None => "cancelled before it ran".to_owned(),
         Some(Outcome::Done) if row.text.is_empty() => "done".to_owned(),
         Some(Outcome::Done) => row.text.clone(),

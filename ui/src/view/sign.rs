@@ -8,7 +8,7 @@ use crate::theme::Role;
 /// Returns a task state's glyph and role.
 pub(super) const fn task(state: TaskState) -> (&'static str, Role) {
     match state {
-        TaskState::Blocked => ("◌", Role::Dim),
+        TaskState::Blocked => ("◌", Role::Blocked),
         TaskState::Delayed => ("↻", Role::Delayed),
         TaskState::Queued => ("○", Role::Queued),
         TaskState::Sent => ("◔", Role::Sent),
@@ -33,7 +33,7 @@ pub(super) const fn worker(state: WorkerState) -> (&'static str, &'static str, R
     match state {
         WorkerState::Up => ("●", "up", Role::Good),
         WorkerState::Draining => ("◐", "drain", Role::Note),
-        WorkerState::Away => ("◌", "away", Role::Note),
+        WorkerState::Away => ("○", "away", Role::Note),
         WorkerState::Lost => ("✗", "lost", Role::Bad),
         WorkerState::Gone => ("⊘", "gone", Role::Dim),
         WorkerState::Revoked => ("⊘", "revoked", Role::Bad),

@@ -265,6 +265,8 @@ fn state(row: &TaskRow, width: Width) -> (String, Role) {
         }
         TaskState::Delayed if row.attempt > 0 => "retry",
         TaskState::Failed if row.outcome == Some(Outcome::TimedOut) && long => "timed out",
+        // A batch that it waited for did not end well.
+        TaskState::Failed if row.outcome.is_none() && long => "not run",
         TaskState::Blocked
         | TaskState::Delayed
         | TaskState::Queued

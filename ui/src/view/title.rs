@@ -25,6 +25,7 @@ pub(crate) fn title(model: &Model, glyphs: Glyphs) -> String {
         for (count, word) in [
             (counts.queued + counts.delayed, "queued"),
             (running, "running"),
+            (counts.blocked, "blocked"),
             (counts.failed, "failed"),
         ] {
             if count > 0 {
@@ -43,6 +44,8 @@ pub(crate) fn title(model: &Model, glyphs: Glyphs) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ganger_proto::picture::Counts;
+
     use super::*;
     use crate::link::Inbound;
     use crate::sample::{busy, empty, hear, showing};
@@ -53,6 +56,8 @@ mod tests {
         let counts = &mut picture.master.counts;
         (counts.queued, counts.delayed, counts.sent, counts.running) = (12_431, 0, 0, 7);
         counts.failed = 3;
+        counts.blocked = 0;
+        let waits = Counts { queued: 0, blocked: 12, failed: 0, ..*counts };
         let mut model = showing((80, 24), picture);
         let text = title(&model, Glyphs::Unicode);
         assert_eq!(text, "ganger · 12.4k queued · 7 running · 3 failed");
@@ -60,6 +65,10 @@ mod tests {
         let reason = "gone".to_owned();
         hear(&mut model, Inbound::Lost { reason, tries: 1, retry_in_ms: 5 });
         assert_eq!(title(&model, Glyphs::Unicode), "ganger · connection lost");
+        let mut picture = empty();
+        picture.master.counts = waits;
+        let model = showing((80, 24), picture);
+        assert_eq!(title(&model, Glyphs::Unicode), "ganger · 7 running · 12 blocked");
         let model = showing((80, 24), empty());
         assert_eq!(title(&model, Glyphs::Unicode), "ganger · idle");
     }

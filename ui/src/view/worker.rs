@@ -129,12 +129,36 @@ fn about(model: &Model, detail: &WorkerDetail, width: u16) -> Vec<Vec<Piece>> {
     facts.push(text("address", or_dash(&row.address)));
     facts.push(text("labels", labels));
     facts.push(text("version", or_dash(&row.version)));
+    facts.push(handlers(detail));
+    facts.push(resources(detail));
     let mut lines: Vec<Vec<Piece>> = match width >= PAIRS_FROM {
         true => facts.chunks(2).map(|pair| paired(pair, width)).collect(),
         false => facts.into_iter().map(field).collect(),
     };
     lines.extend(certificate(model, detail).into_iter().map(field));
     lines
+}
+
+/// What it keeps warm, each with the lane of its tasks.
+fn handlers(detail: &WorkerDetail) -> Fact {
+    let mut value = Vec::new();
+    for offer in &detail.handlers {
+        value.push(piece(format!("{} ", offer.name), Role::Text));
+        value.push(piece(format!("{}  ", offer.lane), Role::Dim));
+    }
+    if value.is_empty() {
+        value.push(piece("none", Role::Dim));
+    }
+    ("handlers", value)
+}
+
+fn resources(detail: &WorkerDetail) -> Fact {
+    let has: Vec<String> = detail.resources.iter().map(ToString::to_string).collect();
+    let value = match has.is_empty() {
+        true => piece("slots only", Role::Dim),
+        false => piece(has.join("  "), Role::Text),
+    };
+    ("resources", vec![value])
 }
 
 fn field((label, value): Fact) -> Vec<Piece> {
@@ -166,13 +190,17 @@ fn is_here(row: &WorkerRow) -> bool {
 
 fn slots(row: &WorkerRow) -> Fact {
     let mut value = Vec::new();
+    let running = row.running.saturating_sub(row.io_running);
     if row.slots <= SLOTS_DRAWN {
-        let busy = row.running.min(row.slots) as usize;
+        let busy = running.min(row.slots) as usize;
         value.push(piece("■".repeat(busy), Role::Slot));
         value.push(piece("□".repeat(row.slots as usize - busy), Role::SlotFree));
         value.push(piece(" ", Role::Text));
     }
-    value.push(piece(format!("{} of {} busy", row.running, row.slots), Role::Text));
+    value.push(piece(format!("{running} of {} busy", row.slots), Role::Text));
+    value.push(piece(" · io ", Role::Dim));
+    let role = if row.io_running > 0 { Role::Text } else { Role::Dim };
+    value.push(piece(format!("{} of {}", row.io_running, row.io_slots), role));
     if row.waiting > 0 {
         value.push(piece(format!(" · {} wait there", row.waiting), Role::Dim));
     }

@@ -23,6 +23,7 @@ enum Key {
     State,
     Slots,
     Busy,
+    Io,
     Cpu,
     Memory,
     Rtt,
@@ -44,11 +45,12 @@ const fn number(key: Key, title: &'static str, width: u16, priority: u8) -> Colu
     Column { key, title, width, align: Align::Right, priority }
 }
 
-const COLUMNS: [Column<Key>; 15] = [
+const COLUMNS: [Column<Key>; 16] = [
     column(Key::Name, "NAME", 0, 99),
     column(Key::State, "STATE", 12, 90),
     column(Key::Slots, "SLOTS", 11, 50),
     number(Key::Busy, "", 6, 80),
+    number(Key::Io, "IO", 6, 48),
     column(Key::Cpu, " CPU", 14, 60),
     column(Key::Memory, " MEM", 14, 40),
     number(Key::Rtt, "RTT", 6, 55),
@@ -130,6 +132,11 @@ fn summary(model: &Model) -> Vec<Piece> {
     pieces
 }
 
+/// Returns how many tasks take slots of the lane `cpu`.
+const fn cpu_running(row: &WorkerRow) -> u32 {
+    row.running.saturating_sub(row.io_running)
+}
+
 fn is_here(row: &WorkerRow) -> bool {
     matches!(row.state, WorkerState::Up | WorkerState::Draining)
 }
@@ -139,7 +146,9 @@ fn cell(pen: &mut Pen<'_>, at: &Placed<Key>, y: u16, model: &Model, row: &Worker
         Key::Name => (row.name.to_string(), Role::Text),
         Key::State => state(model, row),
         Key::Slots => return slots(pen, at.x, y, row),
-        Key::Busy => (format!("{}/{}", row.running, row.slots), Role::Text),
+        Key::Busy => (format!("{}/{}", cpu_running(row), row.slots), Role::Text),
+        Key::Io if row.io_running == 0 => (format!("0/{}", row.io_slots), Role::Dim),
+        Key::Io => (format!("{}/{}", row.io_running, row.io_slots), Role::Text),
         Key::Cpu | Key::Memory if !is_here(row) => return,
         Key::Cpu => return load(pen, at.x + 1, y, row.cpu_permille, 8),
         Key::Memory => return load(pen, at.x + 1, y, row.memory_permille, 8),
@@ -177,9 +186,10 @@ fn state(model: &Model, row: &WorkerRow) -> (String, Role) {
 
 fn slots(pen: &mut Pen<'_>, x: u16, y: u16, row: &WorkerRow) {
     let drawn = row.slots.min(SLOTS_DRAWN);
+    let running = cpu_running(row);
     let busy = match row.slots {
-        0..=SLOTS_DRAWN => row.running.min(drawn),
-        slots => (u64::from(row.running) * u64::from(drawn)).div_ceil(u64::from(slots)) as u32,
+        0..=SLOTS_DRAWN => running.min(drawn),
+        slots => (u64::from(running) * u64::from(drawn)).div_ceil(u64::from(slots)) as u32,
     }
     .min(drawn);
     let x = pen.put(x, y, &"■".repeat(busy as usize), Role::Slot);
@@ -238,21 +248,27 @@ fn compact_row(pen: &mut Pen<'_>, inner: Rect, y: u16, model: &Model, row: &Work
         pen.put(x, y, &said, role);
         return;
     }
-    let drawn = WorkerRow { slots: row.slots.min(8), running: busy_of_eight(row), ..row.clone() };
+    let running = busy_of_eight(row);
+    let drawn = WorkerRow { slots: row.slots.min(8), running, io_running: 0, ..row.clone() };
     slots(pen, x, y, &drawn);
-    pen.put_right(x + 14, y, &format!("{}/{}", row.running, row.slots), Role::Text);
+    pen.put_right(x + 14, y, &format!("{}/{}", cpu_running(row), row.slots), Role::Text);
     pen.put(x + 16, y, "cpu", Role::Dim);
     load(pen, x + 20, y, row.cpu_permille, 6);
     pen.put(x + 33, y, "mem", Role::Dim);
     load(pen, x + 37, y, row.memory_permille, 4);
-    pen.put_right(x + 54, y, &HumanMicros(row.rtt_us).to_string(), Role::Dim);
+    // Where tasks mostly wait, how many do is worth more than the round trip.
+    let (text, role) = match row.io_running {
+        0 => (HumanMicros(row.rtt_us).to_string(), Role::Dim),
+        io => (format!("io {io}"), Role::Text),
+    };
+    pen.put_right(x + 54, y, &text, role);
     pen.put_right(inner.right() - 1, y, &format!("{}/s", rate(row.done_per_s)), Role::Text);
 }
 
 fn busy_of_eight(row: &WorkerRow) -> u32 {
     match row.slots {
-        0..=8 => row.running,
-        slots => (row.running.min(slots) * 8).div_ceil(slots),
+        0..=8 => cpu_running(row),
+        slots => (cpu_running(row).min(slots) * 8).div_ceil(slots),
     }
 }
 
@@ -266,7 +282,10 @@ fn short_rows(pen: &mut Pen<'_>, area: Rect, model: &Model, rows: &[WorkerRow]) 
         let (text, role) = state(model, row);
         let x = pen.put_cut((1, y), &text, 11, role);
         pen.put_cut((x.max(12), y), row.name.as_str(), area.width.saturating_sub(24), Role::Text);
-        let right = format!("{}/{}", row.running, row.slots);
+        let right = match row.io_running {
+            0 => format!("{}/{}", row.running, row.slots),
+            io => format!("{}/{} io {io}", cpu_running(row), row.slots),
+        };
         pen.put_right(area.right().saturating_sub(1), y, &right, Role::Dim);
         if selected == Some(at) && model.screen == Screen::Workers {
             table::select(&mut pen, Rect { y, height: 1, ..area });

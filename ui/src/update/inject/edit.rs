@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::super::keys::Step;
 use super::history;
 use crate::model::field::Pasted;
-use crate::model::form::{Field, Form, FormKind, Source};
+use crate::model::form::{ArgKind, Field, Form, FormKind, LANES, Source};
 use crate::model::overlay::Overlay;
 use crate::model::{Model, Tone};
 use crate::msg::Effect;
@@ -27,8 +27,8 @@ fn put(form: &mut Form, key: KeyEvent) {
     let plain = key.modifiers == KeyModifiers::NONE;
     match (form.focus, key.code) {
         (Field::List, _) => form.list.key(key),
-        (Field::Kind | Field::Source, KeyCode::Left) => choose(form, Step::Previous),
-        (Field::Kind | Field::Source, KeyCode::Right | KeyCode::Char(' ')) => {
+        (field, KeyCode::Left) if field.is_choice() => choose(form, Step::Previous),
+        (field, KeyCode::Right | KeyCode::Char(' ')) if field.is_choice() => {
             choose(form, Step::Next);
         }
         (_, KeyCode::Up) => field(form, Step::Previous),
@@ -74,8 +74,12 @@ pub(crate) fn paste(model: &mut Model, text: &str) {
 fn choose(form: &mut Form, step: Step) {
     if form.focus == Field::Kind {
         form.kind = other(&FormKind::ALL, form.kind, step);
-    } else {
+    } else if form.focus == Field::Source {
         form.source = other(&Source::ALL, form.source, step);
+    } else if form.focus == Field::Form {
+        form.args = other(&ArgKind::ALL, form.args, step);
+    } else {
+        form.lane = other(&LANES, form.lane, step);
     }
 }
 
@@ -95,7 +99,7 @@ pub(crate) fn field(form: &mut Form, step: Step) {
 /// Ctrl-E: the list, or the line under the cursor, in an editor.
 pub(super) fn editor(model: &mut Model, out: &mut Vec<Effect>) {
     let form = &mut model.form;
-    if [Field::Kind, Field::Source].contains(&form.focus) {
+    if form.focus.is_choice() {
         form.focus = match form.source {
             Source::List => Field::List,
             Source::One
@@ -103,7 +107,17 @@ pub(super) fn editor(model: &mut Model, out: &mut Vec<Effect>) {
             | Source::Random
             | Source::Repeat
             | Source::File
-            | Source::Glob => form.fields().get(2).copied().unwrap_or_default(),
+            | Source::Glob
+                if form.kind.has_command() =>
+            {
+                Field::Command
+            }
+            Source::One
+            | Source::Range
+            | Source::Random
+            | Source::Repeat
+            | Source::File
+            | Source::Glob => form.source_field().unwrap_or_default(),
         };
     }
     let text = match form.focus == Field::List {

@@ -2,12 +2,13 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ganger_proto::command::TaskDetail;
+use ganger_proto::form::Columns;
 use ganger_proto::{Cwd, Kind, Template};
 
 use super::super::{menu, save};
 use crate::keep::KeptForm;
 use crate::keymap::Action;
-use crate::model::form::{Field, Form, FormKind, History, Source};
+use crate::model::form::{ArgKind, Field, Form, FormKind, History, Source};
 use crate::model::kept_form::clean_lines;
 use crate::model::menu::{Item, Menu, MenuThen};
 use crate::model::overlay::Overlay;
@@ -125,7 +126,8 @@ fn gist(kept: &KeptForm) -> String {
     let of = |field: Field| kept.get(field.word()).map_or(field.unset(), String::as_str);
     let kind = kept.get(Field::Kind.word()).map_or(FormKind::default().word(), String::as_str);
     let source = kept.get(Field::Source.word()).map_or("", String::as_str);
-    [kind, of(Field::Command), source].join(" ").trim_end().to_owned()
+    let what = if kind == FormKind::Handler.word() { Field::Handler } else { Field::Command };
+    [kind, of(what), source].join(" ").trim_end().to_owned()
 }
 
 pub(super) fn save_template(model: &mut Model) {
@@ -156,21 +158,67 @@ pub(crate) fn load(model: &mut Model, name: &str) {
 
 /// Opens the form with a copy of a task: what it ran, its argument, how it was queued.
 pub(crate) fn prefill(model: &mut Model, detail: &TaskDetail) {
-    let (spec, options) = (&detail.spec, &detail.options);
     let mut form = Form::default();
-    let (kind, command) = match &spec.kind {
-        Kind::Square => (FormKind::Square, String::new()),
-        Kind::Sleep => (FormKind::Sleep, String::new()),
-        Kind::Handler { .. } => (FormKind::Exec, String::new()),
-        Kind::Shell { line } => (FormKind::Shell, source(line)),
+    let (kind, what) = what(&mut form, detail);
+    form.kind = kind;
+    form.args = match detail.spec.form.columns {
+        Columns::Json => ArgKind::Json,
+        Columns::Text | Columns::Many { .. } => ArgKind::Text,
+    };
+    form.lane = detail.spec.place.lane;
+    for (field, text) in queued(detail).into_iter().chain(placed(detail)) {
+        form.set(field, &clean_lines(&text));
+    }
+    form.focus = what;
+    model.form = form;
+    super::show(model);
+    let plain = detail.spec.form.is_plain();
+    let typed = detail.argument.as_slice() == model.form.text(Field::Value).as_bytes();
+    if !plain {
+        let hint = "its argument has several columns; they are written out in the command";
+        model.say(Tone::Note, hint);
+    } else if !typed {
+        let hint = "the argument has bytes that cannot be typed; look at it before it is sent";
+        model.say(Tone::Note, hint);
+    }
+}
+
+/// Fills in what a task runs; returns the kind, and the field that one changes first.
+fn what(form: &mut Form, detail: &TaskDetail) -> (FormKind, Field) {
+    let argument = String::from_utf8_lossy(&detail.argument);
+    // A form has one argument a task; several columns have their places in the command.
+    let plain = detail.spec.form.is_plain();
+    if plain {
+        form.set(Field::Value, &clean_lines(&argument));
+    }
+    let expanded = || crate::model::preview::command(detail);
+    match &detail.spec.kind {
+        Kind::Square => (FormKind::Square, Field::Value),
+        Kind::Sleep => (FormKind::Sleep, Field::Value),
+        Kind::Handler { name } => {
+            form.set(Field::Handler, name.as_str());
+            (FormKind::Handler, Field::Value)
+        }
+        Kind::Shell { line } => {
+            let line = if plain { source(line) } else { expanded() };
+            form.set(Field::Command, &clean_lines(&line));
+            (FormKind::Shell, Field::Command)
+        }
         Kind::Exec { argv } => {
             let words: Vec<String> = argv.iter().map(source).collect();
-            let line = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default();
-            (FormKind::Exec, line)
+            let line = match plain {
+                true => joined(&words),
+                false => expanded(),
+            };
+            form.set(Field::Command, &clean_lines(&line));
+            (FormKind::Exec, Field::Command)
         }
-    };
-    form.kind = kind;
-    let argument = String::from_utf8_lossy(&detail.argument);
+    }
+}
+
+/// How a task is queued and retried, within which limits.
+fn queued(detail: &TaskDetail) -> [(Field, String); 9] {
+    let (spec, options) = (&detail.spec, &detail.options);
     let backoff = options.backoff;
     let waits = [backoff.base_ms, backoff.cap_ms].map(duration_text).join("..");
     let cwd = match &spec.cwd {
@@ -178,36 +226,49 @@ pub(crate) fn prefill(model: &mut Model, detail: &TaskDetail) {
         Cwd::Scratch => "scratch".to_owned(),
         Cwd::Directory(path) => String::from_utf8_lossy(path).into_owned(),
     };
-    let env = spec.env.iter().map(|(name, value)| format!("{name}={value}"));
-    let env: Vec<String> = env.collect();
-    let labels = options.labels.iter().map(|(key, value)| format!("{key}={value}"));
-    let labels: Vec<String> = labels.collect();
+    let pairs = |pairs: &[(String, String)]| {
+        let words: Vec<String> =
+            pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        joined(&words)
+    };
     let timeout = match spec.timeout_ms {
         0 => String::new(),
         ms => duration_text(ms),
     };
-    for (field, text) in [
-        (Field::Command, command.as_str()),
-        (Field::Value, &argument),
-        (Field::Priority, &options.priority.to_string()),
-        (Field::Timeout, &timeout),
-        (Field::Retries, &options.retries.to_string()),
-        (Field::Backoff, &waits),
-        (Field::Queue, options.queue.as_str()),
-        (Field::Env, &shlex::try_join(env.iter().map(String::as_str)).unwrap_or_default()),
-        (Field::Cwd, &cwd),
-        (Field::Name, &options.name),
-        (Field::Labels, &shlex::try_join(labels.iter().map(String::as_str)).unwrap_or_default()),
-    ] {
-        form.set(field, &clean_lines(text));
+    [
+        (Field::Priority, options.priority.to_string()),
+        (Field::Timeout, timeout),
+        (Field::Retries, options.retries.to_string()),
+        (Field::Backoff, waits),
+        (Field::Queue, options.queue.to_string()),
+        (Field::Env, pairs(&spec.env)),
+        (Field::Cwd, cwd),
+        (Field::Name, options.name.clone()),
+        (Field::Labels, pairs(&options.labels)),
+    ]
+}
+
+/// What a task needs of its worker, and on what terms its batch runs.
+fn placed(detail: &TaskDetail) -> [(Field, String); 5] {
+    fn listed<T: ToString>(items: &[T], between: &str) -> String {
+        items.iter().map(T::to_string).collect::<Vec<_>>().join(between)
     }
-    form.focus = if kind.has_command() { Field::Command } else { Field::Value };
-    model.form = form;
-    super::show(model);
-    if str::from_utf8(&detail.argument).is_err() || *argument != *model.form.text(Field::Value) {
-        let hint = "the argument has bytes that cannot be typed; look at it before it is sent";
-        model.say(Tone::Note, hint);
-    }
+    let (place, options) = (&detail.spec.place, &detail.options);
+    let jobs = match options.jobs_max {
+        0 => String::new(),
+        jobs => jobs.to_string(),
+    };
+    [
+        (Field::Needs, listed(&place.needs, ",")),
+        (Field::On, listed(&place.on, " ")),
+        (Field::After, listed(&options.after, " ")),
+        (Field::Jobs, jobs),
+        (Field::Rate, options.rate.map(|rate| rate.to_string()).unwrap_or_default()),
+    ]
+}
+
+fn joined(words: &[String]) -> String {
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
 }
 
 fn source(template: &Template) -> String {

@@ -21,7 +21,7 @@ use crate::model::parse::Random;
 use crate::model::submission::{Batch, Submission};
 use crate::model::{Asked, LastBatch, Model, SUBMISSIONS_MAX, TOAST_MS, Tone, Undo, UndoOf};
 use crate::msg::Effect;
-use crate::text::{counted, grouped};
+use crate::text::{batches, counted, grouped};
 
 pub(super) use edit::{edited, field, paste, typed};
 pub(crate) use history::prefill;
@@ -172,7 +172,7 @@ pub(crate) fn again_label(model: &Model) -> String {
         Some(last) => {
             let random = if last.random.is_some() { " random" } else { "" };
             let count = crate::text::short(last.batch.args.count());
-            format!("again: {} ×{count}{random}", last.batch.head.spec.kind.word())
+            format!("again: {} ×{count}{random}", last.batch.head.spec.kind)
         }
     }
 }
@@ -204,8 +204,11 @@ pub(super) fn accepted(model: &mut Model, batch: BatchId, duplicate: Duplicate) 
         let text = format!("sending {} of {} tasks", grouped(accepted), grouped(total));
         return model.say(Tone::Note, text);
     }
-    let kind = submission.batch.head.spec.kind.word();
-    let text = format!("queued {} × {kind} (batch {batch})", grouped(total));
+    let SubmitHead { spec, options } = &submission.batch.head;
+    let mut text = format!("queued {} × {} (batch {batch})", grouped(total), spec.kind);
+    if let Some(others) = batches(&options.after) {
+        text.push_str(&format!(", after {others}"));
+    }
     model.submissions.pop_front();
     model.say(Tone::Good, text);
     let until_ms = model.now.mono_ms + TOAST_MS;
@@ -249,7 +252,7 @@ pub(super) fn undo(model: &mut Model, out: &mut Vec<Effect>) {
     let filter = Filter {
         terms: vec![
             term(Test::Batch(vec![batch])),
-            term(Test::State(vec![TaskState::Queued, TaskState::Delayed])),
+            term(Test::State(vec![TaskState::Queued, TaskState::Delayed, TaskState::Blocked])),
         ],
     };
     let request = Request::Cancel { select: Select::Matching(filter), now: false };

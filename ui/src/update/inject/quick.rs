@@ -66,7 +66,7 @@ fn line_of(kept: &crate::keep::KeptForm) -> Option<String> {
     let text = match form.kind {
         FormKind::Square => form.text(Field::Value),
         FormKind::Shell => form.text(Field::Command),
-        FormKind::Exec | FormKind::Sleep => return None,
+        FormKind::Exec | FormKind::Sleep | FormKind::Handler => return None,
     };
     let is_it = form.source == Source::One && !text.contains('\n') && form_of(text).kept() == *kept;
     is_it.then(|| text.to_owned())
@@ -80,7 +80,7 @@ pub(crate) fn meaning(text: &str) -> Result<String, String> {
             let Spec { kind, .. } = &batch.head.spec;
             Ok(match form.kind {
                 FormKind::Square => "squares it, as one task".to_owned(),
-                FormKind::Shell | FormKind::Exec | FormKind::Sleep => {
+                FormKind::Shell | FormKind::Exec | FormKind::Sleep | FormKind::Handler => {
                     format!("one {} task", kind.word())
                 }
             })

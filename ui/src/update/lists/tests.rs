@@ -127,13 +127,14 @@ fn the_state_chip_goes_round_and_keeps_the_other_terms() {
     let mut model = tasks();
     press(&mut model, "/kind:exec<enter>");
     let mut seen = Vec::new();
-    for _ in 0..7 {
+    for _ in 0..8 {
         press(&mut model, ".");
         seen.push(model.tasks.filter_text.clone());
     }
     assert_eq!(seen[0], "state:queued kind:exec");
     assert_eq!(seen[2], "state:failed kind:exec");
-    assert_eq!(seen[6], "kind:exec");
+    assert_eq!(seen[5], "state:blocked kind:exec");
+    assert_eq!(seen[7], "kind:exec");
 }
 
 #[test]
@@ -231,7 +232,7 @@ fn a_range_beyond_the_rows_here_is_marked_by_ids_on_the_master() {
     press(&mut model, "c");
     count(&mut model, &[(TaskState::Queued, 4_000)]);
     let asked = key(&mut model, 'y');
-    let all = filter("kind:exec id:60528..65528 state:queued|delayed|sent|running");
+    let all = filter("kind:exec id:60528..65528 state:queued|delayed|blocked|sent|running");
     assert_eq!(asked, [Request::Cancel { select: Select::Matching(all), now: false }]);
 }
 
@@ -240,16 +241,19 @@ fn all_that_match_are_counted_before_anybody_is_asked() {
     let mut model = tasks();
     press(&mut model, "A");
     let asked = key(&mut model, 'c');
-    assert_eq!(asked.len(), 4, "a count for each open state");
+    assert_eq!(asked.len(), 5, "a count for each open state");
     assert!(key(&mut model, 'y').is_empty(), "not before it is known what is lost");
-    count(&mut model, &[(TaskState::Queued, 12_431), (TaskState::Running, 1_044)]);
+    let counts =
+        [(TaskState::Queued, 12_191), (TaskState::Blocked, 240), (TaskState::Running, 1_044)];
+    count(&mut model, &counts);
     let text = question(&model);
     assert!(text.contains("Cancel 13 475 tasks"), "{text}");
     assert!(text.contains("1 044 running tasks get TERM"), "{text}");
+    assert!(text.contains("12 431 waiting tasks leave the queue (240 blocked, 12 191 queued)"));
     assert!(text.ends_with("| 13475"), "the number is typed: {text}");
     press(&mut model, "13475");
     let asked = enter(&mut model);
-    let open = filter("state:queued|delayed|sent|running");
+    let open = filter("state:queued|delayed|blocked|sent|running");
     assert_eq!(asked, [Request::Cancel { select: Select::Matching(open), now: false }]);
     assert!(model.tasks.marks.is_empty());
     let changed = Changed { changed: 12_000, asked: 1_044, ended: 0, refused: 0 };
@@ -329,7 +333,7 @@ fn all_marked_get_the_priority_that_is_typed() {
     assert!(toast(&model).contains("whole number"));
     press(&mut model, "+12<enter>");
     count(&mut model, &[(TaskState::Queued, 7)]);
-    let open = filter("state:queued|delayed|sent|running");
+    let open = filter("state:queued|delayed|blocked|sent|running");
     let expected = Request::SetPriority { select: Select::Matching(open), priority: 12 };
     assert_eq!(key(&mut model, 'y'), [expected]);
 }

@@ -88,7 +88,7 @@ pub(super) fn table(pen: &mut Pen<'_>, area: Rect, model: &Model, details: &Deta
             table::select(&mut pen, Rect { y, height: 1, ..area });
         }
     } else if detail.attempts.is_empty() {
-        pen.put(area.x + 1, y, "it has not run", Role::Dim);
+        pen.put(area.x + 1, y, &super::not_run(detail), Role::Dim);
     }
 }
 
@@ -155,7 +155,7 @@ fn open_line(model: &Model, detail: &TaskDetail) -> Option<Line> {
         }
         TaskState::Sent => (row.attempt, format!("{glyph} sent to {}", row.worker)),
         TaskState::Queued => (row.attempt + 1, format!("{glyph} waits for a worker")),
-        TaskState::Blocked => (row.attempt + 1, format!("{glyph} waits for another batch")),
+        TaskState::Blocked => (row.attempt + 1, format!("{glyph} {}", super::waits(detail))),
         TaskState::Delayed => {
             let left = row.due.map_or(0, |due| due.since(now));
             (row.attempt + 1, format!("{glyph} begins in {}", crate::text::seconds(left)))

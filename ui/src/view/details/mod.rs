@@ -16,7 +16,8 @@ use crate::layout::{self, DetailsBoxes, Frame};
 use crate::model::Model;
 use crate::model::details::{Details, Keys, Tab};
 use crate::model::output::State;
-use crate::text::{bytes, clean, grouped};
+use crate::model::preview::command;
+use crate::text::{batches, bytes, grouped};
 use crate::theme::Role;
 
 type Line = Vec<Piece>;
@@ -220,31 +221,35 @@ fn head(pen: &mut Pen<'_>, boxes: &DetailsBoxes, model: &Model, details: &Detail
 
 fn state_words(detail: &TaskDetail) -> String {
     match (detail.row.state, detail.row.outcome) {
+        (TaskState::Blocked, _) => format!("blocked: {}", waits(detail)),
+        (TaskState::Failed, None) => format!("not run: {}", missed(detail)),
         (TaskState::Failed, Some(outcome)) => format!("failed: {outcome}"),
         (TaskState::Delayed, Some(outcome)) => format!("{outcome}; will be tried again"),
         (state, _) => state.word().to_owned(),
     }
 }
 
-/// Returns what runs, with its argument in its place.
-fn command(detail: &TaskDetail) -> String {
-    use ganger_proto::template::{expand_argv, expand_line};
-    let argument = (!detail.argument.is_empty()).then_some(detail.argument.as_slice());
-    let text = match &detail.spec.kind {
-        Kind::Square | Kind::Sleep => String::from_utf8_lossy(&detail.argument).into_owned(),
-        Kind::Handler { name } => {
-            format!("{name} {}", String::from_utf8_lossy(&detail.argument))
-        }
-        Kind::Shell { line } => {
-            String::from_utf8_lossy(&expand_line(line, argument, detail.index + 1)).into_owned()
-        }
-        Kind::Exec { argv } => expand_argv(argv, argument, detail.index + 1)
-            .iter()
-            .map(|word| crate::model::form::quoted(&String::from_utf8_lossy(word)))
-            .collect::<Vec<_>>()
-            .join(" "),
-    };
-    clean(&text)
+/// Says which batches a task waits for.
+fn waits(detail: &TaskDetail) -> String {
+    let others = batches(&detail.options.after);
+    format!("waits for {}", others.as_deref().unwrap_or("another batch"))
+}
+
+/// Says why a task failed that no worker had.
+fn missed(detail: &TaskDetail) -> String {
+    match batches(&detail.options.after) {
+        Some(others) if detail.options.after.len() == 1 => format!("{others} did not end well"),
+        Some(others) => format!("one of {others} did not end well"),
+        None => "a batch before it did not end well".to_owned(),
+    }
+}
+
+/// Says that a task has no attempts.
+fn not_run(detail: &TaskDetail) -> String {
+    match (detail.row.state, detail.row.outcome) {
+        (TaskState::Failed, None) => format!("it did not run: {}", missed(detail)),
+        _ => "it has not run".to_owned(),
+    }
 }
 
 fn foot(model: &Model, details: &Details, width: u16) -> Vec<Piece> {
@@ -293,6 +298,19 @@ fn nothing(details: &Details) -> Piece {
     let state = details.detail.as_ref().map(|detail| detail.row.state);
     if !details.error.is_empty() {
         return unknown(details);
+    }
+    if let Some(detail) = &details.detail {
+        match (detail.row.state, detail.row.outcome) {
+            (TaskState::Failed, None) => {
+                let text = format!("{}; r runs it all the same", not_run(detail));
+                return piece(text, Role::Note);
+            }
+            (TaskState::Blocked, _) => {
+                let text = format!("it {}; its output appears here when it runs", waits(detail));
+                return piece(text, Role::Dim);
+            }
+            _ => {}
+        }
     }
     let text = match (&details.output.state, state) {
         (State::Refused(why), _) => return piece(why.clone(), Role::Note),

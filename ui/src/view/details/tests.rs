@@ -13,6 +13,7 @@ use crate::link::{Inbound, Outbound};
 use crate::model::{Asked, Screen};
 use crate::msg::{Effect, Msg};
 use crate::sample::{self, NOW, busy, connection, feed, hear, pass, showing};
+use crate::text::clean;
 use crate::view::tests::{SIZES, draw, press, text as shown};
 
 fn attempt(number: u32, worker: &str, ago_ms: u64, outcome: Outcome) -> AttemptRow {

@@ -65,6 +65,7 @@ fn bar(span: &Span, (from, to): (WallMs, WallMs), columns: usize) -> Line {
     let end = (span.to.since(from) as usize * columns).div_ceil(all).clamp(begin + 1, columns);
     let (label, cell, role) = match &span.what {
         Doing::Wait => ("wait".to_owned(), "╌", Role::Queued),
+        Doing::Blocked => ("blocked".to_owned(), "╌", Role::Blocked),
         Doing::Backoff => ("backoff".to_owned(), "╌", Role::Delayed),
         Doing::Run { attempt, outcome, .. } => {
             let role = outcome.map_or(Role::Running, |outcome| attempts::sign(outcome).1);

@@ -12,14 +12,14 @@ use super::pen::{Pen, Piece, piece};
 use crate::layout::Frame;
 use crate::model::Model;
 use crate::model::field::Line;
-use crate::model::form::{Field, Form, Source};
+use crate::model::form::{Field, Form, Source, lane_word};
 use crate::text::{clean, cut, width};
 use crate::theme::Role;
 use rows::{Cell, LABEL, Room, Row, WIDE};
 
 /// Columns and rows that the form takes at the most.
 const COLUMNS: u16 = 92;
-const ROWS: u16 = 27;
+const ROWS: u16 = 29;
 /// Rows from which the preview has a rule and the fields a hint.
 const ROOMY: u16 = 13;
 
@@ -204,6 +204,9 @@ impl Sheet<'_, '_> {
         let fields: Vec<Field> = [cell.field].into_iter().chain(cell.second).collect();
         self.label(x, &fields, cell.label);
         let mut x = x + cell.label_columns;
+        if cell.field.is_choice() {
+            return self.small_choice(x, cell.field);
+        }
         let room = self.end().saturating_sub(x);
         let room = if cell.columns == 0 { room } else { cell.columns.min(room) };
         let edges = cell.field == Field::Priority;
@@ -229,6 +232,22 @@ impl Sheet<'_, '_> {
                 self.pen.put(x, self.y, &cell.note, Role::Dim);
             }
         }
+    }
+
+    /// Writes the word that is chosen where there is no room for the others.
+    fn small_choice(&mut self, x: u16, field: Field) {
+        let word = match field == Field::Form {
+            true => self.form.args.word(),
+            false => lane_word(self.form.lane),
+        };
+        let focused = self.form.focus == field;
+        let (edge, role) = match focused {
+            true => (Role::Key, Role::Choice),
+            false => (Role::Dim, Role::Strong),
+        };
+        let x = self.pen.put(x, self.y, "‹", edge);
+        let x = self.pen.put(x, self.y, &format!(" {word} "), role);
+        self.pen.put(x, self.y, "›", edge);
     }
 
     /// Writes what a field holds, or what it means while it is empty.

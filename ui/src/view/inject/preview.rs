@@ -4,7 +4,7 @@
 use super::super::pen::{Pen, piece, pieces_width};
 use crate::model::command_line::command_line;
 use crate::model::form::Form;
-use crate::model::preview::{bytes_of, preview};
+use crate::model::preview::{Fit, bytes_of, fitting, preview};
 use crate::model::submission::Batch;
 use crate::model::{LinkState, Model};
 use crate::text::{bytes, clean, grouped, rate, seconds, width};
@@ -140,7 +140,7 @@ fn total(pen: &mut Pen<'_>, model: &Model, batch: &Batch, y: u16) {
         vec![number.clone(), piece(format!(" {noun} will be created · ≈ {size}"), Role::Text)];
     let mut short = vec![number, piece(format!(" {noun}"), Role::Text)];
     if let (Some(picture), LinkState::Up(_)) = (&model.picture, &model.link) {
-        let per_s = picture.master.done_per_s_mean;
+        let per_s = pace(picture.master.done_per_s_mean, batch);
         if per_s >= 0.1 {
             let ms = (count as f64 / f64::from(per_s) * 1_000.0) as u64;
             let eta = seconds(ms + 1_000);
@@ -150,15 +150,36 @@ fn total(pen: &mut Pen<'_>, model: &Model, batch: &Batch, y: u16) {
         }
         let gang = picture.gang;
         let (said, role) = match gang.slots {
+            _ if let Some((said, role)) = fit(model, batch) => (said, role),
             0 => (" · no worker yet".to_owned(), Role::Note),
             slots => (format!(" · {}/{slots} slots busy", gang.busy), Role::Text),
         };
-        short.push(piece(said.replace(" slots", ""), role));
+        short.push(piece(said.replace(" slots", "").replace(" workers", ""), role));
         long.push(piece(said, role));
     }
     let room = pen.area.width.saturating_sub(2);
     let pieces = if pieces_width(&long) <= room { long } else { short };
     pen.put_all(pen.area.x + 1, y, &pieces);
+}
+
+/// Returns how many tasks end a second: as many as now, and no more than may start.
+fn pace(now_per_s: f32, batch: &Batch) -> f32 {
+    match batch.head.options.rate {
+        None => now_per_s,
+        Some(rate) => {
+            let most = rate.starts as f32 * 1_000.0 / rate.per_ms as f32;
+            if now_per_s >= 0.1 { now_per_s.min(most) } else { most }
+        }
+    }
+}
+
+/// Says how many of the connected workers fit, as far as the picture tells.
+fn fit(model: &Model, batch: &Batch) -> Option<(String, Role)> {
+    let Fit { known, fitting, here } = fitting(model, &batch.head.spec)?;
+    let role = if fitting == 0 { Role::Note } else { Role::Text };
+    let most = if known || fitting == 0 { "" } else { "at most " };
+    let workers = if here == 1 { "worker fits" } else { "workers fit" };
+    Some((format!(" · {most}{fitting} of {here} {workers}"), role))
 }
 
 /// Returns the command line, broken between its pieces.

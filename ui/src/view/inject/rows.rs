@@ -124,6 +124,11 @@ pub(super) fn rows(model: &Model, room: Room) -> Vec<Row> {
         rows.extend((room.rows >= 24).then_some(Row::Rule));
         errors(form, &[Field::Command], room, &mut rows);
     }
+    if wide {
+        grid(form, &HANDLER, room, &mut rows);
+    } else {
+        HANDLER.iter().for_each(|place| single(form, place, room, &mut rows));
+    }
     match form.source_field() {
         None => errors(form, &[Field::Source], room, &mut rows),
         Some(Field::List) => {
@@ -163,7 +168,10 @@ const fn place(field: Field, label: &'static str, from: u16, to: u16) -> Place {
     Place { field, label, second: None, from, to }
 }
 
-const GRID: [&[Place]; 5] = [
+const HANDLER: [Place; 2] =
+    [place(Field::Handler, "Handler", 0, 7), place(Field::Form, "Arguments", 7, 12)];
+
+const GRID: [&[Place]; 7] = [
     &[
         place(Field::Priority, "Priority", 0, 4),
         place(Field::Timeout, "Timeout", 4, 7),
@@ -176,6 +184,16 @@ const GRID: [&[Place]; 5] = [
         place(Field::Queue, "Queue", 0, 4),
         place(Field::Key, "Key", 4, 7),
         place(Field::NotBefore, "Not before", 7, 12),
+    ],
+    &[
+        place(Field::Lane, "Lane", 0, 4),
+        place(Field::On, "On", 4, 7),
+        place(Field::Needs, "Needs", 7, 12),
+    ],
+    &[
+        place(Field::Jobs, "At once", 0, 4),
+        place(Field::Rate, "Rate", 4, 7),
+        place(Field::After, "After", 7, 12),
     ],
     &[place(Field::Env, "Env", 0, 12)],
     &[place(Field::Labels, "Labels", 0, 12)],
@@ -247,7 +265,7 @@ fn errors(form: &Form, fields: &[Field], room: Room, rows: &mut Vec<Row>) {
         let why = clean(why);
         let is_untouched = if *field == Field::List {
             form.list.filled().next().is_none()
-        } else if [Field::Kind, Field::Source].contains(field) {
+        } else if field.is_choice() {
             false
         } else {
             why == READING || form.trimmed(*field).is_empty()
