@@ -19,6 +19,11 @@ pub(crate) fn batches(after: &[After]) -> Option<String> {
     }
 }
 
+/// Returns a kind without the name of its handler, which begins the command.
+pub(crate) fn kind_word(kind: &str) -> &str {
+    kind.split_once(':').map_or(kind, |(word, _)| word)
+}
+
 /// Returns `text` on one line and harmless: no control, bidi, zero-width or tag characters, at most
 /// four combining marks on a base. Line breaks and tabs become spaces.
 pub(crate) fn clean(text: &str) -> String {

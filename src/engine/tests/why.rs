@@ -77,7 +77,7 @@ fn tasks_that_are_held_back_say_by_what() {
     check(
         "join a label=zone:us; submit 1 on=zone:eu",
         1,
-        &["the one connected worker, a, has not the label zone=eu (it has zone=us)"],
+        &["the one connected worker, a, lacks the label zone=eu (it has zone=us)"],
     );
     check(
         "join a; join b has=gpu:1; submit 1 need=gpu:2",

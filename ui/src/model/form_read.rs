@@ -193,9 +193,7 @@ impl Form {
             }
             FormKind::Handler if self.args == ArgKind::Json => {
                 let json = serde_json::from_slice::<serde::de::IgnoredAny>(bytes);
-                json.map(drop).map_err(|error| {
-                    format!(r#"it is no JSON ({error}); write 12, "a.png" or {{"width": 64}}"#)
-                })
+                json.map(drop).map_err(|error| no_json(&error))
             }
             FormKind::Square | FormKind::Shell | FormKind::Exec | FormKind::Handler => Ok(()),
         }
@@ -313,6 +311,14 @@ impl Form {
             text => Rate::parse(text).map(Some).map_err(|error| error.to_string()),
         }
     }
+}
+
+/// Every argument is one line, so that of the place only the column is worth saying.
+fn no_json(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let why = text.split(" at line ").next().unwrap_or_default();
+    let column = error.column();
+    format!(r#"no JSON at column {column}: {why}; write 12, "a.png" or {{"width": 64}}"#)
 }
 
 /// Returns the field that is to blame.

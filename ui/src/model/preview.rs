@@ -35,18 +35,18 @@ pub(crate) fn preview(batch: &Batch, index: u64) -> String {
 
 /// Returns what a task runs, with its argument in its place.
 pub(crate) fn command(detail: &TaskDetail) -> String {
-    let argument = (!detail.argument.is_empty()).then_some(detail.argument.as_slice());
+    let form = &detail.spec.form;
+    let mut shown = Vec::new();
+    form.show(&detail.argument, &mut shown);
+    let argument = (!shown.is_empty()).then_some(shown.as_slice());
+    let number = form.fields(&detail.argument).number.unwrap_or(detail.index + 1);
     let text = match &detail.spec.kind {
-        Kind::Square | Kind::Sleep => String::from_utf8_lossy(&detail.argument).into_owned(),
-        Kind::Handler { name } => {
-            let mut shown = Vec::new();
-            detail.spec.form.show(&detail.argument, &mut shown);
-            format!("{name} {}", String::from_utf8_lossy(&shown))
-        }
+        Kind::Square | Kind::Sleep => String::from_utf8_lossy(&shown).into_owned(),
+        Kind::Handler { name } => format!("{name} {}", String::from_utf8_lossy(&shown)),
         Kind::Shell { line } => {
-            String::from_utf8_lossy(&expand_line(line, argument, detail.index + 1)).into_owned()
+            String::from_utf8_lossy(&expand_line(line, argument, number)).into_owned()
         }
-        Kind::Exec { argv } => expand_argv(argv, argument, detail.index + 1)
+        Kind::Exec { argv } => expand_argv(argv, argument, number)
             .iter()
             .map(|word| quoted(&String::from_utf8_lossy(word)))
             .collect::<Vec<_>>()

@@ -238,4 +238,6 @@ mod list_tests;
 #[cfg(test)]
 mod shell_tests;
 #[cfg(test)]
+mod terms_tests;
+#[cfg(test)]
 pub(crate) mod tests;

@@ -15,7 +15,7 @@ use crate::layout::{Frame, Width};
 use crate::model::list::List;
 use crate::model::{Model, Pane, Screen};
 use crate::mouse::Hit;
-use crate::text::grouped;
+use crate::text::{grouped, kind_word};
 use crate::theme::Role;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ const COLUMNS: [Column<Key>; 7] = [
     number(Key::Id, "ID", 9, 98),
     column(Key::Worker, "WORKER", 9, 70),
     column(Key::Batch, "BATCH", 6, 20),
-    column(Key::Kind, "KIND", 6, 30),
+    column(Key::Kind, "KIND", 7, 30),
     number(Key::Took, "TOOK", 6, 80),
     column(Key::Result, "RESULT", 0, 99),
 ];
@@ -142,8 +142,9 @@ fn cell(pen: &mut Pen<'_>, at: &Placed<Key>, y: u16, (model, row): (&Model, &Res
         Key::Id => (grouped(row.task.raw()).into(), Role::Text),
         Key::Worker if row.worker.is_empty() => ("—".into(), Role::Dim),
         Key::Worker => ((&row.worker).into(), Role::Text),
+        Key::Took if row.outcome.is_none() => ("—".into(), Role::Dim),
         Key::Took => (HumanMicros(row.took_us).to_string().into(), Role::Text),
-        Key::Kind => ((&row.kind).into(), Role::Text),
+        Key::Kind => (kind_word(&row.kind).into(), Role::Text),
         Key::Batch => (row.batch.to_string().into(), Role::Dim),
         Key::Result => {
             let (text, role) = result(row);
@@ -166,7 +167,7 @@ fn result(row: &ResultRow) -> (String, Role) {
     let again = matches!(row.state, TaskState::Delayed | TaskState::Queued);
     let said = match row.outcome {
         None if row.state == TaskState::Failed => {
-            "not run: a batch that it waited for did not end well".to_owned()
+            "not run: an earlier batch did not end well".to_owned()
         }
         None => "cancelled before it ran".to_owned(),
         Some(Outcome::Done) if row.text.is_empty() => "done".to_owned(),

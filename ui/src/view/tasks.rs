@@ -16,7 +16,7 @@ use crate::model::marks::{Marks, Matching};
 use crate::model::sorting;
 use crate::model::{Model, Pane};
 use crate::mouse::Hit;
-use crate::text::{grouped, seconds};
+use crate::text::{grouped, kind_word, seconds};
 use crate::theme::Role;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ const NEXT: [Column<Key>; 8] = [
     number(Key::Id, "ID", 6, 99),
     column(Key::State, "STATE", 6, 90),
     number(Key::Priority, "PRI", 4, 20),
-    column(Key::Kind, "KIND", 6, 30),
+    column(Key::Kind, "KIND", 7, 30),
     column(Key::Command, "ARGS", 0, 95),
     number(Key::Wait, "WAIT", 6, 50),
     column(Key::Worker, "WORKER", 8, 60),
@@ -60,7 +60,7 @@ const ALL: [Column<Key>; 12] = [
     number(Key::Id, "ID", 10, 99),
     column(Key::StateLong, " STATE", 12, 94),
     number(Key::Priority, "PRI", 5, 30),
-    column(Key::Kind, " KIND", 7, 35),
+    column(Key::Kind, " KIND", 8, 35),
     column(Key::Command, "COMMAND", 0, 97),
     column(Key::Worker, "WORKER", 9, 60),
     number(Key::Tries, "TRIES", 6, 40),
@@ -234,8 +234,8 @@ fn cell(
             (format!(" {text}").into(), role)
         }
         Key::Priority => (row.priority.to_string().into(), Role::Text),
-        Key::Kind if at.width > 6 => (format!(" {}", row.kind).into(), Role::Text),
-        Key::Kind => ((&row.kind).into(), Role::Text),
+        Key::Kind if at.width > 7 => (format!(" {}", kind_word(&row.kind)).into(), Role::Text),
+        Key::Kind => (kind_word(&row.kind).into(), Role::Text),
         Key::Command => ((&row.command).into(), Role::Text),
         Key::Wait => (since(model, row).into(), Role::Dim),
         Key::Worker if row.worker.is_empty() => ("—".into(), Role::Dim),

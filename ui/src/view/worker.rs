@@ -12,7 +12,7 @@ use super::{clock, sign, table};
 use crate::layout::{Frame, Width, frame};
 use crate::model::Model;
 use crate::model::overlay::{Overlay, WorkerPage};
-use crate::text::{counted, cut, grouped, rate, seconds};
+use crate::text::{counted, cut, grouped, kind_word, rate, seconds};
 use crate::theme::Role;
 
 /// Columns from which two facts share a line.
@@ -297,7 +297,7 @@ fn held(model: &Model, row: &TaskRow) -> Row {
         piece(format!("{glyph} {:<8}", row.state.word()), role),
         piece(format!("{since:>6}  "), Role::Dim),
         piece(format!("{}/{}  ", row.attempt, row.attempts_max), Role::Dim),
-        piece(format!("{:<7}", row.kind), Role::Dim),
+        piece(format!("{:<8}", kind_word(&row.kind)), Role::Dim),
         piece(row.command.clone(), Role::Text),
     ];
     Row { line, task: Some(row.task) }

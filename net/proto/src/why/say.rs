@@ -177,12 +177,12 @@ fn not_offered(
 ) -> fmt::Result {
     match workers {
         1 => write!(f, "the one connected worker, {nearest}, ")?,
-        n => write!(f, "none of {n} connected workers fits; the nearest, {nearest}, ")?,
+        n => write!(f, "none of {n} connected workers fits: the nearest, {nearest}, ")?,
     }
     match missing {
         Missing::Handler(name) => write!(f, "has no handler {name}")?,
-        Missing::Label(label) => write!(f, "has not the label {label}")?,
-        Missing::Need(need) => write!(f, "has not {need}")?,
+        Missing::Label(label) => write!(f, "lacks the label {label}")?,
+        Missing::Need(need) => write!(f, "lacks {need}")?,
         Missing::Lane(lane) => write!(f, "has no slot in the lane {lane}")?,
     }
     if has.is_empty() {

@@ -17,7 +17,7 @@ use crate::model::Model;
 use crate::model::details::{Details, Keys, Tab};
 use crate::model::output::State;
 use crate::model::preview::command;
-use crate::text::{batches, bytes, grouped};
+use crate::text::{batches, bytes, grouped, kind_word};
 use crate::theme::Role;
 
 type Line = Vec<Piece>;
@@ -175,7 +175,7 @@ fn head(pen: &mut Pen<'_>, boxes: &DetailsBoxes, model: &Model, details: &Detail
             let (glyph, role) = sign::outcome(row.outcome, row.state);
             let mut pen = pen.within(area);
             let x = pen.put(area.x + 1, area.y, &format!("{glyph} {}", row.state.word()), role);
-            let rest = format!("  {} {}", row.kind, row.command);
+            let rest = format!("  {} {}", kind_word(&row.kind), row.command);
             pen.put_cut((x, area.y), &rest, area.right().saturating_sub(x + 1), Role::Text);
         }
         return;
@@ -187,10 +187,10 @@ fn head(pen: &mut Pen<'_>, boxes: &DetailsBoxes, model: &Model, details: &Detail
     let mut pen = pen.within(area);
     if area.height == 1 {
         let x = pen.put(area.x + 1, area.y, &state.0, state.1);
-        let rest = format!("  {} {}", row.kind, command(detail));
+        let rest = format!("  {} {}", kind_word(&row.kind), command(detail));
         pen.put_cut((x, area.y), &rest, room.saturating_sub(x - area.x - 1), Role::Text);
     } else if area.height > 1 {
-        let x = pen.put(area.x + 1, area.y, &format!("{:<8}", row.kind), Role::Dim);
+        let x = pen.put(area.x + 1, area.y, &format!("{:<8}", kind_word(&row.kind)), Role::Dim);
         pen.put_cut((x, area.y), &command(detail), room.saturating_sub(8), Role::Text);
         let mut facts = vec![state];
         let mut fact = |label: &str, text: String| {

@@ -158,7 +158,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Sleep => "sleep: waits, in the worker itself".to_owned(),
         Kind::Exec { .. } => "exec: a program, without a shell".to_owned(),
         Kind::Shell { .. } => "shell: a line for sh -c".to_owned(),
-        Kind::Handler { name } => format!("{}: a process kept warm, {name}", kind.word()),
+        Kind::Handler { name } => format!("handler {name}: a process that workers keep warm"),
     }
 }
 
@@ -272,9 +272,11 @@ fn placed(detail: &TaskDetail, option: &mut impl FnMut(&str, &str)) {
 }
 
 fn what(detail: &TaskDetail) -> String {
-    let argument = match detail.argument.is_empty() {
+    let mut shown = Vec::new();
+    detail.spec.form.show(&detail.argument, &mut shown);
+    let argument = match shown.is_empty() {
         true => String::new(),
-        false => format!(" ::: {}", quoted(&String::from_utf8_lossy(&detail.argument))),
+        false => format!(" ::: {}", quoted(&String::from_utf8_lossy(&shown))),
     };
     // Several columns and numbers have no words of their own here, so that they are written out.
     let plain = detail.spec.form.is_plain();

@@ -169,7 +169,7 @@ const fn place(field: Field, label: &'static str, from: u16, to: u16) -> Place {
 }
 
 const HANDLER: [Place; 2] =
-    [place(Field::Handler, "Handler", 0, 7), place(Field::Form, "Arguments", 7, 12)];
+    [place(Field::Handler, "Handler", 0, 7), place(Field::Form, "Read as", 7, 12)];
 
 const GRID: [&[Place]; 7] = [
     &[
