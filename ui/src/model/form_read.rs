@@ -31,7 +31,13 @@ impl Form {
         if !self.fields().contains(&self.focus) {
             self.focus = Field::Source;
         }
-        self.checked = self.read();
+        let fields = self.fields();
+        // The first fault is where one goes to; that is the uppermost.
+        let place = |fault: &(Field, String)| fields.iter().position(|field| *field == fault.0);
+        self.checked = self.read().map_err(|mut faults| {
+            faults.sort_by_key(place);
+            faults
+        });
     }
 
     fn read(&self) -> Result<Batch, Faults> {

@@ -147,6 +147,7 @@ fn cell(pen: &mut Pen<'_>, at: &Placed<Key>, y: u16, model: &Model, row: &Worker
         Key::State => state(model, row),
         Key::Slots => return slots(pen, at.x, y, row),
         Key::Busy => (format!("{}/{}", cpu_running(row), row.slots), Role::Text),
+        Key::Io if row.io_slots == 0 => ("—".to_owned(), Role::Dim),
         Key::Io if row.io_running == 0 => (format!("0/{}", row.io_slots), Role::Dim),
         Key::Io => (format!("{}/{}", row.io_running, row.io_slots), Role::Text),
         Key::Cpu | Key::Memory if !is_here(row) => return,
