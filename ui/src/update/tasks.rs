@@ -124,7 +124,10 @@ pub(super) fn cancel(model: &mut Model, out: &mut Vec<Effect>) {
     }
     unmark(model);
     let request = Request::Cancel { select: Select::Tasks(ids.clone()), now: false };
-    ask(model, request, Asked::CancelWaiting(ids), out);
+    // A retry would let what waits for others, or for its time, begin at once.
+    let early = counts.of(&[TaskState::Blocked, TaskState::Delayed]) > 0;
+    let asked = if early { Asked::Cancel } else { Asked::CancelWaiting(ids) };
+    ask(model, request, asked, out);
 }
 
 /// All of them waited and all are cancelled: then a retry is the way back.

@@ -199,8 +199,11 @@ fn slots(row: &WorkerRow) -> Fact {
     }
     value.push(piece(format!("{running} of {} busy", row.slots), Role::Text));
     value.push(piece(" · io ", Role::Dim));
-    let role = if row.io_running > 0 { Role::Text } else { Role::Dim };
-    value.push(piece(format!("{} of {}", row.io_running, row.io_slots), role));
+    value.push(match (row.io_running, row.io_slots) {
+        (_, 0) => piece("none", Role::Dim),
+        (0, slots) => piece(format!("0 of {slots}"), Role::Dim),
+        (running, slots) => piece(format!("{running} of {slots}"), Role::Text),
+    });
     if row.waiting > 0 {
         value.push(piece(format!(" · {} wait there", row.waiting), Role::Dim));
     }

@@ -316,14 +316,18 @@ fn deleting_one_ended_task_says_what_is_lost() {
 #[test]
 fn a_cancel_of_what_waited_is_taken_back_when_all_of_it_was_cancelled() {
     let mut model = tasks();
-    press(&mut model, "jjjjj  c");
+    press(&mut model, "jjjjjjj  c");
     reply(&mut model, Reply::Changed(Changed { changed: 2, ..Changed::default() }));
-    let back = vec![TaskId::new(60_533), TaskId::new(60_534)];
+    let back = vec![TaskId::new(60_535), TaskId::new(60_536)];
     assert_eq!(key(&mut model, 'u'), [Request::Retry { select: Select::Tasks(back) }]);
     let mut model = tasks();
-    press(&mut model, "jjjjj  c");
+    press(&mut model, "jjjjjjj  c");
     reply(&mut model, Reply::Changed(Changed { changed: 1, ended: 1, ..Changed::default() }));
     assert!(key(&mut model, 'u').is_empty(), "a retry would also run again what had ended");
+    let mut model = tasks();
+    press(&mut model, "jjjjj  c");
+    reply(&mut model, Reply::Changed(Changed { changed: 2, ..Changed::default() }));
+    assert!(key(&mut model, 'u').is_empty(), "a retry would run what waits for another batch");
 }
 
 #[test]
