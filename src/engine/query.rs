@@ -303,7 +303,7 @@ impl Engine {
         let Some(worker) = self.ledger.worker_names.get(name).copied() else { return };
         let sessions = self.sessions_of(worker);
         let holds = sessions.iter().filter_map(|id| self.ledger.sessions.get(id));
-        let holds = holds.map(super::roster::Session::holds).sum();
+        let holds = holds.map(Session::holds).sum();
         self.note(now, worker, What::Revoked { holds });
         if let Some(gone) = self.soft.gone.get_mut(&worker) {
             gone.state = WorkerState::Revoked;

@@ -3,6 +3,7 @@
 
 mod bench;
 mod golden;
+mod lanes;
 mod large;
 mod placing;
 mod searches;

@@ -143,9 +143,9 @@ fn why(model: &mut Model, state: TaskState, reasons: Vec<Reason>) {
     press(model, "2");
     hear(model, Inbound::Picture(Box::new(busy())));
     press(model, "w");
-    let found = model.asked.iter().find_map(|(tag, asked)| match asked {
-        Asked::Why(task) => Some((*tag, *task)),
-        _ => None,
+    let found = model.asked.iter().find_map(|(tag, asked)| {
+        let Asked::Why(task) = asked else { return None };
+        Some((*tag, *task))
     });
     let (tag, task) = found.unwrap();
     let why = Why { task, state, at: NOW, reasons };
@@ -251,10 +251,12 @@ fn the_form_asks_for_handlers_lanes_and_needs() {
     for field in model.form.fields() {
         model.form.focus = field;
         let shown = text(&draw(&model, "ansi16", Glyphs::Unicode));
-        let typed = match field {
-            Field::Lane => "‹ auto ›",
-            Field::Form => "‹ text ›",
-            _ => model.form.text(field).rsplit(' ').next().unwrap(),
+        let typed = if field == Field::Lane {
+            "‹ auto ›"
+        } else if field == Field::Form {
+            "‹ text ›"
+        } else {
+            model.form.text(field).rsplit(' ').next().unwrap()
         };
         assert!(shown.contains(typed), "{field:?}:\n{shown}");
     }
