@@ -92,7 +92,7 @@ fn tasks_that_are_held_back_say_by_what() {
     check(
         "join a; submit 1 lane=io",
         1,
-        &["the one connected worker, a, has no slot in the lane io (it has none)"],
+        &["the one connected worker, a, has no slot in the lane io"],
     );
     check("join a hold=9 has=gpu:1; submit 2 need=gpu:1", 2, &["1 slot of 1 worker is busy"]);
 }

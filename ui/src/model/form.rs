@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ganger_proto::template::Quote;
-use ganger_proto::{ArgList, Lane, Template, WallMs};
+use ganger_proto::{ArgList, BatchId, Lane, Template, WallMs};
 
 use super::field::{Line, Lines};
 pub(crate) use super::form_choice::{ArgKind, FormKind, LANES, Source, lane_word};
@@ -66,6 +66,8 @@ pub(crate) struct Form {
     pub(crate) draw: u64,
     /// The time of day that waits count from, and minutes that the local time is ahead of UTC.
     pub(crate) clock: (WallMs, Option<i32>),
+    /// The newest batch, which no batch to wait for can be newer than; none when unknown.
+    pub(crate) newest: Option<BatchId>,
     pub(crate) history: History,
     pub(crate) checked: Checked,
 }
@@ -231,6 +233,7 @@ impl Default for Form {
             reading: Reading::default(),
             draw: 0,
             clock: (WallMs(0), None),
+            newest: None,
             history: History::default(),
             checked: Err(vec![(Field::Command, NO_COMMAND.to_owned())]),
         }

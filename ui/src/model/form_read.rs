@@ -293,9 +293,16 @@ impl Form {
 
     fn read_after(&self) -> Result<Vec<After>, String> {
         let after = After::parse_all(self.text(Field::After)).map_err(|error| error.to_string())?;
-        match after.len() {
-            0..=AFTER_MAX => Ok(after),
-            count => Err(format!("{count} batches are more than the {AFTER_MAX} to wait for")),
+        let unknown = self.newest.and_then(|newest| {
+            let one = after.iter().find(|after| after.batch > newest)?;
+            Some(format!("there is no batch {}; the newest is {newest}", one.batch))
+        });
+        match (after.len(), unknown) {
+            (_, Some(why)) => Err(why),
+            (0..=AFTER_MAX, None) => Ok(after),
+            (count, None) => {
+                Err(format!("{count} batches are more than the {AFTER_MAX} to wait for"))
+            }
         }
     }
 

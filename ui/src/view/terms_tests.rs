@@ -311,6 +311,21 @@ fn json_is_read_while_it_is_typed() {
 }
 
 #[test]
+fn only_batches_that_are_there_can_be_waited_for() {
+    let mut model = showing((80, 24), busy());
+    press(&mut model, "i");
+    fill(&mut model, Field::Command, "true");
+    fill(&mut model, Field::After, "b811 b813");
+    let why = "there is no batch b813; the newest is b812".to_owned();
+    assert_eq!(model.form.checked, Err(vec![(Field::After, why)]));
+    let mut picture = busy();
+    picture.master.newest_batch = Some(BatchId::new(813));
+    hear(&mut model, Inbound::Picture(Box::new(picture)));
+    press(&mut model, "<f5>");
+    assert_eq!(model.submissions.len(), 1, "it is looked at again when it is sent");
+}
+
+#[test]
 fn a_copy_of_a_task_asks_for_the_same() {
     let mut model = showing((120, 36), busy());
     crate::update::prefill(&mut model, &blocked(TaskId::new(7)));

@@ -185,10 +185,14 @@ fn not_offered(
         Missing::Need(need) => write!(f, "lacks {need}")?,
         Missing::Lane(lane) => write!(f, "has no slot in the lane {lane}")?,
     }
-    if has.is_empty() {
-        f.write_str(" (it has none)")?
-    } else {
-        write!(f, " (it has {has})")?
+    match missing {
+        Missing::Lane(_) => {}
+        Missing::Handler(_) | Missing::Label(_) | Missing::Need(_) if has.is_empty() => {
+            f.write_str(" (it has none)")?;
+        }
+        Missing::Handler(_) | Missing::Label(_) | Missing::Need(_) => {
+            write!(f, " (it has {has})")?;
+        }
     }
     match missing {
         Missing::Handler(name) => write!(

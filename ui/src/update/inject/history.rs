@@ -64,10 +64,10 @@ pub(super) fn step(model: &mut Model, action: Action) {
         Some(own) => own,
         None => Box::new(form.clone()),
     };
-    let (draw, clock) = (form.draw, form.clock);
+    let (draw, clock, newest) = (form.draw, form.clock, form.newest);
     model.form = match to.checked_sub(1).and_then(|at| model.kept.forms.get(at)) {
-        Some(kept) => Form { draw, clock, ..Form::recalled(kept) },
-        None => Form { draw, clock, ..(*own).clone() },
+        Some(kept) => Form { draw, clock, newest, ..Form::recalled(kept) },
+        None => Form { draw, clock, newest, ..(*own).clone() },
     };
     model.form.history = History { at: to, own: (to > 0).then_some(own), stepped: true };
     model.form.focus = focus;
@@ -150,8 +150,8 @@ pub(crate) fn save_as(model: &mut Model, name: String) {
 /// Fills the form with the template of that name.
 pub(crate) fn load(model: &mut Model, name: &str) {
     let Some(kept) = model.kept.templates.get(name) else { return };
-    let (draw, clock) = (model.form.draw, model.form.clock);
-    model.form = Form { draw, clock, ..Form::recalled(kept) };
+    let Form { draw, clock, newest, .. } = model.form;
+    model.form = Form { draw, clock, newest, ..Form::recalled(kept) };
     model.form.check();
     say_list_is_gone(model);
 }

@@ -51,9 +51,10 @@ fn show(model: &mut Model) {
     model.overlays.push(Overlay::Inject);
 }
 
-/// Reads the form with the present time, which waits count from.
+/// Reads the form with the present time, which waits count from, and with the newest batch.
 fn set_clock(model: &mut Model) {
     model.form.clock = (model.now.wall, model.utc_offset_min);
+    model.form.newest = model.picture.as_ref().and_then(|picture| picture.master.newest_batch);
     model.form.check();
 }
 
