@@ -33,7 +33,7 @@ fn submit(engine: &mut Engine, key: u128, count: u64, lane: Lane) -> Vec<LeaseRu
     let spec = Spec { place, ..Spec::of(Kind::Square) };
     let head = Some(SubmitHead { spec, options: BatchOptions::default() });
     let args = Args::Range { first: 1, step: 1, count };
-    let submit = Submit { key: Key::new(key), part: 0, last: true, head, args };
+    let submit = Submit { key: Key::new(key), part: 0, last: true, head: head.map(Box::new), args };
     let actor = Actor { role: Role::Operator, name: Name::from_lossy("olga"), admin: false };
     let request = Request::Submit(submit);
     give(engine, Input::Asked { client: ClientId(1), tag: 1, actor, request })
