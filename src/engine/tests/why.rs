@@ -72,7 +72,7 @@ fn tasks_that_are_held_back_say_by_what() {
     check(
         "join a hold=9; submit 3 rate=1/5000",
         3,
-        &["b1 starts 1/5.0s at most, over all workers", "1 older task goes first in queue default"],
+        &["b1 starts 1/5s at most, over all workers", "1 older task goes first in queue default"],
     );
     check(
         "join a label=zone:us; submit 1 on=zone:eu",
