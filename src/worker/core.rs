@@ -16,17 +16,17 @@ use std::sync::Arc;
 use ganger_proto::message::{
     GrantRun, LeaseRun, LiveHeader, OutputHeader, ToWorker, Welcome, WorkerMessage,
 };
-use ganger_proto::{Ended, LeaseId, Outcome, PerLane, SessionId, Spec, SpecId};
+use ganger_proto::{Ended, Lane, LeaseId, Outcome, PerLane, SessionId, Spec, SpecId};
 
 use super::inline::Squares;
-use super::prefetch::Prefetch;
+use super::lanes::{Lanes, in_lane};
 use super::reports::Reports;
-use super::waiting::{Waiting, join};
+use super::waiting::join;
 
 mod present;
 mod tasks;
 
-pub(super) use present::Present;
+pub(super) use present::{Offers, Present};
 
 /// What the driver must do.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +69,7 @@ pub(super) struct Start {
 pub(super) struct Attempt {
     /// Its lease.
     pub(super) lease: LeaseId,
-    /// Its slot, from 0.
+    /// Its slot; see [`in_lane`].
     pub(super) slot: u32,
 }
 
@@ -86,18 +86,16 @@ pub(super) struct AttemptEnded {
 #[derive(Debug)]
 pub(super) struct WorkerCore {
     session: SessionId,
-    slots: u32,
-    slots_free: BTreeSet<u32>,
+    offers: Offers,
+    lanes: Lanes,
     specs: BTreeMap<SpecId, Arc<Spec>>,
-    waiting: Waiting,
     running: BTreeMap<LeaseId, Running>,
     sleeps: BTreeSet<(u64, LeaseId)>,
-    squaring: Vec<LeaseRun>,
+    squaring: Vec<(Lane, LeaseRun)>,
     outputs: BTreeMap<LeaseId, Output>,
     output_bytes: usize,
     scratch: BTreeSet<LeaseId>,
     reports: Reports,
-    prefetch: Prefetch,
     link: Link,
     drain: Drain,
     effects: Vec<Effect>,
@@ -106,6 +104,7 @@ pub(super) struct WorkerCore {
 #[derive(Debug)]
 struct Running {
     slot: u32,
+    spec: Arc<Spec>,
     began_us: u64,
     work: Work,
     told: Told,
@@ -152,24 +151,18 @@ struct Drain {
     own: bool,
 }
 
-/// The lane in which all tasks run.
-fn cpu(number: u32) -> PerLane {
-    PerLane { cpu: number, io: 0 }
-}
-
 /// Between heartbeats while leases are held, and otherwise.
 const BEAT_HOLDING_US: u64 = 2_000_000;
 const BEAT_IDLE_US: u64 = 5_000_000;
 
 impl WorkerCore {
-    /// Begins a session with this many slots.
-    pub(super) fn new(session: SessionId, slots: u32) -> Self {
+    /// Begins a session of a worker that offers this.
+    pub(super) fn new(session: SessionId, offers: Offers) -> Self {
         Self {
             session,
-            slots,
-            slots_free: (0..slots).collect(),
+            lanes: Lanes::new(offers.slots, &offers.resources),
+            offers,
             specs: BTreeMap::new(),
-            waiting: Waiting::default(),
             running: BTreeMap::new(),
             sleeps: BTreeSet::new(),
             squaring: Vec::new(),
@@ -177,7 +170,6 @@ impl WorkerCore {
             output_bytes: 0,
             scratch: BTreeSet::new(),
             reports: Reports::default(),
-            prefetch: Prefetch::new(slots),
             link: Link::Down,
             drain: Drain::default(),
             effects: Vec::new(),
@@ -238,7 +230,7 @@ impl WorkerCore {
             self.clean(lease);
         } else {
             if end.ended.outcome != Outcome::Unfit {
-                self.prefetch.took(end.ended.took_us, 1);
+                self.lanes.took(in_lane(running.slot).0, end.ended.took_us, 1);
             }
             match end.output {
                 Some((header, bytes)) => self.store(end.ended, header, bytes),
@@ -250,9 +242,11 @@ impl WorkerCore {
 
     /// Squares were answered, each in `each_us`.
     pub(super) fn handle_squares(&mut self, now_us: u64, leases: LeaseRun, squares: Squares) {
-        self.squaring.retain(|run| *run != leases);
         let each = squares.done.first().and_then(|run| run.took_us.first().copied());
-        self.prefetch.took(each.unwrap_or(1).into(), leases.count);
+        if let Some(at) = self.squaring.iter().position(|(_, run)| *run == leases) {
+            let (lane, _) = self.squaring.remove(at);
+            self.lanes.took(lane, each.unwrap_or(1).into(), leases.count);
+        }
         for run in squares.done {
             self.reports.done(run);
         }
@@ -274,7 +268,7 @@ impl WorkerCore {
 
     /// The network says how long a round trip takes.
     pub(super) fn handle_round_trip(&mut self, us: u64) {
-        self.prefetch.round_trip(us);
+        self.lanes.round_trip(us);
     }
 
     /// The worker itself is to finish what runs and take nothing new.
@@ -291,7 +285,7 @@ impl WorkerCore {
     /// Tells whether a worker that drains of its own has nothing left to do or to say. Without a
     /// connection it need not give back what has not started: those leases run out.
     pub(super) fn is_finished(&self) -> bool {
-        let given_back = self.waiting.tasks() == 0 || self.link == Link::Down;
+        let given_back = self.lanes.waiting() == 0 || self.link == Link::Down;
         self.drain.own && given_back && self.is_quiet()
     }
 
@@ -316,8 +310,8 @@ impl WorkerCore {
                 self.effects.push(Effect::Send(WorkerMessage::Report(report)));
             }
             let hold = self.hold();
-            if let Some(tasks) = self.prefetch.news(hold) {
-                self.effects.push(Effect::Send(WorkerMessage::Hold { tasks: cpu(tasks) }));
+            if self.lanes.is_news(hold) {
+                self.tell_hold(hold);
             }
             self.beat(now_us, beat_us);
         }
@@ -351,8 +345,13 @@ impl WorkerCore {
         self.link = Link::Up { beat_us: next_us, started_us };
     }
 
-    fn hold(&self) -> u32 {
-        if self.is_draining() { 0 } else { self.prefetch.hold() }
+    fn hold(&self) -> PerLane {
+        if self.is_draining() { PerLane::default() } else { self.lanes.hold() }
+    }
+
+    fn tell_hold(&mut self, tasks: PerLane) {
+        self.lanes.told(tasks);
+        self.effects.push(Effect::Send(WorkerMessage::Hold { tasks }));
     }
 
     fn is_draining(&self) -> bool {
@@ -360,7 +359,7 @@ impl WorkerCore {
     }
 
     fn holds_nothing(&self) -> bool {
-        self.waiting.tasks() == 0 && self.is_quiet()
+        self.lanes.waiting() == 0 && self.is_quiet()
     }
 
     fn is_quiet(&self) -> bool {

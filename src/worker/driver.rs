@@ -1,6 +1,7 @@
 //! The worker's loop: waits for one input, takes what else is there, feeds the core, does what it
 //! says. Decides nothing; see core.rs.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::core::{Attempt, AttemptEnded, Effect, Present, Start, WorkerCore};
+use super::core::{Attempt, AttemptEnded, Effect, Offers, Present, Start, WorkerCore};
 use super::home::Home;
 use super::inline;
 use super::link::{self, Input, Link, Turn};
@@ -27,7 +28,7 @@ use super::policy::{Permission, Policy};
 use super::prepare::Ground;
 use super::process::LoadMeter;
 use super::slot::{self, Shared, SlotOrder};
-use super::{WorkerError, WorkerOptions, slots_of};
+use super::{WorkerError, WorkerOptions, resources_of, slots_of};
 use crate::clock::Clock;
 
 /// A running worker.
@@ -39,7 +40,8 @@ pub(super) struct Driver {
     inputs: mpsc::Receiver<Input>,
     ends: mpsc::Sender<AttemptEnded>,
     ended: mpsc::Receiver<AttemptEnded>,
-    slots: Vec<Option<Slot>>,
+    /// Those that ever ran something, by their number.
+    slots: BTreeMap<u32, Slot>,
     shared: Arc<Shared>,
     load: LoadMeter,
     /// Outputs on their way, kept and followed, and scratch directories being removed.
@@ -91,7 +93,11 @@ impl Driver {
         let (to_driver, inputs) = mpsc::channel(INPUTS);
         let addresses = if addresses.is_empty() { identity.addresses.clone() } else { addresses };
         let link = Link::new(Dialer::new(&identity)?, addresses, to_driver);
-        let slots = slots_of(&policy).get();
+        let offers = Offers {
+            slots: slots_of(&policy),
+            handlers: Vec::new(),
+            resources: resources_of(&policy),
+        };
         let (ends, ended) = mpsc::channel(INPUTS);
         let present = Present {
             policy: policy.to_string(),
@@ -105,13 +111,13 @@ impl Driver {
             clock: clock.clone(),
         });
         Ok(Self {
-            core: WorkerCore::new(SessionId::new(fastrand::u64(1..)), slots),
+            core: WorkerCore::new(SessionId::new(fastrand::u64(1..)), offers),
             link,
             clock,
             inputs,
             ends,
             ended,
-            slots: (0..slots).map(|_| None).collect(),
+            slots: BTreeMap::new(),
             shared,
             load: LoadMeter::default(),
             chores: JoinSet::new(),
@@ -128,7 +134,7 @@ impl Driver {
         let result = self.serve().await;
         // A slot that waits to hand over an end must not wait for ever.
         self.ended.close();
-        for Slot { orders, task } in self.slots.drain(..).flatten() {
+        for Slot { orders, task } in std::mem::take(&mut self.slots).into_values() {
             drop(orders);
             let _ended = task.await;
         }
@@ -245,10 +251,7 @@ impl Driver {
 
     fn start(&mut self, start: Box<Start>) {
         let (number, shared, ends) = (start.at.slot, &self.shared, &self.ends);
-        if self.slots.len() <= number as usize {
-            self.slots.resize_with(number as usize + 1, || None);
-        }
-        let slot = self.slots[number as usize].get_or_insert_with(|| {
+        let slot = self.slots.entry(number).or_insert_with(|| {
             let (orders, inbox) = mpsc::channel(ORDERS);
             let served = slot::serve(number, Arc::clone(shared), inbox, ends.clone());
             Slot { orders, task: tokio::spawn(served) }
@@ -260,7 +263,7 @@ impl Driver {
     }
 
     fn tell(&self, at: Attempt, order: SlotOrder) {
-        if let Some(Some(slot)) = self.slots.get(at.slot as usize)
+        if let Some(slot) = self.slots.get(&at.slot)
             && slot.orders.try_send(order).is_err()
         {
             // Full means that it was told before, or that its end is on its way.

@@ -3,7 +3,7 @@
 //!
 //! | file | lives there |
 //! | --- | --- |
-//! | `core.rs`, `waiting.rs`, `reports.rs`, `prefetch.rs`, `inline.rs` | PURE: decisions |
+//! | `core.rs`, `lanes.rs`, `waiting.rs`, `reports.rs`, `prefetch.rs`, `inline.rs` | PURE: decisions |
 //! | `driver.rs`, `link.rs`, `slot.rs` | the loop, the connection, a slot and its launcher |
 //! | `launcher.rs`, `find.rs`, `pipe.rs`, `output.rs` | the launcher process |
 //! | `prepare.rs`, `policy.rs`, `home.rs`, `process.rs` | orders, policy, the folder, `/proc` |
@@ -13,6 +13,7 @@ mod driver;
 mod find;
 mod home;
 mod inline;
+mod lanes;
 mod launcher;
 mod link;
 mod order;
@@ -32,6 +33,9 @@ use std::path::PathBuf;
 
 use ganger_net::client::DialError;
 use ganger_net::pki::identity::IdentityError;
+use ganger_proto::gang::SLOTS_MAX;
+use ganger_proto::place::Need;
+use ganger_proto::{Name, PerLane};
 
 pub use home::HomeError;
 pub use launcher::launcher_main;
@@ -39,6 +43,9 @@ pub use order::LAUNCHER_WORD;
 pub use policy::{ExecPolicy, Permission, Policy, PolicyError};
 
 use crate::clock::Clock;
+
+/// Slots of the lane `io` when nobody says how many.
+pub(crate) const IO_SLOTS: u32 = 64;
 
 /// What a worker is started with.
 #[derive(Clone, Debug)]
@@ -116,9 +123,23 @@ pub async fn run(options: WorkerOptions) -> Result<(), WorkerError> {
     driver::Driver::begin(options)?.run().await
 }
 
-/// Returns how many slots a worker with this policy has.
-pub fn slots_of(policy: &Policy) -> NonZeroU32 {
+/// Returns how many slots a worker with this policy has in each lane.
+fn slots_of(policy: &Policy) -> PerLane {
     let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let processors = u32::try_from(processors).ok().and_then(NonZeroU32::new);
-    policy.slots.or(processors).unwrap_or(NonZeroU32::MIN)
+    let processors = u32::try_from(processors).unwrap_or(u32::MAX);
+    let cpu = policy.slots.map_or(processors, NonZeroU32::get).min(SLOTS_MAX);
+    PerLane { cpu, io: policy.io_slots.unwrap_or(IO_SLOTS) }
+}
+
+/// Returns what a worker with this policy has beside slots: what the policy says, and the machine's
+/// memory when it does not say `mem`.
+fn resources_of(policy: &Policy) -> Vec<Need> {
+    let mut resources = policy.resources.clone();
+    let mem = Name::from_lossy("mem");
+    if resources.iter().all(|has| has.name != mem)
+        && let Some(amount) = process::memory_total().filter(|bytes| *bytes > 0)
+    {
+        resources.push(Need { name: mem, amount });
+    }
+    resources
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use ganger_proto::Label;
 use ganger_proto::gang::{Allows, SLOTS_MAX};
 use ganger_proto::label::LABELS_MAX;
+use ganger_proto::place::{Need, OFFERS_MAX};
 use serde::{Deserialize, Serialize};
 
 /// A worker's policy.
@@ -24,8 +25,12 @@ pub struct Policy {
     pub env_pass: Vec<String>,
     /// The time between TERM and KILL.
     pub grace: Duration,
-    /// Tasks at once; none means as many as there are processors.
+    /// Tasks at once in the lane `cpu`; none means as many as there are processors.
     pub slots: Option<NonZeroU32>,
+    /// Tasks at once in the lane `io`; none means 64.
+    pub io_slots: Option<u32>,
+    /// What the worker has beside slots; the machine's memory is `mem` when that is not among it.
+    pub resources: Vec<Need>,
     /// Whether children may gain privileges, as by `sudo`.
     pub privileges: Permission,
     /// Whether the worker may run as root.
@@ -87,6 +92,8 @@ struct PolicyFile {
     env_pass: Option<Vec<String>>,
     grace_s: Option<u32>,
     slots: Option<NonZeroU32>,
+    io_slots: Option<u32>,
+    resources: Option<toml::Table>,
     no_new_privs: Option<bool>,
     allow_root: Option<bool>,
     labels: Option<Vec<Label>>,
@@ -113,6 +120,8 @@ impl Default for Policy {
             env_pass: Vec::new(),
             grace: GRACE,
             slots: None,
+            io_slots: None,
+            resources: Vec::new(),
             privileges: Permission::Refused,
             root: Permission::Refused,
             labels: Vec::new(),
@@ -171,6 +180,9 @@ impl Policy {
         if file.slots.is_some_and(|slots| slots.get() > SLOTS_MAX) {
             return Err(format!("`slots` is over {SLOTS_MAX}; use a smaller number"));
         }
+        if file.io_slots.is_some_and(|slots| slots > SLOTS_MAX) {
+            return Err(format!("`io_slots` is over {SLOTS_MAX}; use a smaller number"));
+        }
         if file.labels.as_ref().is_some_and(|labels| labels.len() > LABELS_MAX) {
             return Err(format!("`labels` has over {LABELS_MAX}; keep those that tell most"));
         }
@@ -180,6 +192,8 @@ impl Policy {
             env_pass: file.env_pass.unwrap_or(self.env_pass),
             grace: file.grace_s.map_or(self.grace, |s| Duration::from_secs(s.into())),
             slots: file.slots.or(self.slots),
+            io_slots: file.io_slots.or(self.io_slots),
+            resources: file.resources.map_or(Ok(self.resources), |table| resources_in(&table))?,
             privileges: Permission::of(file.no_new_privs.map(|no| !no), self.privileges),
             root: Permission::of(file.allow_root, self.root),
             labels: file.labels.unwrap_or(self.labels),
@@ -277,6 +291,39 @@ impl Permission {
     }
 }
 
+/// Reads `[resources]`: amounts as numbers, or as texts with a unit.
+fn resources_in(table: &toml::Table) -> Result<Vec<Need>, String> {
+    let mut resources = Vec::with_capacity(table.len());
+    for (name, amount) in table {
+        let text = match amount.as_str() {
+            Some(text) => format!("{name}={text}"),
+            None => format!("{name}={amount}"),
+        };
+        let has = Need::parse(&text).map_err(|error| format!("in `[resources]`: {error}"))?;
+        add_resource(&mut resources, has).map_err(|error| format!("in `[resources]`: {error}"))?;
+    }
+    Ok(resources)
+}
+
+/// Adds what a worker has, in place of what was said of the same thing before.
+///
+/// # Errors
+/// When it is counted otherwise, or too much is said.
+pub(crate) fn add_resource(resources: &mut Vec<Need>, has: Need) -> Result<(), &'static str> {
+    if has.name.as_str() == "cpu" {
+        return Err("`cpu` is what slots count; set `slots` for it");
+    }
+    match resources.iter().position(|known| known.name == has.name) {
+        Some(at) => resources[at] = has,
+        // The machine's memory may come to what is said.
+        None if resources.len() + 1 >= OFFERS_MAX => {
+            return Err("too many resources; keep those that tasks ask for");
+        }
+        None => resources.push(has),
+    }
+    Ok(())
+}
+
 fn sentence(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map(|before| 1 + before.matches('\n').count());
@@ -316,6 +363,20 @@ mod tests {
     }
 
     #[test]
+    fn resources_are_numbers_or_amounts_with_a_unit() {
+        let text = "io_slots = 0\n[resources]\nmem = \"8G\"\ngpu = 2\n";
+        let policy = Policy::default().parse(text).unwrap();
+        let shown: Vec<String> = policy.resources.iter().map(Need::to_string).collect();
+        assert_eq!((shown.join(" ").as_str(), policy.io_slots), ("gpu=2 mem=8G", Some(0)));
+        let mut resources = policy.resources;
+        add_resource(&mut resources, Need::parse("gpu=3").unwrap()).unwrap();
+        assert_eq!((resources[0].amount, resources.len()), (3, 2));
+        let mut add = |n| add_resource(&mut resources, Need::parse(&format!("r{n}=1")).unwrap());
+        assert!((0..61).all(|n| add(n).is_ok()));
+        assert!(add(61).is_err(), "one is left for the machine's memory");
+    }
+
+    #[test]
     fn a_policy_says_which_kinds_it_lets_run() {
         let check = |text: &str, exec: bool, shell: bool| {
             let allows = Policy::default().parse(text).unwrap().allows();
@@ -332,9 +393,20 @@ mod tests {
         check(
             "slots = 2\nslosts = 3\n",
             "line 2: unknown field `slosts`, expected one of `exec`, `allow`, `allow_shell`, \
-             `env_pass`, `grace_s`, `slots`, `no_new_privs`, `allow_root`, `labels`",
+             `env_pass`, `grace_s`, `slots`, `io_slots`, `resources`, `no_new_privs`, `allow_root`, \
+             `labels`",
         );
         check("slots = 0", "line 1: invalid value: integer `0`, expected a nonzero u32");
+        check("io_slots = 9999", "`io_slots` is over 1024; use a smaller number");
+        check(
+            "[resources]\ncpu = 2",
+            "in `[resources]`: `cpu` is what slots count; set `slots` for it",
+        );
+        check(
+            "[resources]\ngpu = 0",
+            "in `[resources]`: `gpu=0` is no need; write NAME=AMOUNT with an amount from 1, as \
+             cpu=2, mem=4G or gpu=1",
+        );
         check("slots = 9999", "`slots` is over 1024; use a smaller number");
         check(
             "exec = \"allow-list\"\nallow = [\"ffmpeg\"]",

@@ -1,5 +1,5 @@
-//! How many tasks to hold, running and waiting together, so that no slot idles for a round trip.
-//! PURE.
+//! How many slots' worth of tasks of one lane to hold, running and waiting together, so that no slot
+//! idles for a round trip. PURE.
 
 use ganger_proto::limits::HOLD_TASKS_MAX;
 
@@ -66,20 +66,16 @@ impl Prefetch {
         self.slots.saturating_add(ahead).min(HOLD_TASKS_MAX)
     }
 
-    /// Returns how many to hold when that is worth telling: it changed by a third, or to or from
-    /// the extremes.
-    pub(super) fn news(&mut self, wanted: u32) -> Option<u32> {
+    /// Tells whether it is worth telling that so many are to be held: it changed by a third, or to
+    /// or from the extremes.
+    pub(super) fn is_news(&self, wanted: u32) -> bool {
         let (old, new) = (u64::from(self.told), u64::from(wanted));
         let extreme = |n: u64| n <= u64::from(self.slots);
         let far = new * 3 >= old * 4 || new * 4 <= old * 3;
-        let worth = old != new && (far || extreme(old) || extreme(new));
-        worth.then(|| {
-            self.told = wanted;
-            wanted
-        })
+        old != new && (far || extreme(old) || extreme(new))
     }
 
-    /// Takes note of what a hello told.
+    /// Takes note of what the master was told.
     pub(super) fn told(&mut self, hold: u32) {
         self.told = hold;
     }
@@ -115,18 +111,21 @@ mod tests {
         let mut prefetch = Prefetch::new(2);
         prefetch.told(40);
         for (wanted, told) in [
-            (41, None),
-            (50, None),
-            (54, Some(54)),
-            (54, None),
-            (44, None),
-            (40, Some(40)),
-            (2, Some(2)),
-            (3, Some(3)),
-            (0, Some(0)),
-            (0, None),
+            (41, false),
+            (50, false),
+            (54, true),
+            (54, false),
+            (44, false),
+            (40, true),
+            (2, true),
+            (3, true),
+            (0, true),
+            (0, false),
         ] {
-            assert_eq!(prefetch.news(wanted), told, "{wanted}");
+            assert_eq!(prefetch.is_news(wanted), told, "{wanted}");
+            if told {
+                prefetch.told(wanted);
+            }
         }
     }
 }

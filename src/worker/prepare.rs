@@ -9,6 +9,7 @@ use ganger_proto::template::{expand_argv, expand_line};
 use ganger_proto::{Args, Cwd, Kind, LeaseId, Name, Spec, WallMs};
 use serde_bytes::ByteBuf;
 
+use super::lanes::in_lane;
 use super::order::{CwdKind, Order, Program};
 use super::policy::{ExecPolicy, Policy};
 
@@ -109,6 +110,8 @@ impl Ground {
         own("GANGER_BATCH", &run.batch);
         own("GANGER_ATTEMPT", &run.attempt);
         own("GANGER_INDEX", &run.index);
+        let (lane, slot) = in_lane(slot);
+        own("GANGER_LANE", &lane);
         own("GANGER_SLOT", &slot);
         own("GANGER_WORKER", &self.worker);
         if spec.timeout_ms > 0 {

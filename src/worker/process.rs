@@ -146,12 +146,19 @@ fn cpu_ticks(stat: &str) -> Option<(u64, u64)> {
 }
 
 fn memory_used(meminfo: &str) -> Option<u16> {
-    let field = |name: &str| -> Option<u64> {
-        let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_ascii_whitespace().next()?.parse().ok()
-    };
-    let (total, available) = (field("MemTotal:")?, field("MemAvailable:")?);
+    let (total, available) = (kib_of(meminfo, "MemTotal:")?, kib_of(meminfo, "MemAvailable:")?);
     Some(permille(total.saturating_sub(available), total))
+}
+
+/// Returns the machine's memory, in bytes.
+pub(super) fn memory_total() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    kib_of(&text, "MemTotal:")?.checked_mul(1_024)
+}
+
+fn kib_of(meminfo: &str, field: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(field))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
 }
 
 fn permille(part: u64, whole: u64) -> u16 {
@@ -183,6 +190,8 @@ mod tests {
         assert_eq!(cpu_ticks("nonsense"), None);
         let memory = "MemTotal:       1000 kB\nMemFree:  1 kB\nMemAvailable:    250 kB\n";
         assert_eq!(memory_used(memory), Some(750));
+        assert_eq!(kib_of(memory, "MemTotal:"), Some(1_000));
+        assert!(memory_total().unwrap() > 1 << 20);
         let (cpu, memory) = LoadMeter::default().read();
         assert!(cpu <= 1_000 && (1..=1_000).contains(&memory));
     }

@@ -1,11 +1,23 @@
 //! How a worker presents itself: its slots, its policy, and every lease that it has not forgotten.
 //! PURE; what is said afterwards is in core.rs.
 
-use ganger_proto::Label;
 use ganger_proto::gang::Allows;
 use ganger_proto::message::{Held, LeaseRun, WorkerHello};
+use ganger_proto::place::{Need, Offer};
+use ganger_proto::{Label, PerLane};
 
 use super::{Told, WorkerCore, join};
+
+/// What a worker has for tasks, as long as it lives; only its slots may change.
+#[derive(Clone, Debug, Default)]
+pub(in crate::worker) struct Offers {
+    /// Tasks it runs at once, at its start.
+    pub(in crate::worker) slots: PerLane,
+    /// Its handlers.
+    pub(in crate::worker) handlers: Vec<Offer>,
+    /// What it has beside slots.
+    pub(in crate::worker) resources: Vec<Need>,
+}
 
 /// What a hello says of the worker that its core does not know.
 #[derive(Clone, Debug, Default)]
@@ -25,13 +37,13 @@ impl WorkerCore {
         // one, or have changed its mind meanwhile.
         self.drain.master = false;
         let hold = self.hold();
-        self.prefetch.told(hold);
+        self.lanes.told(hold);
         let mut holding: Vec<Held> = Vec::new();
         let mut hold_all = |runs: Vec<LeaseRun>, started| {
             holding.extend(runs.into_iter().map(|leases| Held { leases, started }));
         };
-        hold_all(self.waiting.leases(), false);
-        hold_all(self.squaring.clone(), true);
+        hold_all(self.lanes.leases(), false);
+        hold_all(self.squaring.iter().map(|(_, run)| *run).collect(), true);
         hold_all(join(self.kept_running()), true);
         hold_all(join(self.outputs.keys().copied()), true);
         hold_all(self.reports.leases(), true);
@@ -40,15 +52,15 @@ impl WorkerCore {
         }
         WorkerHello {
             session: self.session,
-            slots: super::cpu(self.slots),
-            hold: super::cpu(hold),
+            slots: self.lanes.slots(),
+            hold,
             holding,
             reported: self.reports.newest(),
             policy: present.policy,
             allows: present.allows,
             labels: present.labels,
-            handlers: Vec::new(),
-            resources: Vec::new(),
+            handlers: self.offers.handlers.clone(),
+            resources: self.offers.resources.clone(),
             draining: self.drain.own,
         }
     }

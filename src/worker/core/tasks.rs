@@ -1,16 +1,17 @@
 //! What happens to the tasks that a worker holds: granted, started, ended, cancelled, stale. PURE;
 //! the rest of the core, and when it speaks to the master, is in core.rs.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ganger_proto::gang::SLOTS_MAX;
-use ganger_proto::limits::HOLD_TASKS_MAX;
-use ganger_proto::message::{Grant, LeaseRun, LiveHeader, OutputHeader, Report, WorkerMessage};
-use ganger_proto::{Cwd, Ended, Kind, LeaseId, Outcome, Spec};
+use ganger_proto::message::{
+    Grant, GrantRun, LeaseRun, LiveHeader, OutputHeader, Report, WorkerMessage,
+};
+use ganger_proto::{Cwd, Ended, Kind, Lane, LeaseId, Outcome, Spec};
 
 use super::{Attempt, Effect, Fate, Link, Output, Running, Start, Told, Work, WorkerCore};
 use crate::worker::inline;
+use crate::worker::lanes::in_lane;
 use crate::worker::waiting::last_of;
 
 /// How long starts are gathered before the master hears of them; shorter tasks are not mentioned.
@@ -28,10 +29,8 @@ impl WorkerCore {
         }
         let mut refused = Vec::new();
         for run in grant.runs {
-            let room = u64::from(HOLD_TASKS_MAX).saturating_sub(self.waiting.tasks());
-            let fits = run.args.is_sound() && run.args.count() <= room;
-            if fits && self.specs.contains_key(&run.spec) && !self.is_draining() {
-                self.waiting.push(run);
+            if let Some(lane) = self.lane_for(&run) {
+                self.lanes.wait(lane, run);
             } else {
                 let count = u32::try_from(run.args.count()).unwrap_or(u32::MAX);
                 refused.push(LeaseRun { first: run.lease, count });
@@ -40,25 +39,38 @@ impl WorkerCore {
         self.release(refused);
     }
 
-    /// Starts tasks while there are slots, unless the worker drains. Children wait while too much
-    /// output is unstored.
-    pub(super) fn start_what_can(&mut self, now_us: u64) {
-        if self.is_draining() {
-            return;
+    /// Returns the lane in which a run waits; none when it makes no sense, can never run here, or
+    /// too many wait already.
+    fn lane_for(&self, run: &GrantRun) -> Option<Lane> {
+        if self.is_draining() || !run.args.is_sound() {
+            return None;
         }
-        while let (Some(id), Some(&slot)) = (self.waiting.next_spec(), self.slots_free.first()) {
-            // With fewer slots than before, what runs above their number ends first.
-            if self.running.len() >= self.slots as usize {
-                break;
-            }
+        let spec = self.specs.get(&run.spec)?;
+        // A handler that is not here is for the slot to refuse, which says so.
+        let lane = spec.place.lane_on(&spec.kind, &self.offers.handlers).unwrap_or_default();
+        let fits = run.args.count() <= self.lanes.room(lane);
+        (fits && self.lanes.can_run(lane, &spec.place)).then_some(lane)
+    }
+
+    /// Starts tasks while there is room for them, unless the worker drains. Children wait while too
+    /// much output is unstored.
+    pub(super) fn start_what_can(&mut self, now_us: u64) {
+        if !self.is_draining() {
+            Lane::ALL.into_iter().for_each(|lane| self.start_in(now_us, lane));
+        }
+    }
+
+    fn start_in(&mut self, now_us: u64, lane: Lane) {
+        while let Some(id) = self.lanes.next_spec(lane) {
             let spec = Arc::clone(&self.specs[&id]);
+            let Some(slot) = self.lanes.slot_for(lane, &spec.place) else { return };
             match &spec.kind {
-                Kind::Square if self.squaring.len() >= PIECES_MAX => break,
-                Kind::Square => self.start_squares(),
-                Kind::Sleep => self.start_sleep(now_us, slot, &spec),
+                Kind::Square if self.squaring.len() >= PIECES_MAX => return,
+                Kind::Square => self.start_squares(lane),
+                Kind::Sleep => self.start_sleep(now_us, slot, spec),
                 Kind::Exec { .. } | Kind::Shell { .. } | Kind::Handler { .. } => {
                     if self.output_bytes > OUTPUT_BYTES_MAX {
-                        break;
+                        return;
                     }
                     self.start_child(now_us, slot, spec);
                 }
@@ -66,15 +78,17 @@ impl WorkerCore {
         }
     }
 
-    fn start_squares(&mut self) {
-        let Some(run) = self.waiting.take(SQUARES_MAX) else { return };
+    /// Has squares answered. They are over before anything that starts after them, and one after
+    /// another, so they need a free slot and take none.
+    fn start_squares(&mut self, lane: Lane) {
+        let Some(run) = self.lanes.take(lane, SQUARES_MAX) else { return };
         let count = u32::try_from(run.args.count()).expect("at most SQUARES_MAX were taken");
-        self.squaring.push(LeaseRun { first: run.lease, count });
+        self.squaring.push((lane, LeaseRun { first: run.lease, count }));
         self.effects.push(Effect::Square(run));
     }
 
-    fn start_sleep(&mut self, now_us: u64, slot: u32, spec: &Spec) {
-        let Some(run) = self.waiting.take(1) else { return };
+    fn start_sleep(&mut self, now_us: u64, slot: u32, spec: Arc<Spec>) {
+        let Some(run) = self.lanes.take(in_lane(slot).0, 1) else { return };
         let mut argument = Vec::new();
         run.args.write(0, &mut argument);
         let sleep_us = match inline::sleep_us(&argument) {
@@ -92,23 +106,24 @@ impl WorkerCore {
         };
         let until_us = now_us.saturating_add(long_us);
         self.sleeps.insert((until_us, run.lease));
-        self.enter(now_us, Attempt { lease: run.lease, slot }, Work::Sleep { until_us, outcome });
+        let at = Attempt { lease: run.lease, slot };
+        self.enter(now_us, at, spec, Work::Sleep { until_us, outcome });
     }
 
     fn start_child(&mut self, now_us: u64, slot: u32, spec: Arc<Spec>) {
-        let Some(run) = self.waiting.take(1) else { return };
+        let Some(run) = self.lanes.take(in_lane(slot).0, 1) else { return };
         let at = Attempt { lease: run.lease, slot };
         if spec.cwd == Cwd::Scratch {
             self.scratch.insert(run.lease);
         }
-        self.enter(now_us, at, Work::Child);
+        self.enter(now_us, at, Arc::clone(&spec), Work::Child);
         self.effects.push(Effect::Start(Box::new(Start { at, run, spec })));
     }
 
-    fn enter(&mut self, now_us: u64, at: Attempt, work: Work) {
-        self.slots_free.remove(&at.slot);
+    fn enter(&mut self, now_us: u64, at: Attempt, spec: Arc<Spec>, work: Work) {
+        self.lanes.enter(at.slot, &spec.place);
         let (told, fate) = (Told::No, Fate::Report);
-        let running = Running { slot: at.slot, began_us: now_us, work, told, fate };
+        let running = Running { slot: at.slot, spec, began_us: now_us, work, told, fate };
         self.running.insert(at.lease, running);
         self.say_started_at(now_us.saturating_add(STARTED_US));
     }
@@ -121,9 +136,7 @@ impl WorkerCore {
 
     pub(super) fn leave(&mut self, lease: LeaseId) -> Option<Running> {
         let running = self.running.remove(&lease)?;
-        if running.slot < self.slots {
-            self.slots_free.insert(running.slot);
-        }
+        self.lanes.leave(running.slot, &running.spec.place);
         if let Work::Sleep { until_us, .. } = running.work {
             self.sleeps.remove(&(until_us, lease));
         }
@@ -135,7 +148,7 @@ impl WorkerCore {
         let Some(running) = self.leave(lease) else { return };
         let took_us = now_us.saturating_sub(running.began_us);
         let Work::Sleep { outcome, .. } = running.work else { return };
-        self.prefetch.took(took_us, 1);
+        self.lanes.took(in_lane(running.slot).0, took_us, 1);
         self.reports.ended(Ended::bare(lease, other.unwrap_or(outcome), took_us));
     }
 
@@ -190,7 +203,7 @@ impl WorkerCore {
     /// Drops what has not started, kills the rest, and says nothing about either.
     pub(super) fn stale(&mut self, leases: &[LeaseRun]) {
         for run in leases.iter().filter(|run| run.count > 0) {
-            self.waiting.remove(*run);
+            self.lanes.remove(*run);
             for lease in self.running_among(*run) {
                 self.drop_running(lease);
             }
@@ -218,7 +231,7 @@ impl WorkerCore {
     /// Stops what runs; what has not started ends here.
     pub(super) fn cancel(&mut self, now_us: u64, leases: &[LeaseRun]) {
         for run in leases {
-            for gone in self.waiting.remove(*run) {
+            for gone in self.lanes.remove(*run) {
                 for offset in 0..u64::from(gone.count) {
                     let lease = gone.first.plus(offset);
                     self.reports.ended(Ended::bare(lease, Outcome::Cancelled, 0));
@@ -249,34 +262,30 @@ impl WorkerCore {
         kept.map(|(lease, _)| *lease).collect()
     }
 
-    /// Grows or shrinks. What runs above the new number ends by itself; what waits for fewer slots
-    /// is given back after the master has heard how little is wanted.
+    /// Grows or shrinks the lane `cpu`. What runs above the new number ends by itself; what waits
+    /// for fewer slots is given back after the master has heard how little is wanted.
     pub(super) fn set_slots(&mut self, slots: u32) {
         let slots = slots.clamp(1, SLOTS_MAX);
-        let fewer = slots < self.slots;
-        self.slots = slots;
-        let used: BTreeSet<u32> = self.running.values().map(|running| running.slot).collect();
-        self.slots_free = (0..slots).filter(|slot| !used.contains(slot)).collect();
-        self.prefetch.set_slots(slots);
+        let fewer = slots < self.lanes.slots().cpu;
+        self.lanes.set_cpu_slots(slots);
         if fewer && self.link != Link::Down {
-            let tasks = self.hold();
-            self.prefetch.told(tasks);
-            self.effects.push(Effect::Send(WorkerMessage::Hold { tasks: super::cpu(tasks) }));
-            let leases = self.waiting.clear();
+            self.tell_hold(self.hold());
+            let leases = self.lanes.clear(Lane::Cpu);
             self.release(leases);
         }
     }
 
     /// Gives back what another worker wants and has not started here.
     pub(super) fn give_back(&mut self, leases: &[LeaseRun]) {
-        let leases = leases.iter().flat_map(|run| self.waiting.remove(*run)).collect::<Vec<_>>();
+        let leases = leases.iter().flat_map(|run| self.lanes.remove(*run)).collect::<Vec<_>>();
         // Nothing to give is an answer too.
         self.effects.push(Effect::Send(WorkerMessage::Release { leases }));
     }
 
     pub(super) fn release_waiting(&mut self) {
         if self.is_draining() && self.link != Link::Down {
-            let leases = self.waiting.clear();
+            let leases = Lane::ALL.into_iter().flat_map(|lane| self.lanes.clear(lane));
+            let leases = leases.collect();
             self.release(leases);
         }
     }

@@ -1,5 +1,6 @@
 //! Tables for the core: what comes in, what goes out.
 
+mod lanes;
 mod random;
 mod world;
 

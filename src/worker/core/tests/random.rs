@@ -1,9 +1,11 @@
-//! Random lives of a worker: whatever happens, each lease comes to exactly one end.
+//! Random lives of a worker: whatever happens, each lease comes to exactly one end or goes back
+//! without having started, no more runs than there is room for, and each lane keeps its order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ganger_proto::message::ToWorker;
-use ganger_proto::{Args, Outcome};
+use ganger_proto::place::Need;
+use ganger_proto::{Args, Outcome, Placement};
 
 use super::world::*;
 use crate::worker::core::*;
@@ -16,6 +18,10 @@ struct Master {
     next: u64,
     /// Leases granted and not yet ended, released or declared stale.
     open: BTreeSet<u64>,
+    /// What each lease ever granted is for.
+    specs: BTreeMap<u64, Arc<Spec>>,
+    /// Slots that were taken after the step before.
+    taken: PerLane,
     stale: BTreeSet<u64>,
     /// Reports by number; the same number is the same report.
     reports: BTreeMap<u64, BTreeSet<u64>>,
@@ -32,7 +38,16 @@ fn among(run: &LeaseRun) -> std::ops::RangeInclusive<u64> {
 impl Master {
     fn hear(&mut self, effect: Effect, world: &mut World) {
         match effect {
-            Effect::Start(start) => assert!(self.children.insert(start.at.lease.counter)),
+            Effect::Start(start) => {
+                let lease = start.at.lease.counter;
+                assert!(self.open.contains(&lease), "{lease} was given back or is stale");
+                assert!(self.children.insert(lease));
+                let lane = self.lane(lease);
+                assert_eq!(in_lane(start.at.slot).0, lane);
+                let waiting = world.core.lanes.leases();
+                let mut before = waiting.iter().flat_map(among).filter(|other| *other < lease);
+                assert!(!before.any(|other| self.lane(other) == lane), "{lease} overtook");
+            }
             Effect::Kill(at) | Effect::Stop(at) | Effect::Follow(at, _) | Effect::Unfollow(at) => {
                 assert!(self.children.contains(&at.lease.counter));
             }
@@ -51,6 +66,43 @@ impl Master {
                 self.hear_message(message);
             }
         }
+    }
+
+    fn lane(&self, lease: u64) -> Lane {
+        self.specs[&lease].place.lane.unwrap_or_default()
+    }
+
+    /// No more runs than there is room for, unless it ran before there was less.
+    fn audit(&mut self, world: &World) {
+        let (mut taken, mut gpus, mut slots) = (PerLane::default(), 0, BTreeSet::new());
+        for running in world.core.running.values() {
+            let place = &running.spec.place;
+            *taken.of_mut(place.lane.unwrap_or_default()) += place.slots();
+            gpus += place.beside_slots().map(|need| need.amount).sum::<u64>();
+            assert!(slots.insert(running.slot), "slot {} runs two tasks", running.slot);
+        }
+        let has = world.core.lanes.slots();
+        for lane in Lane::ALL {
+            let most = has.of(lane).max(self.taken.of(lane));
+            assert!(taken.of(lane) <= most, "{taken:?} of {has:?}");
+        }
+        assert!(gpus <= 2, "{gpus} of 2");
+        self.taken = taken;
+    }
+
+    /// Asks for leases back: one answer names exactly those that had not started.
+    fn take_back(&mut self, world: &mut World, asked: LeaseRun) {
+        let waiting = world.core.lanes.leases();
+        let waiting = waiting.iter().flat_map(among).collect::<BTreeSet<u64>>();
+        world.say(ToWorker::TakeBack { leases: vec![asked] });
+        let mut answers = Vec::new();
+        for effect in world.core.drain(world.now_us) {
+            if let Effect::Send(WorkerMessage::Release { leases }) = &effect {
+                answers.push(leases.iter().flat_map(among).collect::<BTreeSet<u64>>());
+            }
+            self.hear(effect, world);
+        }
+        assert_eq!(answers, [among(&asked).filter(|lease| waiting.contains(lease)).collect()]);
     }
 
     fn hear_message(&mut self, message: WorkerMessage) {
@@ -98,14 +150,16 @@ fn some(random: &mut fastrand::Rng, set: &BTreeSet<u64>) -> Option<u64> {
 }
 
 fn step(world: &mut World, master: &mut Master, random: &mut fastrand::Rng) {
-    match random.u32(0..10) {
+    match random.u32(0..12) {
         0..=2 if master.up => {
             let count = random.u64(1..20);
             let first = master.next;
             master.next += count + random.u64(0..2);
             master.open.extend(first..first + count);
-            let spec = random.u32(SQUARE..=SLEEP_50MS);
-            world.grant_args(first, spec, Args::Range { first: -3, step: 1, count });
+            let (id, spec) = random.choice(specs()).unwrap();
+            let spec = Arc::new(spec);
+            master.specs.extend((first..first + count).map(|lease| (lease, Arc::clone(&spec))));
+            world.grant_args(first, id.raw(), Args::Range { first: -3, step: 1, count });
         }
         3 | 4 => {
             let Some(lease) = some(random, &master.children) else { return };
@@ -146,6 +200,13 @@ fn step(world: &mut World, master: &mut Master, random: &mut fastrand::Rng) {
             }
         }
         8 => connect(world, master),
+        9 if master.up => {
+            let first = some(random, &master.open).unwrap_or(1).saturating_sub(random.u64(0..5));
+            master.take_back(world, leases(first, random.u32(1..20)));
+        }
+        10 if master.up && random.bool() => {
+            world.say(ToWorker::Slots { slots: random.u32(1..6) });
+        }
         _ => world.pass(random.u64(0..200)),
     }
 }
@@ -170,6 +231,7 @@ fn each_lease_comes_to_one_end() {
         for _ in 0..400 {
             step(&mut world, &mut master, &mut random);
             act(&mut world, &mut master);
+            master.audit(&world);
         }
         if !master.up {
             connect(&mut world, &mut master);
@@ -188,7 +250,10 @@ fn each_lease_comes_to_one_end() {
             world.say(ToWorker::Ack { report: u64::MAX });
         }
         assert!(master.open.is_empty(), "{:?}", master.open);
-        assert!(world.core.slots_free.len() as u32 == world.core.slots);
+        let all = format!("cpu={}", world.core.lanes.slots().cpu);
+        let needs = [all.as_str(), "gpu=2"].map(|text| Need::parse(text).unwrap()).to_vec();
+        let all = Placement { needs, ..Placement::default() };
+        assert_eq!(world.core.lanes.slot_for(Lane::Cpu, &all), Some(0), "all is free again");
         assert_eq!(world.core.output_bytes, 0);
     }
 }

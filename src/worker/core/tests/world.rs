@@ -1,8 +1,10 @@
 //! The driver's part in the core's tests: time, squares answered, effects as words.
 
 use ganger_proto::message::{DoneRun, Grant, Kept, Report};
+use ganger_proto::place::Need;
 use ganger_proto::{
-    Actor, ArgList, Args, BatchId, Cwd, Epoch, Kind, Name, Role, TaskId, Template, WallMs,
+    Actor, ArgList, Args, BatchId, Cwd, Epoch, Kind, Name, Placement, Role, TaskId, Template,
+    WallMs,
 };
 
 use crate::worker::core::*;
@@ -21,6 +23,13 @@ pub(super) const SLEEP: u32 = 2;
 pub(super) const EXEC: u32 = 3;
 pub(super) const SCRATCH: u32 = 4;
 pub(super) const SLEEP_50MS: u32 = 5;
+pub(super) const IO_SQUARE: u32 = 6;
+pub(super) const IO_SLEEP: u32 = 7;
+pub(super) const IO_EXEC: u32 = 8;
+pub(super) const TWO_CPU: u32 = 9;
+pub(super) const GPU: u32 = 10;
+pub(super) const IO_GPU: u32 = 11;
+pub(super) const TWO_GPU: u32 = 12;
 
 pub(super) fn specs() -> Vec<(SpecId, Spec)> {
     let exec = Kind::Exec { argv: vec![Template::from_text("true").unwrap()] };
@@ -28,10 +37,22 @@ pub(super) fn specs() -> Vec<(SpecId, Spec)> {
         Spec::of(Kind::Square),
         Spec::of(Kind::Sleep),
         Spec::of(exec.clone()),
-        Spec { cwd: Cwd::Scratch, ..Spec::of(exec) },
+        Spec { cwd: Cwd::Scratch, ..Spec::of(exec.clone()) },
         Spec { timeout_ms: 50, ..Spec::of(Kind::Sleep) },
+        placed(Kind::Square, Some(Lane::Io), &[]),
+        placed(Kind::Sleep, Some(Lane::Io), &[]),
+        placed(exec.clone(), Some(Lane::Io), &[]),
+        placed(exec.clone(), None, &["cpu=2"]),
+        placed(exec.clone(), None, &["gpu=1"]),
+        placed(exec.clone(), Some(Lane::Io), &["gpu=1"]),
+        placed(exec, None, &["gpu=2"]),
     ];
     (1..).map(SpecId::new).zip(specs).collect()
+}
+
+fn placed(kind: Kind, lane: Option<Lane>, needs: &[&str]) -> Spec {
+    let needs = needs.iter().map(|text| Need::parse(text).unwrap()).collect();
+    Spec { place: Placement { lane, needs, ..Placement::default() }, ..Spec::of(kind) }
 }
 
 /// A core with its driver's part: time, and squares answered.
@@ -41,8 +62,14 @@ pub(super) struct World {
 }
 
 impl World {
+    /// A worker with two slots of the lane `io` and two GPUs.
     pub(super) fn new(slots: u32) -> Self {
-        Self { core: WorkerCore::new(SessionId::new(7), slots), now_us: 1_000 }
+        let offers = Offers {
+            slots: PerLane { cpu: slots, io: 2 },
+            handlers: Vec::new(),
+            resources: vec![Need::parse("gpu=2").unwrap()],
+        };
+        Self { core: WorkerCore::new(SessionId::new(7), offers), now_us: 1_000 }
     }
 
     pub(super) fn connected(slots: u32) -> Self {
@@ -137,7 +164,11 @@ pub(super) fn runs(runs: &[LeaseRun]) -> String {
 
 pub(super) fn word(effect: &Effect) -> Option<String> {
     Some(match effect {
-        Effect::Start(start) => format!("start {} in {}", start.at.lease.counter, start.at.slot),
+        Effect::Start(start) => {
+            let (lane, number) = in_lane(start.at.slot);
+            let lane = if lane == Lane::Io { "io " } else { "" };
+            format!("start {} in {lane}{number}", start.at.lease.counter)
+        }
         Effect::Stop(at) => format!("stop {}", at.lease.counter),
         Effect::Kill(at) => format!("kill {}", at.lease.counter),
         Effect::SendOutput(header, _) => format!("output {}", header.lease.counter),
