@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ganger_proto::follow::Piece;
 use ganger_proto::message::OutputHeader;
@@ -56,8 +57,19 @@ pub(super) struct Shared {
 pub(super) async fn serve(
     slot: u32,
     shared: Arc<Shared>,
+    orders: mpsc::Receiver<SlotOrder>,
+    ends: mpsc::Sender<AttemptEnded>,
+) {
+    serve_with(slot, shared, orders, ends, IDLE).await;
+}
+
+/// As [`serve`], with how long an idle launcher stays.
+async fn serve_with(
+    slot: u32,
+    shared: Arc<Shared>,
     mut orders: mpsc::Receiver<SlotOrder>,
     ends: mpsc::Sender<AttemptEnded>,
+    idle: Duration,
 ) {
     let mut state =
         Slot { slot, shared, launcher: None, running: None, followed: None, follows: 0 };
@@ -78,6 +90,10 @@ pub(super) async fn serve(
                     None => state.launcher_gone().await,
                 },
                 room = room(state.followed.as_ref()) => state.ask(room).await,
+                () = idled(idle, state.running) => {
+                    state.close().await;
+                    None
+                }
             },
         };
         // The driver takes ends as fast as it can; one waits here, and this slot is idle then.
@@ -118,6 +134,14 @@ async fn room(followed: Option<&Followed>) -> Room {
     }
 }
 
+/// Waits until a launcher that runs nothing was idle for long enough.
+async fn idled(idle: Duration, running: Option<LeaseId>) {
+    match running {
+        Some(_) => std::future::pending().await,
+        None => tokio::time::sleep(idle).await,
+    }
+}
+
 struct Launcher {
     process: Child,
     pid: Pid,
@@ -130,6 +154,9 @@ struct Launcher {
 /// The exit code of an attempt that failed by ganger's own fault, as of `timeout` and `docker`.
 const OWN_FAULT: i32 = 125;
 const READ_BYTES: usize = 64 << 10;
+/// How long an idle launcher stays: there are as many slots of the lane `io` as a rush may need,
+/// and not as many processes afterwards.
+const IDLE: Duration = Duration::from_secs(60);
 
 impl Slot {
     async fn obey(&mut self, order: SlotOrder) -> Option<AttemptEnded> {

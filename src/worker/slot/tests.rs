@@ -57,6 +57,10 @@ struct TestSlot {
 
 impl TestSlot {
     fn in_dir(dir: &Path, policy: Policy) -> Self {
+        Self::idling(dir, policy, IDLE)
+    }
+
+    fn idling(dir: &Path, policy: Policy, idle: Duration) -> Self {
         let home = Home::open(dir).unwrap();
         let run_dir = home.run_dir().to_owned();
         let shared = Arc::new(Shared {
@@ -67,7 +71,7 @@ impl TestSlot {
         });
         let (orders, inbox) = mpsc::channel(8);
         let (to_test, ends) = mpsc::channel(1);
-        let task = tokio::spawn(serve(0, shared, inbox, to_test));
+        let task = tokio::spawn(serve_with(0, shared, inbox, to_test, idle));
         Self { orders, ends, task, run_dir, _home: home }
     }
 
@@ -186,8 +190,8 @@ async fn children_end_as_they_do() {
     check(slot, &["cat"], "done;;;").await;
     check(
         slot,
-        &["sh", "-c", "echo $0 $GANGER_TASK $GANGER_BATCH $GANGER_SLOT $GANGER_WORKER"],
-        "done;sh 1 b5 0 mill;;",
+        &["sh", "-c", "echo $0 $GANGER_TASK $GANGER_BATCH $GANGER_LANE $GANGER_SLOT $GANGER_WORKER"],
+        "done;sh 1 b5 cpu 0 mill;;",
     )
     .await;
     check(slot, &["pwd"], &format!("done;{};;", slot.run_dir.display())).await;
@@ -370,6 +374,28 @@ async fn nothing_survives_a_worker_that_is_killed() {
     let wait = move || poll(&mut [PollFd::new(&gone, PollFlags::IN)], None);
     tokio::task::spawn_blocking(wait).await.unwrap().unwrap();
     assert_eq!(survivors(&all), 0);
+}
+
+#[tokio::test]
+async fn an_idle_launcher_ends_and_the_next_task_starts_another() {
+    const ROUNDS_MAX: u32 = 1_000;
+    let dir = tempfile::tempdir().unwrap();
+    let parent = ["sh", "-c", "echo $PPID"];
+    let mut slot = TestSlot::in_dir(dir.path(), quick());
+    let first = slot.run(&parent, |_| {}).await.ended.stdout;
+    assert_eq!(slot.run(&parent, |_| {}).await.ended.stdout, first, "it stays for a while");
+    slot.close().await;
+    let mut slot = TestSlot::idling(dir.path(), quick(), Duration::ZERO);
+    let first = slot.run(&parent, |_| {}).await.ended.stdout;
+    for round in 0.. {
+        let end = slot.run(&parent, |_| {}).await.ended;
+        assert_eq!(end.outcome, Outcome::Done);
+        if end.stdout != first {
+            break;
+        }
+        assert!(round < ROUNDS_MAX, "the launcher never ended");
+    }
+    slot.close().await;
 }
 
 #[tokio::test]
