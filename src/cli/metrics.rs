@@ -178,18 +178,22 @@ fn count(gauges: &Gauges, counts: &Counts, labels: &[(&'static str, String)]) {
 }
 
 fn workers(registry: &mut Registry, status: &Status) {
-    let (slots, running, rtt) = (Gauges::default(), Gauges::default(), Gauges::default());
+    let (slots, io_slots) = (Gauges::default(), Gauges::default());
+    let (running, rtt) = (Gauges::default(), Gauges::default());
     let up = status.workers.iter().filter(|worker| worker.slots > 0);
     let mut count = 0;
     for worker in up {
         count += 1;
         let label = vec![("worker", worker.name.to_string())];
         slots.get_or_create(&label).set(f64::from(worker.slots));
+        io_slots.get_or_create(&label).set(f64::from(worker.io_slots));
         running.get_or_create(&label).set(f64::from(worker.running));
         rtt.get_or_create(&label).set(worker.rtt_us as f64 / 1_000_000.0);
     }
     registry.register("workers", "Connected workers", ConstGauge::new(count));
-    registry.register("worker_slots", "Tasks that the worker runs at once", slots);
+    registry.register("worker_slots", "Tasks of the lane cpu that the worker runs at once", slots);
+    let help = "Tasks of the lane io that the worker runs at once";
+    registry.register("worker_io_slots", help, io_slots);
     registry.register("worker_running", "Tasks that the worker runs", running);
     let help = "The round trip to the worker";
     registry.register_with_unit("worker_round_trip", help, Unit::Seconds, rtt);

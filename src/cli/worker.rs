@@ -7,12 +7,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use ganger_proto::label::LABELS_MAX;
+use ganger_proto::place::Need;
 use ganger_proto::{Label, Name, Role};
 
 use crate::clock::Clock;
 use crate::config;
 use crate::logs::{self, Ring};
-use crate::worker::{Permission, Policy, WorkerOptions, own_launcher};
+use crate::worker::{Permission, Policy, WorkerOptions, add_resource, own_launcher};
 
 use super::error::{CliError, Result, with_causes};
 use super::place::with_port;
@@ -27,11 +28,13 @@ use super::{Exit, identities, out};
 Examples:
   ganger-worker join TOKEN               joins, keeps the flags, runs; the same line again just runs
   ganger-worker join TOKEN --slots 4 --allow-shell
+  ganger-worker join TOKEN --io-slots 200 --resource gpu=1 --resource mem=8G
   ganger-worker                          runs with the identity joined before
 
 `ganger invite` on the master prints the line with the token. SIGTERM or Ctrl-C lets running tasks
-end first; a second one stops at once. Flags beat GANGER_SLOTS and GANGER_ALLOW_SHELL, which beat
-worker.toml beside the identity, in worker/CLUSTER/NAME of the home folder.",
+end first; a second one stops at once. Flags beat GANGER_SLOTS, GANGER_IO_SLOTS and
+GANGER_ALLOW_SHELL, which beat worker.toml beside the identity, in worker/CLUSTER/NAME of the home
+folder.",
     disable_help_subcommand = true,
     max_term_width = 100
 )]
@@ -58,10 +61,21 @@ struct Flags {
     #[arg(long, global = true, value_name = "DIR")]
     home: Option<PathBuf>,
 
-    /// Tasks at once; kept for the next start [default: one a core]
+    /// Tasks at once in the lane cpu; kept for the next start [default: one a core]
     #[arg(long, global = true, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=SLOTS_MAX))]
     slots: Option<u32>,
+
+    /// Tasks at once in the lane io, for work that mostly waits; kept for the next start [default:
+    /// 64]
+    #[arg(long, global = true, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=SLOTS_MAX))]
+    io_slots: Option<u32>,
+
+    /// What this worker has for tasks that need it, such as gpu=1; kept for the next start; may be
+    /// repeated [default: mem, the machine's memory]
+    #[arg(long = "resource", global = true, value_name = "NAME=AMOUNT", value_parser = Need::parse)]
+    resources: Vec<Need>,
 
     /// What this worker says of itself, such as gpu=a100; kept for the next start; may be repeated
     #[arg(long = "label", global = true, value_name = "KEY=VALUE")]
@@ -99,6 +113,7 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<()> {
     let flags = cli.flags;
     check_labels(&flags.labels)?;
+    check_resources(&flags.resources)?;
     let home = config::home_folder(flags.home.as_deref(), &config::process_env)?;
     config::make_folder(&home)?;
     let folder = match cli.command {
@@ -112,9 +127,13 @@ async fn run(cli: Cli) -> Result<()> {
     let mut policy = policy_in(&folder, Policy::default())?;
     let asked = Asked::resolve(&flags, &config::process_env)?;
     policy.slots = asked.slots.or(policy.slots);
+    policy.io_slots = asked.io_slots.or(policy.io_slots);
     policy.shell = asked.shell.unwrap_or(policy.shell);
     if !flags.labels.is_empty() {
         policy.labels.clone_from(&flags.labels);
+    }
+    for has in &flags.resources {
+        add_resource(&mut policy.resources, has.clone()).map_err(CliError::usage)?;
     }
     if flags.allow_root {
         policy.root = Permission::Allowed;
@@ -135,26 +154,14 @@ async fn run(cli: Cli) -> Result<()> {
 #[derive(Debug, PartialEq, Eq)]
 struct Asked {
     slots: Option<NonZeroU32>,
+    io_slots: Option<u32>,
     shell: Option<Permission>,
 }
 
 impl Asked {
     fn resolve(flags: &Flags, env: &config::Env) -> Result<Self> {
-        let slots = match (flags.slots, env("GANGER_SLOTS")) {
-            (Some(slots), _) => Some(slots),
-            (None, Some(text)) => {
-                let text = super::utf8(text, "the number in GANGER_SLOTS")?;
-                let slots = text.parse().ok().filter(|slots| (1..=SLOTS_MAX).contains(slots));
-                let slots = slots.and_then(|slots| u32::try_from(slots).ok());
-                Some(slots.ok_or_else(|| {
-                    CliError::usage(format!(
-                        "GANGER_SLOTS is `{}`; give a number from 1 to {SLOTS_MAX}",
-                        super::text::line(&text)
-                    ))
-                })?)
-            }
-            (None, None) => None,
-        };
+        let slots = slots_of(flags.slots, env, ("GANGER_SLOTS", 1))?;
+        let io_slots = slots_of(flags.io_slots, env, ("GANGER_IO_SLOTS", 0))?;
         let shell = match env("GANGER_ALLOW_SHELL").as_deref().and_then(|text| text.to_str()) {
             _ if flags.allow_shell => Some(Permission::Allowed),
             Some("1" | "true" | "yes") => Some(Permission::Allowed),
@@ -167,8 +174,26 @@ impl Asked {
                 )));
             }
         };
-        Ok(Self { slots: slots.and_then(NonZeroU32::new), shell })
+        Ok(Self { slots: slots.and_then(NonZeroU32::new), io_slots, shell })
     }
+}
+
+/// Returns how many slots the flag says, else the variable, which says at least `least`.
+fn slots_of(
+    flag: Option<u32>,
+    env: &config::Env,
+    (variable, least): (&str, i64),
+) -> Result<Option<u32>> {
+    let (None, Some(text)) = (flag, env(variable)) else { return Ok(flag) };
+    let text = super::utf8(text, &format!("the number in {variable}"))?;
+    let slots = text.parse().ok().filter(|slots| (least..=SLOTS_MAX).contains(slots));
+    let slots = slots.and_then(|slots| u32::try_from(slots).ok());
+    slots.map(Some).ok_or_else(|| {
+        CliError::usage(format!(
+            "{variable} is `{}`; give a number from {least} to {SLOTS_MAX}",
+            super::text::line(&text)
+        ))
+    })
 }
 
 /// Reads `worker.toml` beside an identity over `defaults`.
@@ -247,15 +272,32 @@ fn check_labels(labels: &[Label]) -> Result<()> {
     Ok(())
 }
 
+/// Each resource has one amount, and none is what slots count.
+fn check_resources(resources: &[Need]) -> Result<()> {
+    let mut all: Vec<Need> = Vec::new();
+    for has in resources {
+        if all.iter().any(|other| other.name == has.name) {
+            let name = &has.name;
+            return Err(CliError::usage(format!("the resource `{name}` is given twice; keep one")));
+        }
+        add_resource(&mut all, has.clone()).map_err(CliError::usage)?;
+    }
+    Ok(())
+}
+
 /// Keeps flags in `worker.toml`; what it says besides, it keeps saying.
 fn keep(path: &Path, flags: &Flags) -> Result<()> {
     let shell = flags.allow_shell.then_some(true);
-    if flags.slots.is_none() && shell.is_none() && flags.labels.is_empty() {
+    let numbers = [("slots", flags.slots), ("io_slots", flags.io_slots)];
+    let none = numbers.iter().all(|(_, slots)| slots.is_none()) && shell.is_none();
+    if none && flags.labels.is_empty() && flags.resources.is_empty() {
         return Ok(());
     }
     let mut settings: toml::Table = config::read_toml(path)?.unwrap_or_default();
-    if let Some(slots) = flags.slots {
-        settings.insert("slots".to_owned(), i64::from(slots).into());
+    for (key, slots) in numbers {
+        if let Some(slots) = slots {
+            settings.insert(key.to_owned(), i64::from(slots).into());
+        }
     }
     if let Some(shell) = shell {
         settings.insert("allow_shell".to_owned(), shell.into());
@@ -264,8 +306,24 @@ fn keep(path: &Path, flags: &Flags) -> Result<()> {
         let labels: Vec<String> = flags.labels.iter().map(Label::to_string).collect();
         settings.insert("labels".to_owned(), labels.into());
     }
+    if !flags.resources.is_empty() {
+        let all = settings.entry("resources").or_insert_with(|| toml::Table::new().into());
+        let all = all.as_table_mut().ok_or_else(|| {
+            CliError::usage(format!("`resources` in {} is no table; make it one", path.display()))
+        })?;
+        for has in &flags.resources {
+            all.insert(has.name.to_string(), amount_of(has));
+        }
+    }
     let text = toml::to_string(&settings).expect("a table that was read or made can be written");
     Ok(config::replace_file(path, text.as_bytes())?)
+}
+
+/// Returns an amount as a person would write it in the file: a number, or a text with its unit.
+fn amount_of(has: &Need) -> toml::Value {
+    let text = has.to_string();
+    let amount = text.split_once('=').map_or("", |(_, amount)| amount);
+    amount.parse::<i64>().map_or_else(|_| amount.into(), toml::Value::from)
 }
 
 #[cfg(test)]
@@ -281,25 +339,33 @@ mod tests {
         assert_eq!(cli.flags.slots, Some(4));
         assert!(matches!(cli.command, Some(Command::Join { token: Some(t) }) if t == "T"));
         assert!(Cli::try_parse_from(["ganger-worker", "--slots", "0"]).is_err());
+        let words = ["ganger-worker", "--io-slots", "0", "--resource", "gpu=1"];
+        let cli = Cli::try_parse_from(words.iter().chain(&["--resource", "mem=8G"])).unwrap();
+        assert_eq!((cli.flags.io_slots, cli.flags.resources.len()), (Some(0), 2));
+        assert!(Cli::try_parse_from(["ganger-worker", "--resource", "gpu"]).is_err());
     }
 
     #[test]
     fn flags_beat_the_environment() {
         let env = |name: &str| match name {
             "GANGER_SLOTS" => Some("3".into()),
+            "GANGER_IO_SLOTS" => Some("0".into()),
             "GANGER_ALLOW_SHELL" => Some("0".into()),
             _ => None,
         };
         let none = |_: &str| None;
         let asked = |flags: &Flags, env: &config::Env| {
             let asked = Asked::resolve(flags, env).unwrap();
-            (asked.slots.map(NonZeroU32::get), asked.shell)
+            (asked.slots.map(NonZeroU32::get), asked.io_slots, asked.shell)
         };
-        let flags = Flags { slots: Some(5), allow_shell: true, ..Flags::default() };
-        assert_eq!(asked(&flags, &env), (Some(5), Some(Permission::Allowed)));
-        assert_eq!(asked(&Flags::default(), &env), (Some(3), Some(Permission::Refused)));
-        assert_eq!(asked(&Flags::default(), &none), (None, None));
-        for (name, value) in [("GANGER_SLOTS", "0"), ("GANGER_ALLOW_SHELL", "maybe")] {
+        let (slots, io_slots) = (Some(5), Some(9));
+        let flags = Flags { slots, io_slots, allow_shell: true, ..Flags::default() };
+        assert_eq!(asked(&flags, &env), (slots, io_slots, Some(Permission::Allowed)));
+        assert_eq!(asked(&Flags::default(), &env), (Some(3), Some(0), Some(Permission::Refused)));
+        assert_eq!(asked(&Flags::default(), &none), (None, None, None));
+        for (name, value) in
+            [("GANGER_SLOTS", "0"), ("GANGER_IO_SLOTS", "1025"), ("GANGER_ALLOW_SHELL", "maybe")]
+        {
             let env = move |asked: &str| (asked == name).then(|| value.into());
             let error = Asked::resolve(&Flags::default(), &env).unwrap_err();
             assert!(error.sentence.contains(name), "{error}");
@@ -313,10 +379,17 @@ mod tests {
         let none = Flags::default();
         keep(&path, &none).unwrap();
         assert!(!path.exists());
-        std::fs::write(&path, "grace_s = 3\nslots = 1\n").unwrap();
+        let before = "grace_s = 3\nslots = 1\n[resources]\ntpu = 4\ngpu = 9\n";
+        std::fs::write(&path, before).unwrap();
         let labels = vec![Label::parse("gpu=a100").unwrap()];
-        let flags = Flags { slots: Some(8), allow_shell: true, labels, ..Flags::default() };
+        let resources = ["gpu=2", "mem=8G"].map(|text| Need::parse(text).unwrap()).to_vec();
+        let (slots, io_slots) = (Some(8), Some(0));
+        let flags =
+            Flags { slots, io_slots, allow_shell: true, labels, resources, ..Flags::default() };
         keep(&path, &flags).unwrap();
+        let policy = policy_in(folder.path(), Policy::default()).unwrap();
+        let has: Vec<String> = policy.resources.iter().map(Need::to_string).collect();
+        assert_eq!((has.join(" ").as_str(), policy.io_slots), ("gpu=2 mem=8G tpu=4", Some(0)));
         let kept: toml::Table = config::read_toml(&path).unwrap().unwrap();
         assert_eq!(kept["grace_s"].as_integer(), Some(3));
         assert_eq!(kept["slots"].as_integer(), Some(8));
@@ -334,6 +407,18 @@ mod tests {
         assert!(twice.sentence.contains("`a` is given twice"), "{twice}");
         let many: Vec<Label> = (0..17).map(|n| label(&format!("k{n}=v"))).collect();
         assert!(check_labels(&many).unwrap_err().sentence.contains("at most 16"));
+    }
+
+    #[test]
+    fn resources_are_few_and_say_one_thing() {
+        let check = |texts: &[&str], expected: &str| {
+            let needs: Vec<Need> = texts.iter().map(|text| Need::parse(text).unwrap()).collect();
+            let said = check_resources(&needs).err().map(|error| error.sentence);
+            assert_eq!(said.unwrap_or_default(), expected);
+        };
+        check(&["gpu=1", "mem=8G"], "");
+        check(&["gpu=1", "gpu=2"], "the resource `gpu` is given twice; keep one");
+        check(&["cpu=1"], "`cpu` is what slots count; set `slots` for it");
     }
 
     #[test]

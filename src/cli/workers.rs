@@ -3,7 +3,7 @@
 use ganger_proto::gang::WorkerDetail;
 use ganger_proto::picture::{WorkerRow, WorkerState};
 use ganger_proto::time::{HumanMicros, HumanMs};
-use ganger_proto::{Label, Reply, Request, WallMs, WorkerName};
+use ganger_proto::{Reply, Request, WallMs, WorkerName};
 
 use crate::clock::Clock;
 
@@ -82,16 +82,21 @@ fn facts(detail: &WorkerDetail, now: WallMs) -> Vec<(&'static str, String)> {
     let or_empty = |is_there: bool, value: String| if is_there { value } else { String::new() };
     let since = or_empty(row.since.0 > 0, format!(" since {}", when(row.since)));
     let permille = |part: u16| part / 10;
-    let labels: Vec<String> = row.labels.iter().map(Label::to_string).collect();
     let certificate = detail.certificate.as_ref();
     vec![
         ("worker", row.name.to_string()),
         ("state", format!("{}{since}", word(row.state))),
         ("address", row.address.clone()),
         ("version", row.version.clone()),
-        ("labels", labels.join(" ")),
+        ("labels", joined(&row.labels)),
         ("policy", row.policy.clone()),
-        ("slots", format!("{}, {} running, {} waiting", row.slots, row.running, row.waiting)),
+        ("slots", slots_line(row)),
+        ("tasks", format!("{} running, {} waiting", row.running, row.waiting)),
+        (
+            "handlers",
+            joined(detail.handlers.iter().map(|one| format!("{} ({})", one.name, one.lane))),
+        ),
+        ("resources", joined(&detail.resources)),
         ("ended", format!("{} done, {} failed", number(row.done), number(row.failed))),
         (
             "machine",
@@ -123,6 +128,15 @@ fn facts(detail: &WorkerDetail, now: WallMs) -> Vec<(&'static str, String)> {
     ]
 }
 
+fn slots_line(row: &WorkerRow) -> String {
+    let (cpu, io) = (row.busy.cpu, row.busy.io);
+    format!("cpu {}, {cpu} busy; io {}, {io} busy", row.slots, row.io_slots)
+}
+
+fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(" ")
+}
+
 /// Says how far a clock is from the master's; what a slow network may be is not told apart.
 fn clock(ahead_ms: i64) -> String {
     let off = ahead_ms.unsigned_abs();
@@ -136,8 +150,8 @@ fn clock(ahead_ms: i64) -> String {
 /// Lays workers out.
 pub(crate) fn table(rows: &[WorkerRow], now: WallMs) -> Table {
     let mut table = Table::new(&[
-        "WORKER", "STATE", ">SINCE", ">SLOTS", ">RUN", ">WAIT", ">DONE", ">FAILED", ">RATE/s",
-        ">RTT", ">CERT", "ADDRESS", "POLICY", "LABELS",
+        "WORKER", "STATE", ">SINCE", ">SLOTS", ">IO", ">RUN", ">WAIT", ">DONE", ">FAILED",
+        ">RATE/s", ">RTT", ">CERT", "ADDRESS", "POLICY", "LABELS",
     ]);
     for row in rows {
         let certificate = row.certificate_ends.map_or_else(
@@ -153,6 +167,7 @@ pub(crate) fn table(rows: &[WorkerRow], now: WallMs) -> Table {
             word(row.state).to_owned(),
             HumanMs(now.since(row.since)).to_string(),
             number(row.slots.into()),
+            number(row.io_slots.into()),
             number(row.running.into()),
             number(row.waiting.into()),
             number(row.done),
@@ -162,7 +177,7 @@ pub(crate) fn table(rows: &[WorkerRow], now: WallMs) -> Table {
             certificate,
             row.address.clone(),
             row.policy.clone(),
-            row.labels.iter().map(Label::to_string).collect::<Vec<_>>().join(" "),
+            joined(&row.labels),
         ]);
     }
     table

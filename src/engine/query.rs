@@ -6,11 +6,12 @@ use ganger_proto::command::TaskDetail;
 use ganger_proto::gang::What;
 use ganger_proto::picture::{BatchRow, Counts, Gang, QueueRow, TaskRow, WorkerRow, WorkerState};
 use ganger_proto::{
-    Actor, BatchId, BlockId, Lane, Role, SessionId, TaskId, TaskState, WallMs, WorkerId,
+    Actor, BatchId, BlockId, Lane, PerLane, Role, SessionId, TaskId, TaskState, WallMs, WorkerId,
 };
 
 use super::Engine;
 use super::batch::Tally;
+use super::class::Used;
 use super::ledger::Past;
 use super::roster::{Live, Session};
 use super::runs::TaskRun;
@@ -251,8 +252,8 @@ impl Engine {
         row.labels.clone_from(&live.profile.labels);
         row.slots = live.profile.slots.cpu;
         row.io_slots = live.profile.slots.io;
-        let held = session.held();
-        let running = held.map(|(_, run)| self.soft.running.count_in(run)).sum::<u64>();
+        let (running, busy) = self.running_on(session, live);
+        row.busy = busy;
         row.running = u32::try_from(running).unwrap_or(u32::MAX).max(live.load.running);
         let waiting = session.holds().saturating_sub(running);
         row.waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
@@ -280,6 +281,32 @@ impl Engine {
         u32::try_from(running).unwrap_or(u32::MAX)
     }
 
+    /// Returns how many tasks a session runs, and how many slots they take. Short tasks are never
+    /// said to have started, but the worker counts them when it beats: those are taken to run in
+    /// the lane that has leases for them.
+    fn running_on(&self, session: &Session, live: &Live) -> (u64, PerLane) {
+        let batches = &self.ledger.batches;
+        let (mut running, mut used) = (0, Used::default());
+        for (_, run) in session.held().filter(|(_, run)| self.soft.running.count_in(*run) > 0) {
+            for (batch, part) in batches.parts(run) {
+                let class = batches.classes.get(batches.known(batch).class);
+                let count = self.soft.running.count_in(part);
+                used.add(class, live.profile.takes(class).unwrap_or_default(), count);
+                running += count;
+            }
+        }
+        let mut busy = used.slots;
+        let mut unsaid =
+            live.load.running.saturating_sub(u32::try_from(running).unwrap_or(u32::MAX));
+        for lane in Lane::ALL {
+            let most = live.profile.slots.of(lane).min(live.used.slots.of(lane));
+            let more = unsaid.min(most.saturating_sub(busy.of(lane)));
+            *busy.of_mut(lane) += more;
+            unsaid -= more;
+        }
+        (running, busy)
+    }
+
     /// Returns all workers in numbers.
     pub fn gang(&self, now: Now) -> Gang {
         let mut gang = Gang::default();
@@ -289,7 +316,7 @@ impl Engine {
                     gang.up += 1;
                     gang.draining += u32::from(row.state == WorkerState::Draining);
                     gang.slots += row.slots;
-                    gang.busy += (row.running - row.io_running).min(row.slots);
+                    gang.busy += row.busy.cpu.min(row.slots);
                 }
                 WorkerState::Away | WorkerState::Lost => gang.lost += 1,
                 WorkerState::Gone | WorkerState::Revoked => {}
@@ -327,6 +354,7 @@ fn blank_row(worker: &super::roster::Worker) -> WorkerRow {
         labels: Vec::new(),
         slots: 0,
         io_slots: 0,
+        busy: PerLane::default(),
         running: 0,
         io_running: 0,
         waiting: 0,

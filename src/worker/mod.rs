@@ -40,12 +40,13 @@ use ganger_proto::{Name, PerLane};
 pub use home::HomeError;
 pub use launcher::launcher_main;
 pub use order::LAUNCHER_WORD;
+pub(crate) use policy::add_resource;
 pub use policy::{ExecPolicy, Permission, Policy, PolicyError};
 
 use crate::clock::Clock;
 
 /// Slots of the lane `io` when nobody says how many.
-pub(crate) const IO_SLOTS: u32 = 64;
+const IO_SLOTS: u32 = 64;
 
 /// What a worker is started with.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ mod batches;
 mod chaos;
 mod hostile;
 mod joining;
+mod lanes;
 mod looks;
 mod output;
 mod plain;

@@ -121,10 +121,15 @@ impl Rig {
 
     /// Joins a worker from a home of its own and waits until it is up.
     pub fn join_worker(&self, name: &str, slots: &str) -> Worker {
+        self.join_worker_with(name, &["--slots", slots])
+    }
+
+    /// As [`Rig::join_worker`], with other flags.
+    pub fn join_worker_with(&self, name: &str, flags: &[&str]) -> Worker {
         let home = TempDir::new().unwrap();
         let token = self.token();
         let mut command = Command::new(WORKER);
-        command.args(["join", &token, "--name", name, "--slots", slots]);
+        command.args(["join", &token, "--name", name]).args(flags);
         command.args(["--allow-shell", "--allow-root"]).env("GANGER_HOME", home.path());
         let worker = Worker { child: quiet(command), _home: home };
         wait_for("the worker", || {

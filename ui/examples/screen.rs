@@ -385,6 +385,7 @@ fn worker(done: u64) -> WorkerRow {
         labels: Vec::new(),
         slots: 2,
         io_slots: 64,
+        busy: ganger_proto::PerLane::default(),
         running: 0,
         io_running: 0,
         waiting: 0,

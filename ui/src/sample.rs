@@ -9,7 +9,8 @@ use ganger_proto::picture::{
 use ganger_proto::place::{Need, Offer};
 use ganger_proto::why::{Reason, Why};
 use ganger_proto::{
-    Actor, BatchId, Label, Lane, Name, Outcome, Picture, Role, TaskId, TaskState, Usage, WallMs,
+    Actor, BatchId, Label, Lane, Name, Outcome, PerLane, Picture, Role, TaskId, TaskState, Usage,
+    WallMs,
 };
 
 use crate::link::{Connection, Inbound};
@@ -184,6 +185,7 @@ fn worker(called: &str, at: u16) -> WorkerRow {
         labels: Vec::new(),
         slots: 8,
         io_slots: 64,
+        busy: PerLane { cpu: 8, io: 0 },
         running: 8,
         io_running: 0,
         waiting: 4,
@@ -218,6 +220,9 @@ fn workers() -> Vec<WorkerRow> {
         done_per_s: 0.0,
         ..worker("golf", 6)
     });
+    for row in &mut rows {
+        row.busy.cpu = row.running;
+    }
     rows
 }
 

@@ -7,6 +7,7 @@ use crate::filter::Filter;
 use crate::id::{BatchId, Name, QueueName, TaskId};
 use crate::label::Label;
 use crate::outcome::{Outcome, Usage};
+use crate::place::PerLane;
 use crate::time::WallMs;
 
 pub use crate::sort::{Direction, Sort, SortKey};
@@ -449,6 +450,8 @@ pub struct WorkerRow {
     pub slots: u32,
     /// Tasks it runs at once of those that mostly wait.
     pub io_slots: u32,
+    /// Slots that are taken in each lane. A task may take several.
+    pub busy: PerLane,
     /// Tasks it runs now, of both kinds.
     pub running: u32,
     /// How many of those mostly wait.

@@ -190,7 +190,11 @@ async fn children_end_as_they_do() {
     check(slot, &["cat"], "done;;;").await;
     check(
         slot,
-        &["sh", "-c", "echo $0 $GANGER_TASK $GANGER_BATCH $GANGER_LANE $GANGER_SLOT $GANGER_WORKER"],
+        &[
+            "sh",
+            "-c",
+            "echo $0 $GANGER_TASK $GANGER_BATCH $GANGER_LANE $GANGER_SLOT $GANGER_WORKER",
+        ],
         "done;sh 1 b5 cpu 0 mill;;",
     )
     .await;
