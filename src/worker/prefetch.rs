@@ -1,5 +1,5 @@
-//! How many slots' worth of tasks of one lane to hold, running and waiting together, so that no slot
-//! idles for a round trip. PURE.
+//! How many slots' worth of tasks of one lane to hold, running and waiting together, so that no
+//! slot idles for a round trip. PURE.
 
 use ganger_proto::limits::HOLD_TASKS_MAX;
 
