@@ -1,4 +1,4 @@
-//! `ganger slots`: how many tasks a worker runs at once.
+//! `ganger slots`: how many tasks a worker runs at once in its lane `cpu`.
 
 use ganger_proto::gang::SLOTS_MAX;
 use ganger_proto::{Request, WorkerName};
@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// The worker
     worker: WorkerName,
 
-    /// Tasks at once
+    /// Tasks at once in the lane cpu; those of the lane io are the worker's own to say
     #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SLOTS_MAX)))]
     slots: u32,
 }

@@ -147,7 +147,7 @@ impl Lanes {
     }
 
     /// Takes out the tasks of these leases wherever they wait, and returns which were there.
-    pub(super) fn remove(&mut self, leases: LeaseRun) -> Vec<LeaseRun> {
+    pub(super) fn remove(&mut self, leases: &[LeaseRun]) -> Vec<LeaseRun> {
         let mut removed = self.cpu.waiting.remove(leases);
         removed.extend(self.io.waiting.remove(leases));
         removed

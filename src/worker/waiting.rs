@@ -52,21 +52,31 @@ impl Waiting {
         Some(part)
     }
 
-    /// Takes out the tasks of these leases wherever they wait, and returns which were there.
-    pub(super) fn remove(&mut self, leases: LeaseRun) -> Vec<LeaseRun> {
+    /// Takes out the tasks of these leases wherever they wait, in one pass, and returns which were
+    /// there.
+    pub(super) fn remove(&mut self, leases: &[LeaseRun]) -> Vec<LeaseRun> {
+        let asked = ranges(leases);
         let mut removed = Vec::new();
         let mut kept = VecDeque::with_capacity(self.runs.len());
         for run in self.runs.drain(..) {
-            let (start, end) = run.overlap(leases);
-            if start >= end {
-                kept.push_back(run);
-                continue;
-            }
-            removed.push(run_of(run.lease().plus(start), end - start));
-            for (skip, count) in [(0, start), (end, run.left() - end)] {
-                if count > 0 {
-                    kept.push_back(Run { grant: run.part(skip, count), gone: 0 });
+            let own = run.lease();
+            let passed = |range: &Range| (range.first.epoch, range.end) <= (own.epoch, own.counter);
+            let mut at = 0;
+            for range in &asked[asked.partition_point(passed)..] {
+                let (start, end) = run.overlap(range);
+                if start >= end {
+                    break;
                 }
+                if start > at {
+                    kept.push_back(Run { grant: run.part(at, start - at), gone: 0 });
+                }
+                removed.push(run_of(own.plus(start), end - start));
+                at = end;
+            }
+            match run.left() - at {
+                0 => {}
+                _ if at == 0 => kept.push_back(run),
+                left => kept.push_back(Run { grant: run.part(at, left), gone: 0 }),
             }
         }
         self.runs = kept;
@@ -112,15 +122,37 @@ impl Run {
     }
 
     /// Returns which of the tasks that are left have these leases, as a half-open range.
-    fn overlap(&self, leases: LeaseRun) -> (u64, u64) {
+    fn overlap(&self, leases: &Range) -> (u64, u64) {
         let own = self.lease();
         if own.epoch != leases.first.epoch {
             return (0, 0);
         }
-        let other_end = leases.first.counter.saturating_add(leases.count.into());
         let start = leases.first.counter.saturating_sub(own.counter);
-        (start, other_end.saturating_sub(own.counter).min(self.left()))
+        (start, leases.end.saturating_sub(own.counter).min(self.left()))
     }
+}
+
+/// Leases of one epoch, up to before the counter `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Range {
+    first: LeaseId,
+    end: u64,
+}
+
+/// Returns runs of leases in rising order, joined where they touch or overlap.
+fn ranges(leases: &[LeaseRun]) -> Vec<Range> {
+    let some = leases.iter().filter(|run| run.count > 0);
+    let end = |run: &LeaseRun| run.first.counter.saturating_add(run.count.into());
+    let mut all: Vec<Range> = some.map(|run| Range { first: run.first, end: end(run) }).collect();
+    all.sort_unstable();
+    all.dedup_by(|next, range| {
+        let touches = next.first.epoch == range.first.epoch && next.first.counter <= range.end;
+        if touches {
+            range.end = range.end.max(next.end);
+        }
+        touches
+    });
+    all
 }
 
 fn run_of(first: LeaseId, count: u64) -> LeaseRun {
@@ -153,6 +185,10 @@ mod tests {
 
     fn lease(counter: u64) -> LeaseId {
         LeaseId { epoch: Epoch::new(1), counter }
+    }
+
+    fn run_at(counter: u64, count: u32) -> LeaseRun {
+        LeaseRun { first: lease(counter), count }
     }
 
     fn grant(first: u64, count: u64) -> GrantRun {
@@ -189,26 +225,37 @@ mod tests {
 
     #[test]
     fn leases_are_removed_wherever_they_are() {
-        for (first, count, removed, left) in [
-            (1, 2, "1+2", "3+4 20+2"),
-            (3, 1, "3+1", "1+2 4+3 20+2"),
-            (5, 100, "5+2 20+2", "1+4"),
-            (0, 1, "", "1+6 20+2"),
-            (7, 5, "", "1+6 20+2"),
-            (0, u32::MAX, "1+6 20+2", ""),
-        ] {
+        type Asked<'a> = &'a [(u64, u32)];
+        let cases: [(Asked<'_>, &str, &str); 11] = [
+            (&[(1, 2)], "1+2", "3+4 20+2"),
+            (&[(3, 1)], "3+1", "1+2 4+3 20+2"),
+            (&[(5, 100)], "5+2 20+2", "1+4"),
+            (&[(0, 1)], "", "1+6 20+2"),
+            (&[(7, 5)], "", "1+6 20+2"),
+            (&[(0, u32::MAX)], "1+6 20+2", ""),
+            (&[(21, 1), (5, 1), (2, 1)], "2+1 5+1 21+1", "1+1 3+2 6+1 20+1"),
+            (&[(2, 3), (3, 1), (4, 2), (99, 1)], "2+4", "1+1 6+1 20+2"),
+            (&[(1, 3), (4, 3)], "1+6", "20+2"),
+            (&[(2, 0), (u64::MAX, 9)], "", "1+6 20+2"),
+            (&[], "", "1+6 20+2"),
+        ];
+        for (asked, removed, left) in cases {
             let mut waiting = Waiting::default();
             waiting.push(grant(1, 6));
             waiting.push(grant(20, 2));
-            let gone = waiting.remove(LeaseRun { first: lease(first), count });
+            let asked: Vec<LeaseRun> = asked.iter().map(|(at, n)| run_at(*at, *n)).collect();
+            let gone = waiting.remove(&asked);
             assert_eq!((text(&gone).as_str(), text(&waiting.leases()).as_str()), (removed, left));
             let tasks: u64 = waiting.leases().iter().map(|r| u64::from(r.count)).sum();
             assert_eq!(tasks, waiting.tasks());
         }
         let mut waiting = Waiting::default();
         waiting.push(grant(1, 6));
+        waiting.take(2);
         let other = LeaseId { epoch: Epoch::new(2), counter: 1 };
-        assert!(waiting.remove(LeaseRun { first: other, count: 6 }).is_empty());
+        let gone = waiting.remove(&[LeaseRun { first: other, count: 6 }, run_at(1, 3)]);
+        assert_eq!((text(&gone).as_str(), text(&waiting.leases()).as_str()), ("3+1", "4+3"));
+        assert_eq!(waiting.take(1).unwrap().args, Args::Range { first: 103, step: 1, count: 1 });
     }
 
     #[test]

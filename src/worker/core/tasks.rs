@@ -202,8 +202,8 @@ impl WorkerCore {
 
     /// Drops what has not started, kills the rest, and says nothing about either.
     pub(super) fn stale(&mut self, leases: &[LeaseRun]) {
+        self.lanes.remove(leases);
         for run in leases.iter().filter(|run| run.count > 0) {
-            self.lanes.remove(*run);
             for lease in self.running_among(*run) {
                 self.drop_running(lease);
             }
@@ -230,13 +230,13 @@ impl WorkerCore {
 
     /// Stops what runs; what has not started ends here.
     pub(super) fn cancel(&mut self, now_us: u64, leases: &[LeaseRun]) {
-        for run in leases {
-            for gone in self.lanes.remove(*run) {
-                for offset in 0..u64::from(gone.count) {
-                    let lease = gone.first.plus(offset);
-                    self.reports.ended(Ended::bare(lease, Outcome::Cancelled, 0));
-                }
+        for gone in self.lanes.remove(leases) {
+            for offset in 0..u64::from(gone.count) {
+                let lease = gone.first.plus(offset);
+                self.reports.ended(Ended::bare(lease, Outcome::Cancelled, 0));
             }
+        }
+        for run in leases {
             for lease in self.running_among(*run) {
                 match self.running[&lease] {
                     Running { work: Work::Sleep { .. }, .. } => {
@@ -277,7 +277,7 @@ impl WorkerCore {
 
     /// Gives back what another worker wants and has not started here.
     pub(super) fn give_back(&mut self, leases: &[LeaseRun]) {
-        let leases = leases.iter().flat_map(|run| self.lanes.remove(*run)).collect::<Vec<_>>();
+        let leases = self.lanes.remove(leases);
         // Nothing to give is an answer too.
         self.effects.push(Effect::Send(WorkerMessage::Release { leases }));
     }
