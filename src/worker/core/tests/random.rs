@@ -10,7 +10,6 @@ use ganger_proto::{Args, Outcome, Placement};
 use super::world::*;
 use crate::worker::core::*;
 use crate::worker::inline;
-use crate::worker::waiting::last_of;
 
 /// What the master's side knows.
 #[derive(Default)]
@@ -31,8 +30,8 @@ struct Master {
     up: bool,
 }
 
-fn among(run: &LeaseRun) -> std::ops::RangeInclusive<u64> {
-    run.first.counter..=last_of(*run).counter
+fn among(run: &LeaseRun) -> std::ops::Range<u64> {
+    run.first.counter..run.first.counter + u64::from(run.count)
 }
 
 impl Master {
@@ -91,10 +90,10 @@ impl Master {
     }
 
     /// Asks for leases back: one answer names exactly those that had not started.
-    fn take_back(&mut self, world: &mut World, asked: LeaseRun) {
+    fn take_back(&mut self, world: &mut World, asked: &[LeaseRun]) {
         let waiting = world.core.lanes.leases();
         let waiting = waiting.iter().flat_map(among).collect::<BTreeSet<u64>>();
-        world.say(ToWorker::TakeBack { leases: vec![asked] });
+        world.say(ToWorker::TakeBack { leases: asked.to_vec() });
         let mut answers = Vec::new();
         for effect in world.core.drain(world.now_us) {
             if let Effect::Send(WorkerMessage::Release { leases }) = &effect {
@@ -102,7 +101,8 @@ impl Master {
             }
             self.hear(effect, world);
         }
-        assert_eq!(answers, [among(&asked).filter(|lease| waiting.contains(lease)).collect()]);
+        let asked = asked.iter().flat_map(among);
+        assert_eq!(answers, [asked.filter(|lease| waiting.contains(lease)).collect()]);
     }
 
     fn hear_message(&mut self, message: WorkerMessage) {
@@ -201,8 +201,12 @@ fn step(world: &mut World, master: &mut Master, random: &mut fastrand::Rng) {
         }
         8 => connect(world, master),
         9 if master.up => {
-            let first = some(random, &master.open).unwrap_or(1).saturating_sub(random.u64(0..5));
-            master.take_back(world, leases(first, random.u32(1..20)));
+            let mut ask = || {
+                let first = some(random, &master.open).unwrap_or(1);
+                leases(first.saturating_sub(random.u64(0..5)), random.u32(0..20))
+            };
+            let asked = [ask(), ask(), ask()];
+            master.take_back(world, &asked);
         }
         10 if master.up && random.bool() => {
             world.say(ToWorker::Slots { slots: random.u32(1..6) });
