@@ -241,7 +241,9 @@ fn each_lease_comes_to_one_end() {
             connect(&mut world, &mut master);
         }
         world.say(ToWorker::Drain { on: false });
+        let mut rounds = 0..10_000;
         while world.core.wake_at_us().is_some() && !world.core.holds_nothing() {
+            assert!(rounds.next().is_some(), "{:?} never end", master.open);
             act(&mut world, &mut master);
             for lease in std::mem::take(&mut master.children) {
                 world.end(lease, Outcome::Done);
