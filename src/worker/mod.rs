@@ -133,12 +133,13 @@ fn slots_of(policy: &Policy) -> PerLane {
 }
 
 /// Returns what a worker with this policy has beside slots: what the policy says, and the machine's
-/// memory when it does not say `mem`.
+/// memory, in whole MiB, when it does not say `mem`.
 fn resources_of(policy: &Policy) -> Vec<Need> {
     let mut resources = policy.resources.clone();
     let mem = Name::from_lossy("mem");
     if resources.iter().all(|has| has.name != mem)
-        && let Some(amount) = process::memory_total().filter(|bytes| *bytes > 0)
+        && let Some(amount) = process::memory_total().map(|bytes| bytes >> 20 << 20)
+        && amount > 0
     {
         resources.push(Need { name: mem, amount });
     }

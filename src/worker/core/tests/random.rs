@@ -67,6 +67,15 @@ impl Master {
         }
     }
 
+    /// Takes note of a grant; returns its first lease.
+    fn granted(&mut self, count: u64, gap: u64, spec: Spec) -> u64 {
+        let (first, spec) = (self.next, Arc::new(spec));
+        self.next += count + gap;
+        self.open.extend(first..first + count);
+        self.specs.extend((first..first + count).map(|lease| (lease, Arc::clone(&spec))));
+        first
+    }
+
     fn lane(&self, lease: u64) -> Lane {
         self.specs[&lease].place.lane.unwrap_or_default()
     }
@@ -152,13 +161,9 @@ fn some(random: &mut fastrand::Rng, set: &BTreeSet<u64>) -> Option<u64> {
 fn step(world: &mut World, master: &mut Master, random: &mut fastrand::Rng) {
     match random.u32(0..12) {
         0..=2 if master.up => {
-            let count = random.u64(1..20);
-            let first = master.next;
-            master.next += count + random.u64(0..2);
-            master.open.extend(first..first + count);
             let (id, spec) = random.choice(specs()).unwrap();
-            let spec = Arc::new(spec);
-            master.specs.extend((first..first + count).map(|lease| (lease, Arc::clone(&spec))));
+            let (count, gap) = (random.u64(1..20), random.u64(0..2));
+            let first = master.granted(count, gap, spec);
             world.grant_args(first, id.raw(), Args::Range { first: -3, step: 1, count });
         }
         3 | 4 => {
@@ -201,11 +206,10 @@ fn step(world: &mut World, master: &mut Master, random: &mut fastrand::Rng) {
         }
         8 => connect(world, master),
         9 if master.up => {
-            let mut ask = || {
+            let asked = [(); 3].map(|()| {
                 let first = some(random, &master.open).unwrap_or(1);
                 leases(first.saturating_sub(random.u64(0..5)), random.u32(0..20))
-            };
-            let asked = [ask(), ask(), ask()];
+            });
             master.take_back(world, &asked);
         }
         10 if master.up && random.bool() => {
