@@ -13,7 +13,7 @@ use ganger_proto::{Label, Name, Role};
 use crate::clock::Clock;
 use crate::config;
 use crate::logs::{self, Ring};
-use crate::worker::{Permission, Policy, WorkerOptions, add_resource, own_launcher};
+use crate::worker::{Permission, Policy, WorkerOptions, add_resource, own_launcher, roots_objection};
 
 use super::error::{CliError, Result, with_causes};
 use super::place::with_port;
@@ -85,6 +85,11 @@ struct Flags {
     #[arg(long, global = true)]
     allow_shell: bool,
 
+    /// A folder below which tasks may be about files (`ganger submit --paths`); kept for the next
+    /// start; may be repeated
+    #[arg(long = "root", global = true, value_name = "DIR")]
+    roots: Vec<PathBuf>,
+
     /// Run tasks although this is root
     #[arg(long, global = true)]
     allow_root: bool,
@@ -111,7 +116,8 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<()> {
-    let flags = cli.flags;
+    let mut flags = cli.flags;
+    flags.roots = whole_roots(&flags.roots)?;
     check_labels(&flags.labels)?;
     check_resources(&flags.resources)?;
     let home = config::home_folder(flags.home.as_deref(), &config::process_env)?;
@@ -134,6 +140,9 @@ async fn run(cli: Cli) -> Result<()> {
     }
     for has in &flags.resources {
         add_resource(&mut policy.resources, has.clone()).map_err(CliError::usage)?;
+    }
+    if !flags.roots.is_empty() {
+        policy.roots.clone_from(&flags.roots);
     }
     if flags.allow_root {
         policy.root = Permission::Allowed;
@@ -285,12 +294,31 @@ fn check_resources(resources: &[Need]) -> Result<()> {
     Ok(())
 }
 
+/// Makes roots absolute paths that a file can keep.
+fn whole_roots(roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let whole = |root: &PathBuf| {
+        let path = std::path::absolute(root);
+        path.map_err(|error| {
+            CliError::io("this directory cannot be named; write --root whole", &error)
+        })
+    };
+    let roots = roots.iter().map(whole).collect::<Result<Vec<_>>>()?;
+    if let Some(root) = roots.iter().find(|root| root.to_str().is_none()) {
+        return Err(CliError::usage(format!(
+            "the root {} is not UTF-8, and worker.toml cannot keep it; name a folder above it",
+            super::text::line(&root.to_string_lossy())
+        )));
+    }
+    roots_objection(&roots).map_or(Ok(roots), |why| Err(CliError::usage(why)))
+}
+
 /// Keeps flags in `worker.toml`; what it says besides, it keeps saying.
 fn keep(path: &Path, flags: &Flags) -> Result<()> {
     let shell = flags.allow_shell.then_some(true);
     let numbers = [("slots", flags.slots), ("io_slots", flags.io_slots)];
     let none = numbers.iter().all(|(_, slots)| slots.is_none()) && shell.is_none();
-    if none && flags.labels.is_empty() && flags.resources.is_empty() {
+    let lists = flags.labels.is_empty() && flags.resources.is_empty() && flags.roots.is_empty();
+    if none && lists {
         return Ok(());
     }
     let mut settings: toml::Table = config::read_toml(path)?.unwrap_or_default();
@@ -315,6 +343,11 @@ fn keep(path: &Path, flags: &Flags) -> Result<()> {
             all.insert(has.name.to_string(), amount_of(has));
         }
     }
+    if !flags.roots.is_empty() {
+        let roots: Vec<String> =
+            flags.roots.iter().map(|root| root.to_string_lossy().into_owned()).collect();
+        settings.insert("roots".to_owned(), roots.into());
+    }
     let text = toml::to_string(&settings).expect("a table that was read or made can be written");
     Ok(config::replace_file(path, text.as_bytes())?)
 }
@@ -328,6 +361,8 @@ fn amount_of(has: &Need) -> toml::Value {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -383,9 +418,16 @@ mod tests {
         std::fs::write(&path, before).unwrap();
         let labels = vec![Label::parse("gpu=a100").unwrap()];
         let resources = ["gpu=2", "mem=8G"].map(|text| Need::parse(text).unwrap()).to_vec();
-        let (slots, io_slots) = (Some(8), Some(0));
-        let flags =
-            Flags { slots, io_slots, allow_shell: true, labels, resources, ..Flags::default() };
+        let roots = whole_roots(&[PathBuf::from("/data/in")]).unwrap();
+        let flags = Flags {
+            slots: Some(8),
+            io_slots: Some(0),
+            allow_shell: true,
+            labels,
+            resources,
+            roots,
+            ..Flags::default()
+        };
         keep(&path, &flags).unwrap();
         let policy = policy_in(folder.path(), Policy::default()).unwrap();
         let has: Vec<String> = policy.resources.iter().map(Need::to_string).collect();
@@ -395,8 +437,22 @@ mod tests {
         assert_eq!(kept["slots"].as_integer(), Some(8));
         assert_eq!(kept["allow_shell"].as_bool(), Some(true));
         std::fs::write(&path, "slots = \n").unwrap();
+        assert_eq!(kept["roots"][0].as_str(), Some("/data/in"));
         assert_eq!(kept["labels"].as_array().map(Vec::len), Some(1));
         assert!(keep(&path, &flags).unwrap_err().sentence.contains("line 1"));
+    }
+
+    #[test]
+    fn roots_are_whole_paths() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(
+            whole_roots(&["in".into(), "/a".into()]).unwrap(),
+            [here.join("in"), "/a".into()]
+        );
+        let error = whole_roots(&["/a/../b".into()]).unwrap_err();
+        assert!(error.sentence.contains("without `..`"), "{error}");
+        let odd = std::ffi::OsString::from_vec(b"/a\xff".to_vec());
+        assert!(whole_roots(&[odd.into()]).unwrap_err().sentence.contains("not UTF-8"));
     }
 
     #[test]

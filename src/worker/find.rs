@@ -13,6 +13,7 @@ use rustix::fs::{Access, access};
 
 use super::order::{CwdKind, Order, Program};
 use super::policy::ExecPolicy;
+use super::roots::Roots;
 
 /// What a launcher knows of its worker.
 #[derive(Debug)]
@@ -21,12 +22,14 @@ pub(super) struct Place {
     pub(super) worker: String,
     /// Which programs may run.
     pub(super) exec: ExecPolicy,
+    /// Below which folders paths are checked.
+    pub(super) roots: Roots,
 }
 
 /// Nothing may run before the worker has said what may.
 impl Default for Place {
     fn default() -> Self {
-        Self { worker: String::new(), exec: ExecPolicy::HandlersOnly }
+        Self { worker: String::new(), exec: ExecPolicy::HandlersOnly, roots: Roots::default() }
     }
 }
 
@@ -143,11 +146,13 @@ impl NotStarted {
         Self::failed(NOT_FOUND, message)
     }
 
-    fn failed(code: i32, message: String) -> Self {
+    /// The task fails, with this exit code.
+    pub(super) fn failed(code: i32, message: String) -> Self {
         Self { outcome: Outcome::Failed { code }, message }
     }
 
-    fn unfit(message: String) -> Self {
+    /// Another worker may be able to run it.
+    pub(super) fn unfit(message: String) -> Self {
         Self { outcome: Outcome::Unfit, message }
     }
 }

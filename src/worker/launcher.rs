@@ -31,6 +31,7 @@ use super::output::Stream;
 use super::pipe::{Follow, Pipe};
 use super::policy::Permission;
 use super::process;
+use super::roots::Roots;
 use crate::clock::Clock;
 
 /// Is the launcher until its worker goes away. Its standard input is its end of the socket pair.
@@ -193,8 +194,8 @@ impl Launcher {
     fn obey(&mut self, message: ToLauncher) -> io::Result<()> {
         let now_us = self.clock.micros();
         match message {
-            ToLauncher::Setup { worker, exec, privileges } => {
-                self.place = Place { worker, exec };
+            ToLauncher::Setup { worker, exec, privileges, roots } => {
+                self.place = Place { worker, exec, roots: Roots::open(&roots) };
                 if privileges == Permission::Refused {
                     rustix::thread::set_no_new_privs(true)?;
                 }
@@ -234,6 +235,9 @@ impl Launcher {
 
 fn start(place: &Place, order: &Order, now_us: u64) -> Result<Running, NotStarted> {
     let cwd = find::directory(place, order)?;
+    if let Some(path) = &order.path {
+        place.roots.check(&place.worker, cwd, path)?;
+    }
     let program = find::program(place, order)?;
     let text = |bytes: &ByteBuf| OsStr::from_bytes(bytes).to_owned();
     let mut words = order.argv.iter();

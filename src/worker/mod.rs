@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `core.rs`, `lanes.rs`, `waiting.rs`, `reports.rs`, `prefetch.rs`, `inline.rs` | PURE: decisions |
 //! | `driver.rs`, `link.rs`, `slot.rs` | the loop, the connection, a slot and its launcher |
-//! | `launcher.rs`, `find.rs`, `pipe.rs`, `output.rs` | the launcher process |
+//! | `launcher.rs`, `find.rs`, `roots.rs`, `pipe.rs`, `output.rs` | the launcher process |
 //! | `prepare.rs`, `policy.rs`, `home.rs`, `process.rs` | orders, policy, the folder, `/proc` |
 
 mod core;
@@ -24,6 +24,7 @@ mod prefetch;
 mod prepare;
 mod process;
 mod reports;
+mod roots;
 mod slot;
 mod waiting;
 
@@ -40,7 +41,7 @@ use ganger_proto::{Name, PerLane};
 pub use home::HomeError;
 pub use launcher::launcher_main;
 pub use order::LAUNCHER_WORD;
-pub(crate) use policy::add_resource;
+pub(crate) use policy::{add_resource, roots_objection};
 pub use policy::{ExecPolicy, Permission, Policy, PolicyError};
 
 use crate::clock::Clock;

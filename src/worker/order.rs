@@ -1,6 +1,8 @@
 //! What a worker and its launchers say to each other, over a socket pair: a 4-byte little-endian
 //! length, then a postcard body. Both ends are the same program, never the network.
 
+use std::path::PathBuf;
+
 use ganger_proto::follow::Piece;
 use ganger_proto::{Outcome, Usage};
 use serde::de::DeserializeOwned;
@@ -8,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::output::Stream;
 use super::policy::{ExecPolicy, Permission};
+use super::roots::PathCheck;
 
 /// The hidden first argument that makes the program a launcher.
 pub const LAUNCHER_WORD: &str = "__launcher";
@@ -23,6 +26,8 @@ pub(super) enum ToLauncher {
         exec: ExecPolicy,
         /// Whether children may gain privileges, as by `sudo`.
         privileges: Permission,
+        /// Below which folders the paths must be that are checked.
+        roots: Vec<PathBuf>,
     },
     /// Start a child; only when none runs.
     Run(Order),
@@ -60,6 +65,8 @@ pub(super) struct Order {
     pub(super) cwd: serde_bytes::ByteBuf,
     /// Whether it is there, or to be made.
     pub(super) cwd_kind: CwdKind,
+    /// The path that is looked at first.
+    pub(super) path: Option<PathCheck>,
     /// How long it may run, in milliseconds; 0 means no limit.
     pub(super) timeout_ms: u64,
     /// The time between TERM and KILL, in milliseconds.

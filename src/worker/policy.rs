@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use ganger_proto::Label;
@@ -37,6 +37,8 @@ pub struct Policy {
     pub root: Permission,
     /// What the worker says of itself.
     pub labels: Vec<Label>,
+    /// The folders below which checked paths must be, as absolute paths.
+    pub roots: Vec<PathBuf>,
 }
 
 /// Which programs may run.
@@ -97,6 +99,7 @@ struct PolicyFile {
     no_new_privs: Option<bool>,
     allow_root: Option<bool>,
     labels: Option<Vec<Label>>,
+    roots: Option<Vec<PathBuf>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -110,6 +113,8 @@ enum ExecWord {
 /// Variables that every child sees, when the worker has them; those that begin with `LC_` too.
 const ENV_PASSED: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
 const GRACE: Duration = Duration::from_secs(10);
+/// Roots at most: each is an open folder in every launcher.
+const ROOTS_MAX: usize = 64;
 
 /// What a joined worker allows when it has no file: every program, no shell, no new privileges.
 impl Default for Policy {
@@ -125,6 +130,7 @@ impl Default for Policy {
             privileges: Permission::Refused,
             root: Permission::Refused,
             labels: Vec::new(),
+            roots: Vec::new(),
         }
     }
 }
@@ -137,6 +143,7 @@ impl Policy {
             shell: Permission::Allowed,
             privileges: Permission::Allowed,
             root: Permission::Allowed,
+            roots: vec![PathBuf::from("/")],
             ..Self::default()
         }
     }
@@ -186,6 +193,9 @@ impl Policy {
         if file.labels.as_ref().is_some_and(|labels| labels.len() > LABELS_MAX) {
             return Err(format!("`labels` has over {LABELS_MAX}; keep those that tell most"));
         }
+        if let Some(objection) = file.roots.as_deref().and_then(roots_objection) {
+            return Err(objection);
+        }
         Ok(Self {
             exec,
             shell: Permission::of(file.allow_shell, self.shell),
@@ -197,6 +207,7 @@ impl Policy {
             privileges: Permission::of(file.no_new_privs.map(|no| !no), self.privileges),
             root: Permission::of(file.allow_root, self.root),
             labels: file.labels.unwrap_or(self.labels),
+            roots: file.roots.unwrap_or(self.roots),
         })
     }
 
@@ -274,8 +285,14 @@ impl fmt::Display for Policy {
             Permission::Refused => ", no shell",
         })?;
         match self.privileges {
-            Permission::Allowed => Ok(()),
-            Permission::Refused => f.write_str(", no new privileges"),
+            Permission::Allowed => {}
+            Permission::Refused => f.write_str(", no new privileges")?,
+        }
+        match self.roots.as_slice() {
+            [] => Ok(()),
+            [root] if root.parent().is_none() => Ok(()),
+            [root] => write!(f, ", paths below {}", root.display()),
+            roots => write!(f, ", paths below {} roots", roots.len()),
         }
     }
 }
@@ -324,6 +341,21 @@ pub(crate) fn add_resource(resources: &mut Vec<Need>, has: Need) -> Result<(), &
     Ok(())
 }
 
+/// Says what is wrong with the folders below which paths are checked; nothing when they are right.
+pub(crate) fn roots_objection(roots: &[PathBuf]) -> Option<String> {
+    if roots.len() > ROOTS_MAX {
+        return Some(format!("`roots` has over {ROOTS_MAX}; name the folders above them"));
+    }
+    let whole = |path: &Path| {
+        path.is_absolute() && !path.components().any(|part| part == Component::ParentDir)
+    };
+    let root = roots.iter().find(|root| !whole(root))?;
+    Some(format!(
+        "`roots` names {}, which is no absolute path without `..`; write it from the root",
+        root.display()
+    ))
+}
+
 fn sentence(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map(|before| 1 + before.matches('\n').count());
@@ -334,6 +366,9 @@ fn sentence(text: &str, error: &toml::de::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ROOT_B: &str =
+        "`roots` names b, which is no absolute path without `..`; write it from the root";
 
     fn check(text: &str, expected: &str) {
         let found = match Policy::default().parse(text) {
@@ -353,6 +388,11 @@ mod tests {
         );
         check("exec = \"handlers-only\"", "no exec, no shell, no new privileges");
         assert_eq!(Policy::local().to_string(), "exec any, shell");
+        check("roots = [\"/data\"]", "exec any, no shell, no new privileges, paths below /data");
+        check(
+            "no_new_privs = false\nroots = [\"/a\", \"/b\"]",
+            "exec any, no shell, paths below 2 roots",
+        );
         let policy = Policy::default().parse("grace_s = 3\nslots = 7\nenv_pass = [\"X\"]").unwrap();
         assert_eq!((policy.grace.as_secs(), policy.slots.map(NonZeroU32::get)), (3, Some(7)));
         assert!(policy.passes("X") && policy.passes("LC_ALL") && policy.passes("PATH"));
@@ -389,12 +429,24 @@ mod tests {
     }
 
     #[test]
+    fn each_line_of_the_sample_is_right() {
+        let sample = include_str!("../../assets/config/worker.toml");
+        let settings = sample.lines().filter_map(|line| line.strip_prefix("# "));
+        let settings: Vec<&str> = settings.filter(|line| line.contains(" = ")).collect();
+        assert!(settings.len() >= 9, "{settings:?}");
+        for setting in settings {
+            let text = setting.replace("allow = [", "exec = \"allow-list\"\nallow = [");
+            Policy::default().parse(&text).unwrap();
+        }
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         check(
             "slots = 2\nslosts = 3\n",
             "line 2: unknown field `slosts`, expected one of `exec`, `allow`, `allow_shell`, \
              `env_pass`, `grace_s`, `slots`, `io_slots`, `resources`, `no_new_privs`, `allow_root`, \
-             `labels`",
+             `labels`, `roots`",
         );
         check("slots = 0", "line 1: invalid value: integer `0`, expected a nonzero u32");
         check("io_slots = 9999", "`io_slots` is over 1024; use a smaller number");
@@ -412,6 +464,8 @@ mod tests {
             "exec = \"allow-list\"\nallow = [\"ffmpeg\"]",
             "`allow` names ffmpeg, which is no absolute path; write it from the root",
         );
+        check("roots = [\"/a\", \"b\"]", ROOT_B);
+        check("roots = [\"/a/../b\"]", &ROOT_B.replace("names b", "names /a/../b"));
         check("allow = []", "`allow` counts only with `exec = \"allow-list\"`; write both");
         assert!(matches!(Policy::default().load(Path::new("/")), Err(PolicyError::Io { .. })));
         let nowhere = Path::new("/nonexistent/worker.toml");

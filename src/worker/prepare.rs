@@ -4,6 +4,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use ganger_proto::form::{ArgForm, Paths};
 use ganger_proto::message::GrantRun;
 use ganger_proto::template::{expand_argv, expand_line};
 use ganger_proto::{Args, Cwd, Kind, LeaseId, Name, Spec, WallMs};
@@ -12,6 +13,7 @@ use serde_bytes::ByteBuf;
 use super::lanes::in_lane;
 use super::order::{CwdKind, Order, Program};
 use super::policy::{ExecPolicy, Policy};
+use super::roots::{PathCheck, Wanted};
 
 /// What all children of a worker have in common.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl Ground {
         slot: u32,
         now: WallMs,
     ) -> Result<Order, String> {
-        let argument = argument(run);
+        let (argument, path) = argument(run, &spec.form);
         let number = run.index.saturating_add(1);
         let (program, argv) = match &spec.kind {
             Kind::Shell { line } => {
@@ -84,6 +86,7 @@ impl Ground {
             env: self.environment(run, spec, slot, now)?,
             cwd,
             cwd_kind,
+            path,
             timeout_ms: spec.timeout_ms,
             grace_ms: u64::try_from(self.policy.grace.as_millis()).unwrap_or(u64::MAX),
         })
@@ -121,16 +124,25 @@ impl Ground {
     }
 }
 
-/// Returns the task's argument; none for a task of a batch without arguments.
-fn argument(run: &GrantRun) -> Option<Vec<u8>> {
+/// Returns the task's argument, none for a task of a batch without arguments; and its first column
+/// when that is the path of a file to look at.
+fn argument(run: &GrantRun, form: &ArgForm) -> (Option<Vec<u8>>, Option<PathCheck>) {
+    let mut argument = Vec::new();
     match &run.args {
-        Args::Repeat { .. } => None,
-        Args::Listed(_) | Args::Range { .. } => {
-            let mut argument = Vec::new();
-            run.args.write(0, &mut argument);
-            Some(argument)
-        }
+        Args::Repeat { .. } => return (None, None),
+        Args::Listed(_) | Args::Range { .. } => run.args.write(0, &mut argument),
     }
+    if form.is_plain() && form.paths == Paths::Unchecked {
+        return (Some(argument), None);
+    }
+    let fields = form.fields(&argument);
+    let first = fields.columns.first().copied().unwrap_or_default();
+    let wanted = match form.paths {
+        Paths::Unchecked => return (Some(first.to_vec()), None),
+        Paths::BelowRoots => Wanted::File,
+        Paths::AsSeen => Wanted::AsSeen(fields.seen),
+    };
+    (Some(first.to_vec()), Some(PathCheck { path: bytes(first), wanted }))
 }
 
 fn bytes(text: &[u8]) -> ByteBuf {

@@ -297,6 +297,7 @@ impl Launcher {
             worker: shared.ground.worker.to_string(),
             exec: shared.ground.policy.exec.clone(),
             privileges: shared.ground.policy.privileges,
+            roots: shared.ground.policy.roots.clone(),
         };
         link.write_all(&encode(&setup)).await?;
         let buffer = vec![0; READ_BYTES];

@@ -53,7 +53,7 @@ pub enum Paths {
 }
 
 /// What a submitter saw of a file: `SIZE:MTIME_NS` in the argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// Its size in bytes.
     pub size: u64,

@@ -170,7 +170,8 @@ pub enum SpecError {
     /// The payload is too large.
     #[error(
         "a task's payload of {bytes} bytes is over the limit of {} bytes; \
-         pass the path of a file instead of its content",
+         pass the path of a file instead of its content (`ganger submit --paths` lets the worker \
+         check it)",
         limits::PAYLOAD_BYTES_MAX
     )]
     Payload {

@@ -1,8 +1,10 @@
 //! `ganger submit`: a batch from the command line. What its tasks are is in spec.rs, their
-//! arguments in source.rs and number.rs, the way to the master in send.rs, the trial in preview.rs.
+//! arguments in source.rs, number.rs and seen.rs, the way to the master in send.rs, the trial in
+//! preview.rs.
 
 mod number;
 mod preview;
+mod seen;
 mod send;
 mod source;
 mod spec;
@@ -16,7 +18,7 @@ use ganger_proto::{Key, QueueName};
 
 use crate::clock::Clock;
 
-use super::error::Result;
+use super::error::{CliError, Result};
 use super::place::Place;
 use super::{out, reach, wait};
 use source::{Parts, Source};
@@ -34,6 +36,7 @@ Examples:
   ganger submit --kind square ::: 12 13 14      12 * 12 = 144, …
   ganger submit --kind square --random 10:0..10000
   ganger submit --range 1..500 -- ./frame {n:04}
+  ganger submit --paths -a logs.txt -- ./count {}      files below the worker's roots only
   ganger submit -a files.txt --retries 2 --timeout 10m -- gzip -9 {}
   find . -name '*.log' -print0 | ganger submit -0 -a - -- gzip -9 {}
   ganger submit --shell 'sort {} | uniq > {.}.u' ::: a.txt b.txt
@@ -108,6 +111,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
     let (command, listed) = source::split_words(args.words.clone());
     let spec = spec::build(&args.what, command)?;
+    let bare = listed.is_none() && args.from.file.is_none();
+    if bare && args.what.paths.is_some() {
+        return Err(CliError::usage(
+            "--paths checks arguments that are paths; give them after `:::` or with -a FILE",
+        ));
+    }
     let source = Source::build(&args.from, listed, &spec.kind)?;
     let options = spec::options(&args, Clock::start().wall())?;
     let total = source.total();

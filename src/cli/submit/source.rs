@@ -15,6 +15,7 @@ use ganger_proto::{ArgList, Args, Kind, Spec};
 use super::super::error::{CliError, Result};
 use super::super::text;
 use super::number::{self, Random};
+use super::seen::Sight;
 
 /// Flags that say where arguments come from.
 #[derive(Debug, Default, clap::Args)]
@@ -200,6 +201,8 @@ pub(super) struct Parts {
     /// Bytes that an argument may have beside what the spec has already.
     room: usize,
     spec_bytes: usize,
+    /// Adds what is seen of files.
+    sight: Sight,
     /// The argument that begins the next part.
     ahead: Option<Vec<u8>>,
     started: bool,
@@ -226,7 +229,8 @@ impl Parts {
         let env: usize = spec.env.iter().map(|(key, value)| key.len() + value.len()).sum();
         let spec_bytes = words + env;
         let room = PAYLOAD_BYTES_MAX.saturating_sub(spec_bytes);
-        Self { source, room, spec_bytes, ahead: None, started: false, tasks: 0 }
+        let sight = Sight::new(spec);
+        Self { source, room, spec_bytes, sight, ahead: None, started: false, tasks: 0 }
     }
 
     /// Returns the next part; nothing after the last one.
@@ -276,6 +280,10 @@ impl Parts {
                  pieces"
             )));
         }
+        let argument = self.sight.add(argument)?;
+        if argument.len() > self.room {
+            return Err(self.too_long(argument.len()));
+        }
         Ok(Some(argument))
     }
 
@@ -289,7 +297,8 @@ impl Parts {
         let total = bytes + self.spec_bytes;
         CliError::usage(format!(
             "{whose} makes a payload of at least {total} bytes, over the limit of \
-             {PAYLOAD_BYTES_MAX}; pass the path of a file instead of its content"
+             {PAYLOAD_BYTES_MAX}; pass the path of a file instead of its \
+             content (with --paths the worker checks it)"
         ))
     }
 

@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ganger_proto::form::{ArgForm, Paths};
 use ganger_proto::place::Need;
 use ganger_proto::spec::{After, Rate, SpecError};
 use ganger_proto::{
@@ -14,6 +15,7 @@ use ganger_proto::{
 
 use super::super::error::{CliError, Result};
 use super::super::{as_ms, duration, text, utf8};
+use super::seen::{self, Check};
 
 /// Flags that say what runs.
 #[derive(Debug, Default, clap::Args)]
@@ -55,6 +57,14 @@ pub(crate) struct What {
     /// A label that the worker must have, as gpu=a100; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) on: Vec<Label>,
+
+    /// Arguments are paths of files, looked at before a task starts: each must be a file below one
+    /// of the worker's roots (`roots` in its worker.toml). With =seen also one that has the size
+    /// and the time of change that it has here now. Of several columns the first is the path;
+    /// relative ones start in the tasks' directory
+    #[arg(long, value_name = "CHECK", value_enum, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "below")]
+    pub(super) paths: Option<Check>,
 }
 
 /// The word of a kind.
@@ -99,7 +109,10 @@ pub(super) fn build(what: &What, command: Vec<OsString>) -> Result<Spec> {
     let env = what.env.iter().map(|word| variable(word)).collect::<Result<_>>()?;
     let timeout_ms = what.timeout.map_or(0, as_ms);
     let place = Placement { lane: what.lane, needs: what.needs.clone(), on: what.on.clone() };
-    let spec = Spec { env, cwd, timeout_ms, place, ..Spec::of(kind) };
+    let paths = what.paths.map_or(Paths::Unchecked, Check::paths);
+    let form = ArgForm { paths, ..ArgForm::default() };
+    seen::check_kind(&kind, &form)?;
+    let spec = Spec { env, cwd, timeout_ms, form, place, ..Spec::of(kind) };
     spec.check()?;
     Ok(spec)
 }
@@ -311,6 +324,19 @@ mod tests {
         check(&["--env", "=v", "--", "x"], "empty name");
         let long = "x".repeat(70_000);
         check(&["--", &long], "over the limit of 65536 bytes");
+    }
+
+    #[test]
+    fn paths_are_checked_on_demand() {
+        let check = |words: &[&str], expected: Paths| {
+            assert_eq!(spec(words).unwrap().form.paths, expected, "{words:?}");
+        };
+        check(&["--", "x"], Paths::Unchecked);
+        check(&["--paths", "gzip", ":::", "a"], Paths::BelowRoots);
+        check(&["--paths=seen", "--", "gzip"], Paths::AsSeen);
+        check(&["--kind", "handler:count", "--paths"], Paths::BelowRoots);
+        let error = spec(&["--kind", "square", "--paths", ":::", "3"]).unwrap_err();
+        assert!(error.sentence.contains("kind square takes no path"), "{error}");
     }
 
     #[test]

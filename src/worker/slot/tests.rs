@@ -431,3 +431,4 @@ async fn be_worker_without_luck() {
 }
 
 mod following;
+mod paths;
