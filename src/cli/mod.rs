@@ -2,6 +2,7 @@
 //! subcommand does is in the file of its name.
 
 mod ask;
+mod audit;
 #[cfg(feature = "screen")]
 mod bench;
 mod cancel;
@@ -202,6 +203,8 @@ enum Command {
     Revoke(revoke::Args),
     /// Print what happened, as the journal has it
     Events(events::Args),
+    /// Show who was admitted and who asked for what
+    Audit(audit::Args),
     /// Look at everything that ganger needs here and say what to do about what is wrong
     Doctor,
     /// Print the master's figures for Prometheus, or serve them on a loopback port
@@ -316,6 +319,7 @@ async fn dispatch(place: Place, command: Command) -> Result<()> {
         Command::Undrain(args) => drain::undrain(place, args).await,
         Command::Revoke(args) => revoke::run(place, args).await,
         Command::Events(args) => events::run(place, &args).await,
+        Command::Audit(args) => audit::run(place, &args).await,
         #[cfg(feature = "screen")]
         Command::Bench(args) => bench::run(place, args).await,
         Command::LocalWorker(args) => local_worker::run(place, args).await,

@@ -65,6 +65,7 @@ impl Ledger {
                 }
             }
             Event::Timed { tasks, took } => self.time(tasks, took),
+            Event::Asked { .. } => {}
             Event::Paused { queue, on } => {
                 let at = self.queue_named(queue);
                 self.queues[at].paused = *on;

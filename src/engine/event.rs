@@ -9,6 +9,7 @@ use ganger_proto::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::deed::Deed;
 use super::runs::TaskRun;
 
 /// Something that happened.
@@ -154,6 +155,15 @@ pub enum Event {
         /// When.
         at: WallMs,
     },
+    /// What the events before it did was asked for; changes nothing itself. Since format 3.
+    Asked {
+        /// By whom.
+        by: Actor,
+        /// What.
+        deed: Deed,
+        /// When.
+        at: WallMs,
+    },
 }
 
 /// Leases that ended alike.
@@ -236,6 +246,7 @@ impl Event {
             Self::Drained { .. } => "drained",
             Self::Labelled { .. } => "labelled",
             Self::Timed { .. } => "timed",
+            Self::Asked { .. } => "asked",
         }
     }
 
@@ -277,6 +288,7 @@ impl Event {
             Self::Drained { worker, on } => format!("{worker} draining: {on}"),
             Self::Labelled { batch, labels } => format!("{batch} with {} labels", labels.len()),
             Self::Timed { tasks: runs, .. } => tasks(runs),
+            Self::Asked { by, deed, .. } => format!("{by} {deed}"),
         }
     }
 }

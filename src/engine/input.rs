@@ -6,6 +6,7 @@ use ganger_proto::{
     WorkerName,
 };
 
+use super::deed::Deed;
 use super::event::Event;
 use super::runs::IdSet;
 
@@ -44,6 +45,13 @@ pub enum Input {
         request: Request,
         /// The tasks; those that match no more are left alone.
         found: IdSet,
+    },
+    /// A client asked the driver for something, and it was done.
+    Did {
+        /// Who asked.
+        actor: Actor,
+        /// What was done.
+        deed: Deed,
     },
     /// A worker connected.
     WorkerJoined {

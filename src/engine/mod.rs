@@ -13,6 +13,7 @@ pub mod batch;
 mod bulk;
 pub mod class;
 mod close;
+pub mod deed;
 pub mod event;
 pub mod filter;
 pub mod index;
@@ -51,6 +52,7 @@ use ganger_proto::gang::Moment;
 use ganger_proto::{Actor, LeaseId, Refusal, Reply, Request, SessionId, TaskId, WorkerId};
 
 use crate::clock::Now;
+use deed::Deed;
 use event::Event;
 use input::{Effect, Input, Output};
 use ledger::{Ledger, Noticed};
@@ -177,12 +179,18 @@ impl Engine {
         match input {
             Input::Began { epoch } => self.began(now, epoch),
             Input::Asked { client, tag, actor, request } => {
+                let deed = Deed::of(&request);
                 let result = self.asked(now, &actor, request);
+                self.record_deed(now, actor, deed, &result);
                 self.out.effects.push(Effect::Reply { client, tag, result });
             }
             Input::Found { client, tag, actor, request, found } => {
                 let result = self.change_found(now, &actor, &request, &found);
+                self.record_deed(now, actor, Deed::of(&request), &result);
                 self.out.effects.push(Effect::Reply { client, tag, result });
+            }
+            Input::Did { actor, deed } => {
+                self.commit(Event::Asked { by: actor, deed, at: now.wall });
             }
             Input::WorkerJoined { name, version, hello } => {
                 self.worker_joined(now, &name, version, &hello);
@@ -247,6 +255,20 @@ impl Engine {
             Request::Undrain { worker } => self.drain_worker(now, &worker, input::Drain::Off),
             Request::SetSlots { worker, slots } => self.set_slots(now, &worker, slots),
             other => Err(Refusal::Invalid(format!("the engine does not answer {other:?}"))),
+        }
+    }
+
+    /// Notes who asked for what was done, for the audit.
+    fn record_deed(
+        &mut self,
+        now: Now,
+        by: Actor,
+        deed: Option<Deed>,
+        result: &Result<Reply, Refusal>,
+    ) {
+        let done = deed.zip(result.as_ref().ok()).and_then(|(deed, reply)| deed.done(reply));
+        if let Some(deed) = done {
+            self.commit(Event::Asked { by, deed, at: now.wall });
         }
     }
 

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
+use ganger_net::pki::authority::Authority;
 use ganger_net::session::Session;
+use ganger_proto::audit::{AuditPlace, AuditRow};
 use ganger_proto::command::{AttemptRow, OutputPage, ResultLine, ResultPage, Stream, TaskDetail};
 use ganger_proto::limits::PAGE_BYTES_MAX;
 use ganger_proto::message::ToClient;
@@ -17,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::outgoing::put;
 use super::relay::{Kept, KeptStream};
+use super::{audit, status};
 use crate::engine::event;
 use crate::engine::ledger::Past;
 use crate::engine::picture::fill_result;
@@ -60,6 +63,10 @@ pub(super) enum Work {
     Kept { task: TaskId, attempt: u32, block: Option<BlockId>, to: oneshot::Sender<Kept> },
     /// Journal events.
     Events { after: u64, rows: usize },
+    /// What the journal has for an audit, after entries of the trust log.
+    Audit { after: AuditPlace, trust: Vec<AuditRow>, rows: usize },
+    /// A check of the trust log.
+    CheckTrust(Arc<Authority>),
 }
 
 /// Whether a batch has ended tasks beyond a page.
@@ -119,7 +126,9 @@ impl Bodies {
                 Work::Results { .. }
                 | Work::Detail { .. }
                 | Work::Output { .. }
-                | Work::Events { .. } => {
+                | Work::Events { .. }
+                | Work::Audit { .. }
+                | Work::CheckTrust(_) => {
                     let busy = Refusal::Busy { retry_after_ms: 500 };
                     ToClient::Reply { tag: job.tag, result: Err(busy) }
                 }
@@ -169,6 +178,13 @@ fn run(mut library: Library, jobs: Receiver<Job>) {
                 library.output(&Wanted { task, attempt, stream, offset }, block)
             }
             Work::Events { after, rows } => library.events(after, rows),
+            Work::Audit { after, trust, rows } => {
+                audit::page(library.reader.as_mut(), after, trust, rows)
+            }
+            Work::CheckTrust(authority) => {
+                let checked = authority.check_trust().map(Reply::TrustChecked);
+                checked.map_err(|error| status::refused(&error))
+            }
         };
         put(&to, &ToClient::Reply { tag, result: reply });
     }

@@ -2,6 +2,7 @@
 //! feeds the engine, makes its events durable, and only then lets effects leave. Decides nothing
 //! about tasks itself.
 
+mod audit;
 mod bodies;
 mod follow;
 mod inbox;

@@ -7,6 +7,7 @@ use ganger_proto::{Actor, Refusal, Reply, Request, Watch};
 use super::outgoing::Outgoing;
 use super::searches::Hunts;
 use super::{Master, Phase};
+use crate::engine::deed::Deed;
 use crate::engine::input::{ClientId, Effect, Input};
 
 impl Master {
@@ -60,16 +61,28 @@ impl Master {
                 self.engine.handle(now, Input::Asked { client, tag, actor, request });
             }
             Request::Stop { now } => {
+                self.did(actor, &request);
                 self.phase = if now { Phase::Stopping } else { Phase::Draining };
                 self.engine.set_granting(self.grants());
                 self.stop_local_worker();
                 self.reply(client, tag, Ok(Reply::Ok));
             }
             Request::Invite(_) | Request::Revoke { .. } | Request::StartLocalWorker { .. } => {
+                let asked = request.clone();
                 let result = self.trust(&actor, request);
+                if result.is_ok() {
+                    self.did(actor, &asked);
+                }
                 self.reply(client, tag, result);
             }
             other => self.question(client, tag, &actor, other),
+        }
+    }
+
+    /// Notes for the audit what was done; what the trust log has is not noted twice.
+    fn did(&mut self, actor: Actor, request: &Request) {
+        if let Some(deed) = Deed::of(request) {
+            self.engine.handle(self.clock.now(), Input::Did { actor, deed });
         }
     }
 

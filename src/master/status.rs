@@ -65,6 +65,11 @@ impl Master {
                 self.visible(actor, task).map(|()| work)
             }
             Request::Events { after, rows } => Ok(Work::Events { after, rows: page(rows) }),
+            Request::Audit { after, rows } => {
+                let rows = page(rows);
+                Ok(Work::Audit { after, trust: self.authority.audit(after.trust, rows), rows })
+            }
+            Request::CheckTrust => Ok(Work::CheckTrust(self.authority.clone())),
             other => Err(Refusal::Invalid(format!("this master does not know {other:?}"))),
         };
         match work {
@@ -218,7 +223,7 @@ impl Master {
     }
 }
 
-fn refused(error: &AuthorityError) -> Refusal {
+pub(super) fn refused(error: &AuthorityError) -> Refusal {
     Refusal::State(error.to_string())
 }
 

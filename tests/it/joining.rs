@@ -48,3 +48,46 @@ fn a_revoked_worker_is_gone_and_its_tasks_run_elsewhere() {
     let events = rig.ok(&["events", "--json"]);
     assert!(events.contains("Queued") || events.contains("closed"), "{events}");
 }
+
+#[test]
+fn the_audit_tells_who_was_admitted_and_who_asked_for_what() {
+    let rig = Rig::bare();
+    let _worker = rig.join_worker("alpha", "1");
+    rig.ok(&["submit", "--kind", "square", "--range", "1..3", "--wait"]);
+    rig.ok(&["pause", "default"]);
+    rig.ok(&["delete", "1"]);
+    let text = rig.ok(&["audit", "--json"]);
+    let rows: Vec<serde_json::Value> =
+        serde_json::Deserializer::from_str(&text).into_iter().map(Result::unwrap).collect();
+    let found = |log: &str, word: &str, part: &str| {
+        rows.iter().any(|row| {
+            let text = row["text"].as_str().unwrap();
+            row["log"] == log && row["word"] == word && text.contains(part)
+        })
+    };
+    for (log, word, part) in [
+        ("trust", "invited", "for a worker"),
+        ("trust", "joined", "worker@alpha joined from"),
+        ("journal", "submitted", "operator@admin submitted b1"),
+        ("journal", "paused", "operator@admin paused the queue default"),
+        ("journal", "deleted", "deleted 1 task"),
+    ] {
+        assert!(found(log, word, part), "{log} {word} {part} is not in\n{text}");
+    }
+    let times: Vec<u64> = rows.iter().map(|row| row["at"].as_u64().unwrap()).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    let last = rig.ok(&["audit", "-n", "1"]);
+    assert_eq!(last.lines().count(), 1);
+    assert!(last.contains("deleted"), "{last}");
+    let holds = rig.ok(&["audit", "--verify"]);
+    assert!(holds.contains("entries holds"), "{holds}");
+
+    // A changed byte is found, and the master writes no more into what was changed.
+    let log = rig.home.path().join("trust/trust.log");
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes[60] ^= 1;
+    std::fs::write(&log, bytes).unwrap();
+    let broken = rig.ganger(&["audit", "--verify"]);
+    assert_eq!(broken.code, 5, "{broken:?}");
+    assert!(broken.err.contains("broken chain at entry"), "{broken:?}");
+}

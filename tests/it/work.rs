@@ -146,3 +146,35 @@ fn json_is_json_everywhere() {
         assert!(values.map(Result::unwrap).count() >= 1, "{args:?}: {text}");
     }
 }
+
+#[test]
+fn paths_are_looked_at_where_they_run() {
+    let rig = Rig::with_worker();
+    let data = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = data.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (steady, changing) = (file("steady.log", "one\ntwo\n"), file("changing.log", "one\n"));
+    rig.ok(&["submit", "--paths", "--wait", "--", "wc", "-l", "{}", ":::", &steady]);
+    rig.ok(&["pause", "default"]);
+    rig.ok(&["submit", "--paths=seen", "--", "wc", "-l", "{}", ":::", &steady, &changing]);
+    file("changing.log", "one\ntwo\n");
+    rig.ok(&["resume", "default"]);
+    let said = rig.ganger(&["wait", "b2"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(rig.ok(&["logs", "2"]).starts_with("2 "), "the file that stayed was counted");
+    let shown = rig.ok(&["show", "3"]);
+    assert!(shown.contains("changed since it was submitted: it had 4 bytes"), "{shown}");
+    let missing = rig.ganger(&["submit", "--paths=seen", "--", "wc", ":::", "/nowhere/x"]);
+    assert!(missing.err.contains("cannot see /nowhere/x"), "{missing:?}");
+    assert_eq!(rig.ganger(&["submit", "--paths", "--", "wc"]).code, 2);
+    // No worker has it.
+    assert_eq!(
+        rig.ganger(&["submit", "--paths", "--wait", "--", "wc", ":::", "/nowhere/x"]).code,
+        1
+    );
+    let shown = rig.ok(&["show", "4"]);
+    assert!(shown.contains("no file /nowhere/x on local; share its folder"), "{shown}");
+}

@@ -100,7 +100,8 @@ impl History {
             | Event::Paused { .. }
             | Event::Drained { .. }
             | Event::Labelled { .. }
-            | Event::Timed { .. } => {}
+            | Event::Timed { .. }
+            | Event::Asked { .. } => {}
         }
         Ok(())
     }

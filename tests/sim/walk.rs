@@ -168,6 +168,7 @@ impl Walk {
                 self.seen.refused += u64::from(result.is_err());
                 model.said.push(reply(*tag, &result));
             }
+            Input::Did { .. } => {}
             Input::WorkerJoined { name, hello, .. } => {
                 let worker = WORKERS.iter().position(|w| *w == name.as_str());
                 model.joined(worker.expect("a worker of ours"), hello);

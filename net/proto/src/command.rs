@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::args::Args;
+use crate::audit::{AuditPage, AuditPlace, TrustChecked};
 use crate::filter::Filter;
 use crate::gang::WorkerDetail;
 use crate::id::{BatchId, Key, Name, QueueName, TaskId, WorkerName};
@@ -244,6 +245,15 @@ pub enum Request {
         /// Whether running tasks are left to the workers instead of waited for.
         now: bool,
     },
+    /// Who was admitted, and who asked for what that changed something.
+    Audit {
+        /// Only entries after these.
+        after: AuditPlace,
+        /// At most this many of each log.
+        rows: u32,
+    },
+    /// Check the chain of the trust log as it is on the disk.
+    CheckTrust,
 }
 
 impl Request {
@@ -277,7 +287,9 @@ impl Request {
             | Self::Worker { .. }
             | Self::Why { .. }
             | Self::Follow { .. }
-            | Self::Stop { .. } => None,
+            | Self::Stop { .. }
+            | Self::Audit { .. }
+            | Self::CheckTrust => None,
         }
     }
 }
@@ -393,6 +405,10 @@ pub enum Reply {
     Events(Vec<EventRow>),
     /// Log lines, the oldest first.
     Log(Vec<String>),
+    /// Entries of the audit.
+    Audit(AuditPage),
+    /// The trust log's chain holds.
+    TrustChecked(TrustChecked),
 }
 
 /// What a bulk command did.

@@ -22,6 +22,7 @@
 //! | picture | bounded, self-contained snapshot of what one screen shows |
 
 pub mod args;
+pub mod audit;
 pub mod command;
 pub mod filter;
 pub mod follow;

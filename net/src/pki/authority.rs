@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
+use ganger_proto::audit::{AuditRow, TrustChecked};
 use ganger_proto::command::Invite;
 use ganger_proto::gang::CertificateFacts;
 use ganger_proto::{Actor, Name, Role, WallMs};
@@ -69,17 +70,6 @@ pub struct Invited {
     pub id: String,
     /// When it ends.
     pub expires: WallMs,
-}
-
-/// One entry of the trust log, for people.
-#[derive(Clone, Debug)]
-pub struct AuditRow {
-    /// Its number, from 1.
-    pub number: u64,
-    /// When it was written.
-    pub at: WallMs,
-    /// What happened, in one sentence.
-    pub text: String,
 }
 
 impl Authority {
@@ -304,6 +294,15 @@ impl Authority {
     /// Returns entries of the trust log after the `after`th.
     pub fn audit(&self, after: u64, rows: usize) -> Vec<AuditRow> {
         self.registry().audit(after, rows)
+    }
+
+    /// Checks the trust log as it is on the disk against its chain and what was written to it.
+    ///
+    /// # Errors
+    /// When it was changed, cut or lengthened, or cannot be read.
+    pub fn check_trust(&self) -> Result<TrustChecked, AuthorityError> {
+        let (entries, hash) = self.lock_log().check(&self.ca.pin)?;
+        Ok(TrustChecked { entries, hash: hex(&hash) })
     }
 
     /// Tells who holds a certificate, or with which code its connection ends: by default, no one.

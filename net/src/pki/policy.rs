@@ -102,6 +102,8 @@ const fn rule(request: &Request) -> (&'static str, Who) {
         Request::Log { .. } => ("read the master's log", Who::Watchers),
         Request::StartLocalWorker { .. } => ("start a local worker", Who::Operators),
         Request::Stop { .. } => ("stop the master", Who::Operators),
+        Request::Audit { .. } => ("read the audit", Who::Operators),
+        Request::CheckTrust => ("check the trust log", Who::Operators),
         // A request that this release does not know is refused.
         _ => ("ask that of this release", Who::Nobody),
     }
@@ -109,6 +111,7 @@ const fn rule(request: &Request) -> (&'static str, Who) {
 
 #[cfg(test)]
 mod tests {
+    use ganger_proto::audit::AuditPlace;
     use ganger_proto::command::{Invite, Stream, Submit};
     use ganger_proto::{Args, BatchId, Filter, Key, Name, Select, TaskId};
 
@@ -171,6 +174,8 @@ mod tests {
             ("log", Request::Log { rows: 1 }),
             ("local worker", Request::StartLocalWorker { slots: 1 }),
             ("stop", Request::Stop { now: false }),
+            ("audit", Request::Audit { after: AuditPlace::default(), rows: 1 }),
+            ("check trust", Request::CheckTrust),
         ]
     }
 
@@ -210,6 +215,8 @@ mod tests {
         log               - v - o a
         local worker      - - - o a
         stop              - - - o a
+        audit             - - - o a
+        check trust       - - - o a
     ";
 
     #[test]

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use ganger_proto::audit::{AuditLog, AuditRow};
 use ganger_proto::gang::CertificateFacts;
 use ganger_proto::{Actor, Name, Role, WallMs};
 use serde::{Deserialize, Serialize};
 
-use super::authority::AuditRow;
 use super::{date, hex};
 
 /// The version byte before each record.
@@ -87,6 +87,20 @@ impl Record {
             Ok((record, [])) => Some(record),
             Ok(_) | Err(_) => None,
         }
+    }
+
+    /// Returns it as an audit shows it.
+    fn row(&self, number: u64) -> AuditRow {
+        let (word, actor) = match &self.entry {
+            Entry::Began { .. } => ("began", None),
+            Entry::Invited(invite) => ("invited", Some(&invite.by)),
+            Entry::Joined(joined) => ("joined", Some(&joined.certificate.actor)),
+            Entry::Issued { certificate } => ("issued", Some(&certificate.actor)),
+            Entry::Revoked { by, .. } => ("revoked", Some(by)),
+        };
+        let actor = actor.map(Actor::to_string).unwrap_or_default();
+        let (at, word, text) = (self.at, word.to_owned(), self.text());
+        AuditRow { at, log: AuditLog::Trust, number, actor, word, text }
     }
 
     /// Says it in one sentence for people.
@@ -185,8 +199,7 @@ pub(crate) struct Registry {
 impl Registry {
     /// Takes in one entry; cannot fail, so that recovery and the live path are one.
     pub(crate) fn apply(&mut self, record: Record) {
-        let number = self.audit.len() as u64 + 1;
-        self.audit.push(AuditRow { number, at: record.at, text: record.text() });
+        self.audit.push(record.row(self.audit.len() as u64 + 1));
         let at = record.at;
         match record.entry {
             Entry::Began { cluster } => self.cluster = Some(cluster),

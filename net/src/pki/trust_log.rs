@@ -93,6 +93,28 @@ impl TrustLog {
         Ok(())
     }
 
+    /// Reads the file again and follows its chain; returns how many entries there are, and the hash
+    /// of the newest. It must end where this process wrote last.
+    pub(crate) fn check(&mut self, pin: &[u8; 32]) -> Result<(u64, [u8; 32]), AuthorityError> {
+        let io = |source| files::io(&self.path, source);
+        let mut bytes = Vec::new();
+        self.file.seek(SeekFrom::Start(0)).map_err(io)?;
+        (&self.file).take(LOG_BYTES_MAX).read_to_end(&mut bytes).map_err(io)?;
+        let replay = replay(&bytes, genesis(pin)).map_err(|number| {
+            damaged(&self.path, &format!("has a broken chain at entry {number}: it was changed"))
+        })?;
+        if replay.end != bytes.len() || replay.last != self.last {
+            let entries = replay.payloads.len();
+            return Err(damaged(
+                &self.path,
+                &format!(
+                    "has {entries} whole entries and does not end where this master wrote last"
+                ),
+            ));
+        }
+        Ok((replay.payloads.len() as u64, replay.last))
+    }
+
     fn write(&mut self, entry: &[u8]) -> std::io::Result<()> {
         self.file.seek(SeekFrom::Start(self.end))?;
         self.file.write_all(entry)?;
@@ -234,6 +256,33 @@ mod tests {
             bytes[at] ^= 0x20;
             assert!(replay(&bytes, genesis(&[1; 32])).is_err(), "byte {at} changed");
         }
+    }
+
+    #[test]
+    fn a_check_sees_what_was_changed_since() {
+        let (_home, path) = home();
+        let (mut log, _) = TrustLog::open(&path, &[1; 32]).unwrap();
+        assert_eq!(log.check(&[1; 32]).unwrap(), (0, genesis(&[1; 32])));
+        log.append(b"one").unwrap();
+        let one = std::fs::read(&path).unwrap();
+        log.append(b"two").unwrap();
+        let (entries, hash) = log.check(&[1; 32]).unwrap();
+        assert_eq!((entries, hash), (2, log.last));
+        let two = std::fs::read(&path).unwrap();
+        let check = |bytes: &[u8], log: &mut TrustLog, part: &str| {
+            std::fs::write(&path, bytes).unwrap();
+            let error = log.check(&[1; 32]).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        };
+        let mut changed = two.clone();
+        changed[HEAD_BYTES] ^= 1;
+        check(&changed, &mut log, "broken chain at entry 1");
+        check(&one, &mut log, "has 1 whole entries");
+        check(&[&two[..], b"x"].concat(), &mut log, "does not end where");
+        std::fs::write(&path, &two).unwrap();
+        log.check(&[1; 32]).unwrap();
+        log.append(b"three").unwrap();
+        assert_eq!(TrustLog::open(&path, &[1; 32]).unwrap().1.len(), 3);
     }
 
     #[test]

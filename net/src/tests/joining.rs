@@ -188,7 +188,7 @@ async fn a_restart_forgets_nothing() {
     rig.server.close().await;
     assert!(rig.server.accept().await.is_none());
     let authority = open(rig.home.path(), &rig.turned_ms);
-    let texts = |rows: &[crate::pki::authority::AuditRow]| {
+    let texts = |rows: &[ganger_proto::audit::AuditRow]| {
         rows.iter().map(|row| (row.number, row.at, row.text.clone())).collect::<Vec<_>>()
     };
     assert_eq!(texts(&authority.audit(0, 100)), texts(&before.0));

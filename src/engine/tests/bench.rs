@@ -20,7 +20,7 @@ use crate::engine::ledger::Ledger;
 /// An engine with a journal, at a moment, with workers `a` and `b` that say what a script says.
 pub(super) struct Bench {
     pub(super) engine: Engine,
-    journal: Vec<u8>,
+    pub(super) journal: Vec<u8>,
     pub(super) replayed: Ledger,
     pub(super) now: Now,
     epoch: u32,

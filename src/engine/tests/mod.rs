@@ -2,6 +2,7 @@
 //! each. What random commands do is in `tests/sim`.
 
 mod bench;
+mod deeds;
 mod golden;
 mod lanes;
 mod large;
