@@ -206,6 +206,7 @@ enum Command {
     /// Show who was admitted and who asked for what
     Audit(audit::Args),
     /// Look at everything that ganger needs here and say what to do about what is wrong
+    #[command(after_help = doctor::AFTER)]
     Doctor,
     /// Print the master's figures for Prometheus, or serve them on a loopback port
     Metrics(metrics::Args),
