@@ -16,7 +16,10 @@ A line has the journal's sequence number, the time in UTC, the event's word and 
 
 Examples:
   ganger events --after 12000
-  ganger events -f --json | jq 'select(.word == \"failed\")'")]
+  ganger events -f --json | jq 'select(.word == \"closed\")'
+
+Each JSON line has seq, at (milliseconds since 1970), word and text. `ganger audit` shows who asked
+for what.")]
 pub(crate) struct Args {
     /// Only events after this sequence number
     #[arg(long, default_value_t = 0, value_name = "SEQ")]

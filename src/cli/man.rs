@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::error::{CliError, Result};
+use super::worker;
 
 /// Flags of `ganger man`.
 #[derive(Debug, clap::Args)]
@@ -12,15 +13,19 @@ use super::error::{CliError, Result};
 Examples:
   ganger man | man -l -
   ganger man submit | man -l -
-  ganger man --out ~/.local/share/man/man1      ganger(1), ganger-submit(1), …")]
+  ganger man worker | man -l -                  the program ganger-worker
+  ganger man --out ~/.local/share/man/man1      ganger(1), ganger-submit(1), …, ganger-worker(1)")]
 pub(crate) struct Args {
-    /// The subcommand [default: ganger itself]
+    /// The subcommand, or `worker` for the program ganger-worker [default: ganger itself]
     command: Option<String>,
 
     /// Write all pages into this folder instead
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     out: Option<PathBuf>,
 }
+
+/// The word for the other program's page.
+const WORKER: &str = "worker";
 
 /// Prints a page, or writes all of them.
 pub(crate) fn run(args: &Args, command: clap::Command) -> Result<()> {
@@ -29,6 +34,7 @@ pub(crate) fn run(args: &Args, command: clap::Command) -> Result<()> {
     }
     let page = match &args.command {
         None => page_of(command)?,
+        Some(word) if word == WORKER => page_of(worker::definition())?,
         Some(word) => page_of(named(command, word)?)?,
     };
     std::io::stdout().lock().write_all(&page)?;
@@ -47,6 +53,8 @@ fn write_all(folder: &Path, mut command: clap::Command) -> Result<()> {
         let page = page_of(named(command.clone(), &word)?)?;
         std::fs::write(folder.join(format!("ganger-{word}.1")), page).map_err(failed)?;
     }
+    let worker = page_of(worker::definition())?;
+    std::fs::write(folder.join("ganger-worker.1"), worker).map_err(failed)?;
     std::fs::write(folder.join("ganger.1"), page_of(command)?).map_err(failed)
 }
 
@@ -92,6 +100,11 @@ mod tests {
             assert!(page.contains(".TH ganger-"), "{name}");
             assert!(page.contains(".SH SYNOPSIS"), "{name}");
         }
+        let worker = std::fs::read_to_string(folder.path().join("ganger-worker.1")).unwrap();
+        for part in [".TH ganger-worker", r"\-\-root", "join"] {
+            assert!(worker.contains(part), "{part} is not in {worker}");
+        }
+        assert!(shown(&Cli::command()).all(|command| command.get_name() != WORKER), "no clash");
         let top = std::fs::read_to_string(folder.path().join("ganger.1")).unwrap();
         assert!(top.contains("Exit codes"), "{top}");
     }

@@ -4,16 +4,17 @@
 //! Format: OpenMetrics text 1.0, as `prometheus-client` writes it. Names follow Prometheus' naming
 //! practice: base units, `_total` for what only grows.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use ganger_net::client::Caller;
+use ganger_net::client::{CallError, Caller};
 use ganger_proto::command::Status;
 use ganger_proto::picture::Counts;
-use ganger_proto::{Reply, Request, TaskState};
+use ganger_proto::{Refusal, Reply, Request, TaskState};
 use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
@@ -136,18 +137,50 @@ impl Source {
         let Reply::Status(status) = caller.call(Request::Status).await? else {
             return Err(reach::unexpected());
         };
+        let handlers = handlers(&caller, &status).await?;
         *kept = Some(caller);
-        Ok(text_of(&status))
+        Ok(text_of(&status, &handlers))
     }
 }
 
 type Labels = Vec<(&'static str, String)>;
 type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
 
-fn text_of(status: &Status) -> String {
+/// Workers whose handlers are asked for at one scrape; each is a request of its own.
+const ASKED_MAX: usize = 256;
+
+/// Counts the connected workers that offer each handler; of none for who may not see workers.
+async fn handlers(caller: &Caller, status: &Status) -> Result<BTreeMap<String, u64>> {
+    let mut counts = BTreeMap::new();
+    let up = status.workers.iter().filter(|worker| worker.slots > 0);
+    for worker in up.take(ASKED_MAX) {
+        match caller.call(Request::Worker { name: worker.name.clone() }).await {
+            Ok(Reply::Worker(detail)) => {
+                for offer in &detail.handlers {
+                    *counts.entry(offer.name.to_string()).or_default() += 1;
+                }
+            }
+            Ok(_) => return Err(reach::unexpected()),
+            Err(CallError::Refused(Refusal::Forbidden { .. })) => break,
+            // It is gone by now.
+            Err(CallError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(counts)
+}
+
+fn text_of(status: &Status, handlers: &BTreeMap<String, u64>) -> String {
     let mut registry = Registry::with_prefix("ganger");
     tasks(&mut registry, status);
     workers(&mut registry, status);
+    let offered = Gauges::default();
+    for (handler, workers) in handlers {
+        let label = vec![("handler", handler.clone())];
+        offered.get_or_create(&label).set(*workers as f64);
+    }
+    let help = "Connected workers that offer the handler";
+    registry.register("handler_workers", help, offered);
     master(&mut registry, status);
     let mut text = String::new();
     encode(&mut text, &registry).expect("a String takes all that is written");
@@ -253,13 +286,15 @@ mod tests {
     fn figures_have_names_units_and_labels() {
         let mut master = blank_master(Name::from_lossy("c"));
         master.counts.queued = 7;
+        master.counts.blocked = 3;
         master.oldest_wait_ms = 1_500;
         master.version = "0\"\n1".to_owned();
         let queue =
             QueueRow { name: Name::from_lossy("mail"), paused: true, counts: master.counts };
         let status =
             Status { master, queues: vec![queue], workers: Vec::new(), batches: Vec::new() };
-        let text = text_of(&status);
+        let handlers = BTreeMap::from([("resize".to_owned(), 2)]);
+        let text = text_of(&status, &handlers);
         for line in [
             "# TYPE ganger_tasks gauge",
             "ganger_tasks{state=\"queued\"} 7.0",
@@ -268,6 +303,8 @@ mod tests {
             "ganger_oldest_wait_seconds 1.5",
             "ganger_store_commits_total 0",
             "ganger_workers 0",
+            "ganger_tasks{state=\"blocked\"} 3.0",
+            "ganger_handler_workers{handler=\"resize\"} 2.0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }

@@ -29,6 +29,7 @@ pub(crate) fn table(rows: &[QueueRow]) -> Table {
         "QUEUE",
         "STATE",
         ">QUEUED",
+        ">BLOCKED",
         ">DELAYED",
         ">RUNNING",
         ">DONE",
@@ -40,8 +41,15 @@ pub(crate) fn table(rows: &[QueueRow]) -> Table {
         let mut cells =
             vec![row.name.to_string(), if row.paused { "paused" } else { "open" }.to_owned()];
         let running = counts.sent + counts.running;
-        let numbers =
-            [counts.queued, counts.delayed, running, counts.done, counts.failed, counts.cancelled];
+        let numbers = [
+            counts.queued,
+            counts.blocked,
+            counts.delayed,
+            running,
+            counts.done,
+            counts.failed,
+            counts.cancelled,
+        ];
         cells.extend(numbers.map(number));
         table.row(cells);
     }

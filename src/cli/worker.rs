@@ -106,6 +106,11 @@ struct Flags {
 /// Tasks at once at most, as in `worker.toml`.
 const SLOTS_MAX: i64 = 1_024;
 
+/// Returns the definition of the command line, for its manual page and completions.
+pub(crate) fn definition() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Runs `ganger-worker` with the process's arguments.
 pub fn main() -> ExitCode {
     if super::is_launcher() {

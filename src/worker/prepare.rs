@@ -54,7 +54,9 @@ impl Ground {
         slot: u32,
         now: WallMs,
     ) -> Result<Order, String> {
-        let (argument, path) = argument(run, &spec.form);
+        let argument = argument(run);
+        let path = path_check(&spec.form, argument.as_deref());
+        let argument = argument.map(|whole| first_column(&spec.form, whole));
         let number = run.index.saturating_add(1);
         let (program, argv) = match &spec.kind {
             Kind::Shell { line } => {
@@ -124,25 +126,38 @@ impl Ground {
     }
 }
 
-/// Returns the task's argument, none for a task of a batch without arguments; and its first column
-/// when that is the path of a file to look at.
-fn argument(run: &GrantRun, form: &ArgForm) -> (Option<Vec<u8>>, Option<PathCheck>) {
-    let mut argument = Vec::new();
+/// Returns the task's argument; none for a task of a batch without arguments.
+fn argument(run: &GrantRun) -> Option<Vec<u8>> {
     match &run.args {
-        Args::Repeat { .. } => return (None, None),
-        Args::Listed(_) | Args::Range { .. } => run.args.write(0, &mut argument),
+        Args::Repeat { .. } => None,
+        Args::Listed(_) | Args::Range { .. } => {
+            let mut argument = Vec::new();
+            run.args.write(0, &mut argument);
+            Some(argument)
+        }
     }
-    if form.is_plain() && form.paths == Paths::Unchecked {
-        return (Some(argument), None);
+}
+
+/// Returns the first column of an argument.
+fn first_column(form: &ArgForm, argument: Vec<u8>) -> Vec<u8> {
+    if form.is_plain() {
+        return argument;
     }
-    let fields = form.fields(&argument);
-    let first = fields.columns.first().copied().unwrap_or_default();
+    form.fields(&argument).columns.first().map_or_else(Vec::new, |first| first.to_vec())
+}
+
+/// Returns what is looked at before the task starts: the path in its first column, if it is one.
+fn path_check(form: &ArgForm, argument: Option<&[u8]>) -> Option<PathCheck> {
+    if form.paths == Paths::Unchecked {
+        return None;
+    }
+    let fields = form.fields(argument.unwrap_or_default());
     let wanted = match form.paths {
-        Paths::Unchecked => return (Some(first.to_vec()), None),
-        Paths::BelowRoots => Wanted::File,
+        Paths::Unchecked | Paths::BelowRoots => Wanted::File,
         Paths::AsSeen => Wanted::AsSeen(fields.seen),
     };
-    (Some(first.to_vec()), Some(PathCheck { path: bytes(first), wanted }))
+    let path = bytes(fields.columns.first().copied().unwrap_or_default());
+    Some(PathCheck { path, wanted })
 }
 
 fn bytes(text: &[u8]) -> ByteBuf {
