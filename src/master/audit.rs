@@ -1,5 +1,5 @@
-//! Pages of the audit: the trust log's entries, and what the journal has of who asked for what. Runs
-//! on the thread that reads the store; one page reads a bounded part of the journal.
+//! Pages of the audit: the trust log's entries, and what the journal has of who asked for what.
+//! Runs on the thread that reads the store; one page reads a bounded part of the journal.
 
 use ganger_proto::audit::{AuditLog, AuditPage, AuditPlace, AuditRow};
 use ganger_proto::{Refusal, Reply};

@@ -57,6 +57,7 @@ pub struct AuditPage {
 pub struct TrustChecked {
     /// How many entries it has.
     pub entries: u64,
-    /// The hash of the newest one, in hex: noted elsewhere, it shows later that none was taken away.
+    /// The hash of the newest one, in hex: noted elsewhere, it shows later that none was taken
+    /// away.
     pub hash: String,
 }

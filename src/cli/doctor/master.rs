@@ -141,19 +141,19 @@ async fn reached(caller: &Caller, clock: &Clock) -> Vec<Check> {
 
 fn skew(ms: u64) -> Check {
     let seconds = ms / 1_000;
-    match ms {
-        ..=SKEW_MS_MAX => ok("clock", format!("within {ms} ms of the master's")),
-        ..=SKEW_MS_BAD => {
-            warn("clock", format!("{seconds} s apart from the master's; let both run NTP"))
-        }
-        _ => bad(
-            "clock",
-            format!(
-                "{seconds} s apart from the master's, so that fresh certificates are refused; let \
-                 both machines run NTP"
-            ),
-        ),
+    if ms <= SKEW_MS_MAX {
+        return ok("clock", format!("within {ms} ms of the master's"));
     }
+    if ms <= SKEW_MS_BAD {
+        return warn("clock", format!("{seconds} s apart from the master's; let both run NTP"));
+    }
+    bad(
+        "clock",
+        format!(
+            "{seconds} s apart from the master's, so that fresh certificates are refused; let both \
+             machines run NTP"
+        ),
+    )
 }
 
 #[cfg(test)]
