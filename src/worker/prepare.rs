@@ -147,7 +147,7 @@ fn first_column(form: &ArgForm, argument: Vec<u8>) -> Vec<u8> {
 }
 
 /// Returns what is looked at before the task starts: the path in its first column, if it is one.
-fn path_check(form: &ArgForm, argument: Option<&[u8]>) -> Option<PathCheck> {
+pub(super) fn path_check(form: &ArgForm, argument: Option<&[u8]>) -> Option<PathCheck> {
     if form.paths == Paths::Unchecked {
         return None;
     }
