@@ -2,8 +2,9 @@
 
 use ganger_proto::command::TaskDetail;
 use ganger_proto::spec::{After, Cwd, Kind, Then};
+use ganger_proto::template::{self, Values};
 use ganger_proto::time::{HumanMicros, HumanMs};
-use ganger_proto::{Reply, Request, TaskId, template};
+use ganger_proto::{Reply, Request, TaskId};
 
 use super::error::Result;
 use super::out::Out;
@@ -101,7 +102,7 @@ fn facts(detail: &TaskDetail) -> Vec<(&'static str, String)> {
         ("worker", row.worker.clone()),
         ("kind", spec.kind.to_string()),
         ("command", command(detail)),
-        ("argument", String::from_utf8_lossy(&detail.argument).into_owned()),
+        ("argument", argument(detail)),
         ("directory", directory(&spec.cwd)),
         ("environment", environment.join(" ")),
         ("timeout", or_empty(spec.timeout_ms > 0, HumanMs(spec.timeout_ms).to_string())),
@@ -130,19 +131,26 @@ fn facts(detail: &TaskDetail) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Returns the argument, its columns joined by blanks.
+fn argument(detail: &TaskDetail) -> String {
+    let mut bytes = Vec::new();
+    detail.spec.form.show(&detail.argument, &mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Returns the command as the worker would run it, quoted for a shell.
 fn command(detail: &TaskDetail) -> String {
     let argument = Some(detail.argument.as_slice()).filter(|argument| !argument.is_empty());
-    let number = detail.index + 1;
+    let values = Values::new(&detail.spec.form, argument, detail.index + 1);
     let bytes = match &detail.spec.kind {
         Kind::Square | Kind::Sleep => return String::new(),
         Kind::Exec { argv } => {
-            let words = template::expand_argv(argv, argument, number);
+            let words = template::expand_argv(argv, &values);
             let words = words.iter().map(Vec::as_slice);
             // Words with a NUL cannot be quoted, and no program can be given them.
             shlex::bytes::try_join(words).unwrap_or_default()
         }
-        Kind::Shell { line } => template::expand_line(line, argument, number),
+        Kind::Shell { line } => template::expand_line(line, &values),
         Kind::Handler { name } => {
             let mut bytes = format!("{name} ").into_bytes();
             detail.spec.form.show(&detail.argument, &mut bytes);

@@ -2,8 +2,8 @@
 //! are looked at is search.rs's concern.
 
 use ganger_proto::filter::{Filter, Term, Test};
-use ganger_proto::template::{join_argv, write_line};
-use ganger_proto::{Args, BatchId, Kind, Outcome, TaskId, WallMs, WorkerId};
+use ganger_proto::template::{Values, join_argv, write_line};
+use ganger_proto::{ArgForm, Args, BatchId, Kind, Outcome, TaskId, WallMs, WorkerId};
 use memchr::memmem::Finder;
 
 use super::Engine;
@@ -21,6 +21,7 @@ pub(super) struct Place<'a> {
     pub(super) batch: &'a Batch,
     pub(super) extent: &'a Extent,
     pub(super) kind: &'a Kind,
+    pub(super) form: &'a ArgForm,
 }
 
 impl Place<'_> {
@@ -36,7 +37,8 @@ impl Engine {
     pub(super) fn place_of(&self, task: TaskId) -> Option<Place<'_>> {
         let (id, extent) = self.ledger.batches.of_task(task)?;
         let batch = self.ledger.batches.known(id);
-        Some(Place { id, batch, extent, kind: &self.ledger.batches.spec_of(id).kind })
+        let spec = self.ledger.batches.spec_of(id);
+        Some(Place { id, batch, extent, kind: &spec.kind, form: &spec.form })
     }
 }
 
@@ -294,12 +296,12 @@ pub(super) fn write_command(
             out.extend_from_slice(argument);
         }
         Kind::Sleep => out.extend_from_slice(argument),
-        Kind::Exec { argv } => join_argv(argv, value, number, out),
-        Kind::Shell { line } => write_line(line, value, number, out),
+        Kind::Exec { argv } => join_argv(argv, &Values::new(place.form, value, number), out),
+        Kind::Shell { line } => write_line(line, &Values::new(place.form, value, number), out),
         Kind::Handler { name } => {
             out.extend_from_slice(name.as_str().as_bytes());
             out.push(b' ');
-            out.extend_from_slice(argument);
+            place.form.show(argument, out);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ganger_proto::form::{ArgForm, Paths};
 use ganger_proto::message::GrantRun;
-use ganger_proto::template::{expand_argv, expand_line};
+use ganger_proto::template::{Values, expand_argv, expand_line};
 use ganger_proto::{Args, Cwd, Kind, LeaseId, Name, Spec, WallMs};
 use serde_bytes::ByteBuf;
 
@@ -58,6 +58,8 @@ impl Ground {
         let path = path_check(&spec.form, argument.as_deref());
         let argument = argument.map(|whole| first_column(&spec.form, whole));
         let number = run.index.saturating_add(1);
+        // Slots are counted from 0 here, and from 1 in templates.
+        let values = Values::new(&spec.form, argument.as_deref(), number).in_slot(slot + 1);
         let (program, argv) = match &spec.kind {
             Kind::Shell { line } => {
                 let refused = match self.policy.exec {
@@ -67,10 +69,10 @@ impl Ground {
                 if let Some(message) = refused {
                     return Err(message);
                 }
-                let line = expand_line(line, argument.as_deref(), number);
+                let line = expand_line(line, &values);
                 (Program::Shell, vec![b"sh".to_vec(), b"-c".to_vec(), line])
             }
-            Kind::Exec { argv } => (Program::Named, expand_argv(argv, argument.as_deref(), number)),
+            Kind::Exec { argv } => (Program::Named, expand_argv(argv, &values)),
             Kind::Handler { name } => return Err(format!("this worker has no handler {name}")),
             Kind::Square | Kind::Sleep => {
                 return Err("this kind starts no process; the worker's own fault".to_owned());

@@ -102,6 +102,13 @@ impl ArgForm {
 
     /// Splits an argument. Missing columns are empty; what is too much stays in the last one.
     pub fn fields<'a>(&self, argument: &'a [u8]) -> Fields<'a> {
+        let mut fields = self.fields_given(argument);
+        fields.columns.resize(self.count(), &[]);
+        fields
+    }
+
+    /// As [`ArgForm::fields`], but with those columns alone that the argument has.
+    pub fn fields_given<'a>(&self, argument: &'a [u8]) -> Fields<'a> {
         let mut rest = Some(argument);
         let mut next = || {
             let bytes = rest.take()?;
@@ -119,13 +126,20 @@ impl ArgForm {
             Paths::AsSeen => text(next()).and_then(Seen::parse),
             Paths::Unchecked | Paths::BelowRoots => None,
         };
-        let count = match self.columns {
+        let mut columns: Vec<&[u8]> = (1..self.count()).map_while(|_| next()).collect();
+        columns.extend(rest);
+        if columns.is_empty() {
+            columns.push(&[]);
+        }
+        Fields { number, seen, columns }
+    }
+
+    /// Returns how many columns an argument has at most.
+    fn count(&self) -> usize {
+        match self.columns {
             Columns::Text | Columns::Json => 1,
             Columns::Many { count, .. } => usize::from(count).max(1),
-        };
-        let mut columns: Vec<&[u8]> = (1..count).map(|_| next().unwrap_or_default()).collect();
-        columns.push(rest.unwrap_or_default());
-        Fields { number, seen, columns }
+        }
     }
 
     /// Joins fields to an argument; the opposite of [`ArgForm::fields`].
@@ -154,7 +168,7 @@ impl ArgForm {
             into.extend_from_slice(argument);
             return;
         }
-        for (place, column) in self.fields(argument).columns.iter().enumerate() {
+        for (place, column) in self.fields_given(argument).columns.iter().enumerate() {
             if place > 0 {
                 into.push(b' ');
             }
@@ -229,6 +243,9 @@ mod tests {
         let fields = form.fields(b"x\0y\0a");
         let columns: [&[u8]; 3] = [b"a", b"", b""];
         assert_eq!((fields.number, fields.seen, fields.columns), (None, None, columns.to_vec()));
+        let three = ArgForm { columns: many(3), ..ArgForm::default() };
+        assert_eq!(three.fields_given(b"a\0b").columns, [&b"a"[..], b"b"]);
+        assert_eq!(three.fields_given(b"").columns, [&b""[..]]);
         let two = ArgForm { columns: many(2), ..ArgForm::default() };
         assert_eq!(two.fields(b"a\0b\0c").columns, [&b"a"[..], b"b\0c"]);
         assert!(ArgForm { columns: many(0), ..ArgForm::default() }.check().is_err());

@@ -1,13 +1,14 @@
 //! The trial of a submission: what its first tasks and its last one would be.
 
 use ganger_proto::command::SubmitHead;
-use ganger_proto::{Args, Kind, template};
+use ganger_proto::template::{self, Values};
+use ganger_proto::{Args, Kind, Spec};
 
 use super::super::error::Result;
 use super::super::place::Place;
+use super::super::source::parts::Parts;
 use super::super::table::number;
 use super::super::text;
-use super::source::Parts;
 
 /// Tasks shown from the start.
 const FIRST: u64 = 10;
@@ -19,10 +20,10 @@ pub(super) fn print(place: &Place, head: &SubmitHead, parts: &mut Parts) -> Resu
     while let Some(part) = parts.next()? {
         let count = part.args.count();
         for index in 0..count.min(FIRST.saturating_sub(tasks)) {
-            shown.push(task(&head.spec.kind, &part.args, index, tasks + index + 1));
+            shown.push(task(&head.spec, &part.args, index, tasks + index + 1));
         }
         if count > 0 {
-            last = Some(task(&head.spec.kind, &part.args, count - 1, tasks + count));
+            last = Some(task(&head.spec, &part.args, count - 1, tasks + count));
         }
         tasks += count;
     }
@@ -50,24 +51,27 @@ pub(super) fn print(place: &Place, head: &SubmitHead, parts: &mut Parts) -> Resu
 }
 
 /// Returns a task as a line that a shell would read the same way.
-fn task(kind: &Kind, args: &Args, index: u64, number: u64) -> Vec<u8> {
+fn task(spec: &Spec, args: &Args, index: u64, number: u64) -> Vec<u8> {
     let mut argument = Vec::new();
     args.write(index, &mut argument);
     let given = match args {
         Args::Listed(_) | Args::Range { .. } => Some(argument.as_slice()),
         Args::Repeat { .. } => None,
     };
-    match kind {
+    let values = Values::new(&spec.form, given, number);
+    match &spec.kind {
         Kind::Square | Kind::Sleep | Kind::Handler { .. } => {
-            [kind.to_string().as_bytes(), b" ", &argument].concat()
+            let mut shown = format!("{} ", spec.kind).into_bytes();
+            spec.form.show(&argument, &mut shown);
+            shown
         }
         Kind::Exec { argv } => {
-            let words = template::expand_argv(argv, given, number);
+            let words = template::expand_argv(argv, &values);
             // Words with a NUL cannot be quoted; they are shown as they are.
             shlex::bytes::try_join(words.iter().map(Vec::as_slice))
                 .unwrap_or_else(|_| words.join(&b' '))
         }
-        Kind::Shell { line } => template::expand_line(line, given, number),
+        Kind::Shell { line } => template::expand_line(line, &values),
     }
 }
 
@@ -80,7 +84,8 @@ mod tests {
     #[test]
     fn a_task_is_shown_as_it_would_run() {
         let check = |kind: &Kind, args: &Args, expected: &str| {
-            assert_eq!(String::from_utf8(task(kind, args, 0, 7)).unwrap(), expected);
+            let spec = Spec::of(kind.clone());
+            assert_eq!(String::from_utf8(task(&spec, args, 0, 7)).unwrap(), expected);
         };
         let words = |line: &str| line.split(' ').map(|w| Template::from_text(w).unwrap()).collect();
         let listed = Args::Listed([&b"a b.txt"[..]].into_iter().collect());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ganger_proto::template::Quote;
-use ganger_proto::{ArgList, BatchId, Lane, Template, WallMs};
+use ganger_proto::{ArgForm, ArgList, BatchId, Lane, Template, WallMs, template};
 
 use super::field::{Line, Lines};
 pub(crate) use super::form_choice::{ArgKind, FormKind, LANES, Source, lane_word};
@@ -280,7 +280,8 @@ impl Form {
     fn takes_value(&self) -> bool {
         !self.kind.has_command()
             || !self.text(Field::Value).is_empty()
-            || Template::from_text(self.text(Field::Command)).is_ok_and(|line| line.has_value())
+            || Template::from_text(self.text(Field::Command))
+                .is_ok_and(|line| line.has_value(&ArgForm::default()))
     }
 
     /// Returns what a field holds; nothing for choices and the list.
@@ -337,8 +338,6 @@ impl Reading {
 /// Returns a word as one types it for a shell.
 pub(crate) fn quoted(word: &str) -> String {
     let mut out = Vec::new();
-    if let Ok(template) = Template::from_text("{}") {
-        template.expand(word.as_bytes(), 1, Quote::Shell, &mut out);
-    }
+    template::quote(word.as_bytes(), &mut out);
     String::from_utf8_lossy(&out).into_owned()
 }

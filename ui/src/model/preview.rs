@@ -2,7 +2,7 @@
 
 use ganger_proto::command::TaskDetail;
 use ganger_proto::picture::{WorkerRow, WorkerState};
-use ganger_proto::template::{expand_argv, expand_line};
+use ganger_proto::template::{Values, expand_argv, expand_line};
 use ganger_proto::{Args, Kind, Lane, Placement, Spec};
 
 use super::Model;
@@ -17,15 +17,14 @@ pub(crate) fn preview(batch: &Batch, index: u64) -> String {
         Args::Repeat { .. } => None,
         Args::Listed(_) | Args::Range { .. } => Some(argument.as_slice()),
     };
+    let values = Values::new(&batch.head.spec.form, value, index + 1);
     let text = match &batch.head.spec.kind {
         Kind::Square => format!("square {}", String::from_utf8_lossy(&argument)),
         Kind::Sleep => format!("sleep {}", String::from_utf8_lossy(&argument)),
         Kind::Handler { name } => format!("{name} {}", String::from_utf8_lossy(&argument)),
-        Kind::Shell { line } => {
-            String::from_utf8_lossy(&expand_line(line, value, index + 1)).into_owned()
-        }
+        Kind::Shell { line } => String::from_utf8_lossy(&expand_line(line, &values)).into_owned(),
         Kind::Exec { argv } => {
-            let words = expand_argv(argv, value, index + 1);
+            let words = expand_argv(argv, &values);
             let quoted = words.iter().map(|word| quoted(&String::from_utf8_lossy(word)));
             quoted.collect::<Vec<_>>().join(" ")
         }
@@ -38,15 +37,13 @@ pub(crate) fn command(detail: &TaskDetail) -> String {
     let form = &detail.spec.form;
     let mut shown = Vec::new();
     form.show(&detail.argument, &mut shown);
-    let argument = (!shown.is_empty()).then_some(shown.as_slice());
-    let number = form.fields(&detail.argument).number.unwrap_or(detail.index + 1);
+    let argument = (!detail.argument.is_empty()).then_some(detail.argument.as_slice());
+    let values = Values::new(form, argument, detail.index + 1);
     let text = match &detail.spec.kind {
         Kind::Square | Kind::Sleep => String::from_utf8_lossy(&shown).into_owned(),
         Kind::Handler { name } => format!("{name} {}", String::from_utf8_lossy(&shown)),
-        Kind::Shell { line } => {
-            String::from_utf8_lossy(&expand_line(line, argument, number)).into_owned()
-        }
-        Kind::Exec { argv } => expand_argv(argv, argument, number)
+        Kind::Shell { line } => String::from_utf8_lossy(&expand_line(line, &values)).into_owned(),
+        Kind::Exec { argv } => expand_argv(argv, &values)
             .iter()
             .map(|word| quoted(&String::from_utf8_lossy(word)))
             .collect::<Vec<_>>()
