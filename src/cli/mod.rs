@@ -44,6 +44,7 @@ mod screen;
 mod select;
 mod show;
 mod slots;
+mod source;
 mod start;
 mod status;
 mod stop;

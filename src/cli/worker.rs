@@ -13,7 +13,9 @@ use ganger_proto::{Label, Name, Role};
 use crate::clock::Clock;
 use crate::config;
 use crate::logs::{self, Ring};
-use crate::worker::{Permission, Policy, WorkerOptions, add_resource, own_launcher, roots_objection};
+use crate::worker::{
+    Permission, Policy, WorkerOptions, add_resource, own_launcher, roots_objection,
+};
 
 use super::error::{CliError, Result, with_causes};
 use super::place::with_port;

@@ -41,8 +41,8 @@ use ganger_proto::{Name, PerLane};
 pub use home::HomeError;
 pub use launcher::launcher_main;
 pub use order::LAUNCHER_WORD;
-pub(crate) use policy::{add_resource, roots_objection};
 pub use policy::{ExecPolicy, Permission, Policy, PolicyError};
+pub(crate) use policy::{add_resource, roots_objection};
 
 use crate::clock::Clock;
 

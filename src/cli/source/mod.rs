@@ -1,81 +1,122 @@
-//! Where the arguments of a submission come from, and how they are cut into parts that fit a frame.
-//! Reads files piece by piece: a submission of any length takes the memory of one part.
+//! Where the arguments of `submit` and `run` come from: words, files, ranges, random numbers, JSON
+//! lines; crossed or linked, with columns and names. Reads files piece by piece: a submission of any
+//! length takes the memory of one part. Cut into parts in parts.rs.
 
-use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+mod cross;
+mod json;
+pub(crate) mod number;
+pub(crate) mod parts;
+mod records;
+pub(crate) mod seen;
+pub(crate) mod words;
 
-use ganger_proto::limits::{
-    BATCH_TASKS_MAX, PAYLOAD_BYTES_MAX, SUBMIT_BYTES_MAX, SUBMIT_TASKS_MAX,
-};
-use ganger_proto::{ArgList, Args, Kind, Spec};
+use std::collections::HashSet;
+use std::path::PathBuf;
 
-use super::super::error::{CliError, Result};
-use super::super::text;
-use super::number::{self, Random};
-use super::seen::Sight;
+use ganger_proto::form::{ArgForm, COLUMNS_MAX, Columns, Paths};
+use ganger_proto::{Args, Kind, Spec};
+use regex::bytes::Regex;
+
+use super::error::{CliError, Result};
+use super::text;
+use cross::{Cross, Link};
+use json::{For, JsonLines};
+use number::Random;
+use records::{Blank, Cutting, Reading, Records, Row};
+use seen::Sight;
+use words::{Input, Origin};
 
 /// Flags that say where arguments come from.
 #[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Where arguments come from")]
 pub(crate) struct From {
-    /// A file with an argument a line, which may be blank; - is standard input
-    #[arg(short = 'a', long = "arg-file", value_name = "FILE", group = "source")]
-    pub(super) file: Option<PathBuf>,
+    /// A file with an argument a line, which may be blank; - is standard input; may be repeated,
+    /// and is then crossed, as `:::: FILE FILE` is
+    #[arg(short = 'a', long = "arg-file", value_name = "FILE")]
+    file: Vec<PathBuf>,
 
-    /// The file's arguments end with NUL instead of a line end
-    #[arg(short = '0', long = "null", requires = "file")]
-    pub(super) null: bool,
+    /// Arguments of files end with NUL instead of a line end
+    #[arg(short = '0', long = "null")]
+    null: bool,
+
+    /// Cut each argument into columns {1} {2} … at matches of this regular expression
+    #[arg(short = 'C', long, value_name = "REGEX", value_parser = records::separator)]
+    colsep: Option<Regex>,
+
+    /// Read each argument as comma-separated values; the columns are {1} {2} …
+    #[arg(long, conflicts_with = "colsep")]
+    csv: bool,
+
+    /// The first argument of each source names its columns: {name}; write --header :
+    #[arg(long, value_name = ":", value_parser = [":"])]
+    header: Option<String>,
+
+    /// Take an argument of each source in turn instead of crossing them; shorter ones begin again
+    #[arg(long, alias = "xapply")]
+    link: bool,
+
+    /// This many arguments for one task, {1} {2} …
+    #[arg(short = 'n', short_alias = 'N', long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=COLUMNS_MAX as i64))]
+    max_args: Option<u16>,
+
+    /// Leave out blank arguments
+    #[arg(short = 'r', long)]
+    no_run_if_empty: bool,
+
+    /// A JSON value a line; the fields of objects are {name}; a handler gets the whole value
+    #[arg(long, value_name = "FILE", group = "alone")]
+    jsonl: Option<PathBuf>,
 
     /// Whole numbers, both ends included
-    #[arg(long, value_name = "FIRST..LAST[:STEP]", allow_hyphen_values = true, group = "source")]
-    pub(super) range: Option<String>,
+    #[arg(long, value_name = "FIRST..LAST[:STEP]", allow_hyphen_values = true, group = "alone")]
+    range: Option<String>,
 
     /// Random whole numbers, both ends included; the same seed gives the same numbers
-    #[arg(long, value_name = "COUNT:MIN..MAX[:SEED]", group = "source")]
-    pub(super) random: Option<String>,
+    #[arg(long, value_name = "COUNT:MIN..MAX[:SEED]", group = "alone")]
+    random: Option<String>,
 
     /// The same task this often, without an argument
-    #[arg(long, value_name = "N", group = "source")]
-    pub(super) repeat: Option<u64>,
+    #[arg(long, value_name = "N", group = "alone")]
+    repeat: Option<u64>,
 }
 
 /// Where arguments come from.
-pub(super) enum Source {
+pub(crate) struct Source {
+    rows: Rows,
+    form: ArgForm,
+    /// Arguments of one task.
+    pack: usize,
+    /// Rows handed out, left-out ones among them.
+    number: u64,
+    /// Numbers of rows that are left out.
+    skip: HashSet<u64>,
+    /// Looks at files that arguments name.
+    sight: Sight,
+}
+
+enum Rows {
     /// A range or a repeat: one part, whatever its length.
     Whole(Args),
-    /// Words after `:::`.
-    Listed(std::vec::IntoIter<OsString>),
-    /// Lines of a file.
-    Lines(Lines),
+    /// A range one by one.
+    Each(Args, u64),
+    /// Words and files.
+    Read(Cross),
+    /// JSON lines.
+    Json(JsonLines),
     /// Numbers drawn as they are needed.
     Drawn(Random, fastrand::Rng),
+    /// Rows in memory.
+    Kept(std::vec::IntoIter<Row>),
 }
 
-/// Lines of a file or of standard input.
-pub(super) struct Lines {
-    reader: Box<dyn BufRead + Send>,
-    /// For sentences.
-    name: String,
-    end: u8,
-    /// Counted from 1.
-    line: u64,
-}
-
-/// Cuts the words at `:::`: the command before it, or after a `--` behind it, and the arguments.
-pub(super) fn split_words(mut words: Vec<OsString>) -> (Vec<OsString>, Option<Vec<OsString>>) {
-    let Some(at) = words.iter().position(|word| word == ":::") else { return (words, None) };
-    let mut arguments = words.split_off(at);
-    arguments.remove(0);
-    if at == 0
-        && let Some(dashes) = arguments.iter().position(|word| word == "--")
-    {
-        let mut command = arguments.split_off(dashes);
-        command.remove(0);
-        return (command, Some(arguments));
-    }
-    (words, Some(arguments))
+/// What a command reads that names no source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Default {
+    /// Nothing: it is one task.
+    OneTask,
+    /// Standard input.
+    Stdin,
 }
 
 impl Source {
@@ -83,348 +124,359 @@ impl Source {
     ///
     /// # Errors
     /// When there are two sources, none where the kind needs one, or one cannot be read.
-    pub(super) fn build(from: &From, listed: Option<Vec<OsString>>, kind: &Kind) -> Result<Self> {
-        let flag = from.file.is_some()
-            || from.range.is_some()
-            || from.random.is_some()
-            || from.repeat.is_some();
-        let in_process = matches!(kind, Kind::Square | Kind::Sleep | Kind::Handler { .. });
-        if let Some(words) = listed {
-            if flag {
+    pub(crate) fn build(
+        from: &From,
+        listed: Vec<Input>,
+        kind: &Kind,
+        otherwise: Default,
+    ) -> Result<Self> {
+        let files = from.file.iter().map(Input::file);
+        let mut inputs: Vec<Input> = files.chain(listed).collect();
+        if let Some(rows) = from.alone(kind)? {
+            if !inputs.is_empty() {
                 return Err(CliError::usage(
                     "arguments come from `:::` and from a flag; give them in one way (options go \
                      before `:::`)",
                 ));
             }
-            return listed_words(words, kind);
+            return Ok(Self::of(rows));
         }
-        if let Some(path) = &from.file {
-            let end = if from.null { b'\0' } else { b'\n' };
-            return Lines::open(path, end).map(Self::Lines);
+        let in_process = matches!(kind, Kind::Square | Kind::Sleep | Kind::Handler { .. });
+        if inputs.is_empty() {
+            match otherwise {
+                Default::Stdin => inputs.push(Input::file("-")),
+                Default::OneTask if in_process => {
+                    return Err(CliError::usage(format!(
+                        "the kind {kind} needs an argument a task; give them after `:::`, with \
+                         -a FILE, --range 1..10 or --random 10:0..9999"
+                    )));
+                }
+                Default::OneTask if from.null => {
+                    return Err(CliError::usage(
+                        "-0 says how the arguments of a file end; name the file with -a FILE",
+                    ));
+                }
+                Default::OneTask => return Ok(Self::of(Rows::Whole(number::repeat(1)?))),
+            }
         }
-        if let Some(text) = &from.range {
-            return number::range(text).map(Self::Whole);
+        if matches!(kind, Kind::Square | Kind::Sleep) {
+            check_words(&inputs)?;
         }
-        if let Some(text) = &from.random {
-            let random = number::random(text)?;
-            let rng = random.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-            return Ok(Self::Drawn(random, rng));
+        from.read(inputs)
+    }
+
+    fn of(rows: Rows) -> Self {
+        let columns = match &rows {
+            Rows::Json(json) => match json.names() {
+                Some(names) => named(names.to_vec()),
+                None => Columns::Json,
+            },
+            Rows::Whole(_) | Rows::Each(..) | Rows::Read(_) | Rows::Drawn(..) | Rows::Kept(_) => {
+                Columns::Text
+            }
+        };
+        let form = ArgForm { columns, ..ArgForm::default() };
+        Self { rows, form, pack: 1, number: 0, skip: HashSet::new(), sight: Sight::default() }
+    }
+
+    /// Takes a range as it is, for a command that was given it as its only argument.
+    pub(crate) fn range(args: Args) -> Self {
+        Self::of(Rows::Whole(args))
+    }
+
+    /// Lets the first column of each argument be checked as the path of a file, when `spec` asks
+    /// for it.
+    ///
+    /// # Errors
+    /// When the arguments are no paths, or there are none.
+    pub(crate) fn look_at_paths(&mut self, spec: &Spec) -> Result<()> {
+        self.form.paths = spec.form.paths;
+        seen::check_kind(&spec.kind, &self.form)?;
+        if self.form.paths != Paths::Unchecked && matches!(self.whole(), Some(Args::Repeat { .. }))
+        {
+            return Err(CliError::usage(
+                "--paths checks arguments that are paths; give them after `:::` or with -a FILE",
+            ));
         }
-        if in_process {
-            return Err(CliError::usage(format!(
-                "the kind {kind} needs an argument a task; give them after `:::`, with -a FILE, \
-                 --range 1..10 or --random 10:0..9999"
-            )));
-        }
-        number::repeat(from.repeat.unwrap_or(1)).map(Self::Whole)
+        self.sight = Sight::new(spec);
+        Ok(())
+    }
+
+    /// Returns what the arguments are.
+    pub(crate) const fn form(&self) -> &ArgForm {
+        &self.form
     }
 
     /// Returns how many tasks it makes; nothing when only its end will tell.
-    pub(super) fn total(&self) -> Option<u64> {
-        match self {
-            Self::Whole(args) => Some(args.count()),
-            Self::Listed(words) => Some(words.len() as u64),
-            Self::Lines(_) => None,
-            Self::Drawn(random, _) => Some(random.count),
+    pub(crate) fn total(&self) -> Option<u64> {
+        if self.pack > 1 || !self.skip.is_empty() {
+            return None;
+        }
+        match &self.rows {
+            Rows::Whole(args) => Some(args.count()),
+            Rows::Each(args, at) => Some(args.count() - at),
+            Rows::Read(cross) => cross.left(),
+            Rows::Json(_) => None,
+            Rows::Drawn(random, _) => Some(random.count),
+            Rows::Kept(rows) => Some(rows.len() as u64),
+        }
+    }
+
+    /// Leaves out the rows with these numbers, counted from 1; the others keep theirs.
+    pub(crate) fn leave_out(&mut self, numbers: HashSet<u64>) {
+        self.one_by_one();
+        self.form.numbered = true;
+        self.skip = numbers;
+    }
+
+    /// Reads everything and hands it out in an order of `rng`'s.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub(crate) fn shuffle(&mut self, rng: &mut fastrand::Rng) -> Result<()> {
+        self.one_by_one();
+        let mut all = Vec::new();
+        let mut row = Row::new();
+        while self.next_row(&mut row)? {
+            all.push(std::mem::take(&mut row));
+        }
+        rng.shuffle(&mut all);
+        self.pack = 1;
+        self.rows = Rows::Kept(all.into_iter());
+        Ok(())
+    }
+
+    fn one_by_one(&mut self) {
+        if let Rows::Whole(args) = &self.rows {
+            self.rows = Rows::Each(args.clone(), 0);
+        }
+    }
+
+    /// Returns a range or a repeat, which goes as it is.
+    pub(crate) const fn whole(&self) -> Option<&Args> {
+        match &self.rows {
+            Rows::Whole(args) => Some(args),
+            Rows::Each(..) | Rows::Read(_) | Rows::Json(_) | Rows::Drawn(..) | Rows::Kept(_) => {
+                None
+            }
         }
     }
 
     /// Puts the next argument into `into`; tells whether there was one.
-    fn next_into(&mut self, into: &mut Vec<u8>) -> Result<bool> {
+    ///
+    /// # Errors
+    /// When it cannot be read, or a column cannot be kept.
+    pub(crate) fn next_into(&mut self, into: &mut Vec<u8>) -> Result<bool> {
         into.clear();
-        match self {
-            Self::Whole(_) => Ok(false),
-            Self::Listed(words) => {
-                let Some(word) = words.next() else { return Ok(false) };
-                *into = word.into_vec();
-                Ok(true)
+        let mut row = Row::new();
+        loop {
+            row.clear();
+            if !self.next_row(&mut row)? {
+                return Ok(false);
             }
-            Self::Lines(lines) => lines.next_into(into),
-            Self::Drawn(random, rng) => {
+            self.number += 1;
+            if !self.skip.contains(&self.number) {
+                break;
+            }
+        }
+        let seen = match row.first() {
+            Some(first) => self.sight.look(first)?,
+            None => None,
+        };
+        if self.form.is_plain() && row.len() == 1 {
+            *into = row.pop().unwrap_or_default();
+            return Ok(true);
+        }
+        self.check_row(&row)?;
+        let columns: Vec<&[u8]> = row.iter().map(Vec::as_slice).collect();
+        self.form.join(self.number, seen, &columns, into);
+        Ok(true)
+    }
+
+    fn check_row(&self, row: &Row) -> Result<()> {
+        if row.iter().any(|value| value.contains(&0)) {
+            return Err(CliError::usage(format!(
+                "{} holds a NUL byte, which no word of a command can hold; take it out",
+                self.place()
+            )));
+        }
+        let count = match &self.form.columns {
+            Columns::Text | Columns::Json => 1,
+            Columns::Many { count, .. } => usize::from(*count),
+        };
+        if row.len() > count {
+            return Err(CliError::usage(format!(
+                "{} has {} columns and the header names {count}; give it as many names",
+                self.place(),
+                row.len()
+            )));
+        }
+        Ok(())
+    }
+
+    fn next_row(&mut self, row: &mut Row) -> Result<bool> {
+        for taken in 0..self.pack {
+            if !self.one_row(row)? {
+                return Ok(taken > 0);
+            }
+        }
+        Ok(true)
+    }
+
+    fn one_row(&mut self, row: &mut Row) -> Result<bool> {
+        match &mut self.rows {
+            Rows::Whole(_) => Ok(false),
+            Rows::Each(args, at) => {
+                let mut value = Vec::new();
+                let there = *at < args.count();
+                if there {
+                    args.write(*at, &mut value);
+                    *at += 1;
+                    row.push(value);
+                }
+                Ok(there)
+            }
+            Rows::Read(cross) => cross.next_into(row),
+            Rows::Json(json) => json.next_into(row),
+            Rows::Drawn(random, rng) => {
                 if random.count == 0 {
                     return Ok(false);
                 }
                 random.count -= 1;
-                into.extend_from_slice(rng.i64(random.low..=random.high).to_string().as_bytes());
+                row.push(rng.i64(random.low..=random.high).to_string().into_bytes());
                 Ok(true)
             }
-        }
-    }
-}
-
-fn listed_words(words: Vec<OsString>, kind: &Kind) -> Result<Source> {
-    if words.is_empty() {
-        return Err(CliError::usage("no argument follows `:::`; give at least one"));
-    }
-    // No number and no time begins with two dashes; an argument of a command may.
-    let in_process = matches!(kind, Kind::Square | Kind::Sleep);
-    let option = words.iter().find(|word| word.as_encoded_bytes().starts_with(b"--"));
-    if let Some(option) = option.filter(|_| in_process) {
-        let option = text::line(&option.to_string_lossy());
-        return Err(CliError::usage(format!(
-            "`{option}` stands among the arguments; options go before `:::`"
-        )));
-    }
-    Ok(Source::Listed(words.into_iter()))
-}
-
-impl Lines {
-    fn open(path: &Path, end: u8) -> Result<Self> {
-        let (reader, name): (Box<dyn BufRead + Send>, String) = if path.as_os_str() == "-" {
-            (Box::new(BufReader::new(io::stdin())), "standard input".to_owned())
-        } else {
-            let name = text::line(&path.to_string_lossy());
-            let file = File::open(path)
-                .map_err(|error| CliError::io(&format!("cannot open {name}"), &error))?;
-            (Box::new(BufReader::with_capacity(64 << 10, file)), name)
-        };
-        Ok(Self { reader, name, end, line: 0 })
-    }
-
-    fn next_into(&mut self, into: &mut Vec<u8>) -> Result<bool> {
-        self.line += 1;
-        // One byte for the end, one to see that the line goes on.
-        let mut bounded = (&mut self.reader).take(PAYLOAD_BYTES_MAX as u64 + 2);
-        let read = bounded
-            .read_until(self.end, into)
-            .map_err(|error| CliError::io(&format!("cannot read {}", self.name), &error))?;
-        if into.last() == Some(&self.end) {
-            into.pop();
-        }
-        Ok(read > 0)
-    }
-}
-
-/// Cuts a source into parts: each within the limits of a frame, the last one known as such.
-pub(super) struct Parts {
-    source: Source,
-    /// Bytes that an argument may have beside what the spec has already.
-    room: usize,
-    spec_bytes: usize,
-    /// Adds what is seen of files.
-    sight: Sight,
-    /// The argument that begins the next part.
-    ahead: Option<Vec<u8>>,
-    started: bool,
-    tasks: u64,
-}
-
-/// A part of a submission.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Part {
-    /// Its arguments.
-    pub(super) args: Args,
-    /// Whether nothing follows.
-    pub(super) last: bool,
-}
-
-impl Parts {
-    /// Cuts `source` for tasks of `spec`, which was checked.
-    pub(super) fn new(source: Source, spec: &Spec) -> Self {
-        let words = match &spec.kind {
-            Kind::Square | Kind::Sleep | Kind::Handler { .. } => 0,
-            Kind::Exec { argv } => argv.iter().map(|word| word.source().len()).sum(),
-            Kind::Shell { line } => line.source().len(),
-        };
-        let env: usize = spec.env.iter().map(|(key, value)| key.len() + value.len()).sum();
-        let spec_bytes = words + env;
-        let room = PAYLOAD_BYTES_MAX.saturating_sub(spec_bytes);
-        let sight = Sight::new(spec);
-        Self { source, room, spec_bytes, sight, ahead: None, started: false, tasks: 0 }
-    }
-
-    /// Returns the next part; nothing after the last one.
-    ///
-    /// # Errors
-    /// When an argument is too long, there is none at all, or the source cannot be read.
-    pub(super) fn next(&mut self) -> Result<Option<Part>> {
-        if !self.started {
-            self.started = true;
-            if let Source::Whole(args) = &self.source {
-                return Ok(Some(Part { args: args.clone(), last: true }));
-            }
-            self.ahead = self.read()?;
-            if self.ahead.is_none() {
-                return Err(self.empty());
-            }
-        }
-        let Some(mut next) = self.ahead.take() else { return Ok(None) };
-        let mut list = ArgList::new();
-        loop {
-            list.push(&next);
-            match self.read()? {
-                None => return Ok(Some(Part { args: Args::Listed(list), last: true })),
-                Some(argument) => next = argument,
-            }
-            let full = list.len() == SUBMIT_TASKS_MAX
-                || list.total_bytes() + next.len() > SUBMIT_BYTES_MAX;
-            if full {
-                self.ahead = Some(next);
-                return Ok(Some(Part { args: Args::Listed(list), last: false }));
+            Rows::Kept(rows) => {
+                let next = rows.next();
+                let there = next.is_some();
+                row.extend(next.into_iter().flatten());
+                Ok(there)
             }
         }
     }
 
-    fn read(&mut self) -> Result<Option<Vec<u8>>> {
-        let mut argument = Vec::new();
-        if !self.source.next_into(&mut argument)? {
-            return Ok(None);
+    /// Says where the newest argument came from.
+    pub(crate) fn place(&self) -> String {
+        match &self.rows {
+            Rows::Read(cross) => cross.place(),
+            Rows::Json(json) => json.place(),
+            Rows::Whole(_) | Rows::Each(..) | Rows::Drawn(..) | Rows::Kept(_) => {
+                format!("argument {}", self.number)
+            }
         }
-        self.tasks += 1;
-        if argument.len() > self.room {
-            return Err(self.too_long(argument.len()));
+    }
+
+    /// Returns the source's name.
+    pub(crate) fn name(&self) -> &str {
+        match &self.rows {
+            Rows::Read(cross) => cross.name(),
+            Rows::Json(json) => json.name(),
+            Rows::Whole(_) | Rows::Each(..) | Rows::Drawn(..) | Rows::Kept(_) => "the list",
         }
-        if self.tasks > BATCH_TASKS_MAX {
+    }
+}
+
+impl From {
+    /// Tells whether nothing is said about how arguments are cut, joined or counted.
+    pub(crate) fn is_plain(&self) -> bool {
+        let cut = self.colsep.is_some() || self.csv || self.header.is_some();
+        !cut && !self.link && self.max_args.is_none() && !self.no_run_if_empty
+    }
+
+    /// Returns the source that goes with no other, when one is asked for.
+    fn alone(&self, kind: &Kind) -> Result<Option<Rows>> {
+        if let Some(path) = &self.jsonl {
+            let handler = matches!(kind, Kind::Handler { .. });
+            let taken_by = if handler { For::Handlers } else { For::Commands };
+            return Ok(Some(Rows::Json(JsonLines::open(path, taken_by)?)));
+        }
+        if let Some(text) = &self.range {
+            return Ok(Some(Rows::Whole(number::range(text)?)));
+        }
+        if let Some(text) = &self.random {
+            let random = number::random(text)?;
+            let rng = random.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+            return Ok(Some(Rows::Drawn(random, rng)));
+        }
+        let Some(count) = self.repeat else { return Ok(None) };
+        if matches!(kind, Kind::Square | Kind::Sleep | Kind::Handler { .. }) {
             return Err(CliError::usage(format!(
-                "there are over {BATCH_TASKS_MAX} arguments, the limit of a batch; submit them in \
-                 pieces"
+                "the kind {kind} needs an argument a task, and --repeat gives none; give them \
+                 after `:::`"
             )));
         }
-        let argument = self.sight.add(argument)?;
-        if argument.len() > self.room {
-            return Err(self.too_long(argument.len()));
-        }
-        Ok(Some(argument))
+        Ok(Some(Rows::Whole(number::repeat(count)?)))
     }
 
-    fn too_long(&self, bytes: usize) -> CliError {
-        let whose = match &self.source {
-            Source::Lines(lines) => format!("line {} of {}", lines.line, lines.name),
-            Source::Whole(_) | Source::Listed(_) | Source::Drawn(..) => {
-                format!("argument {}", self.tasks)
+    /// Opens words and files.
+    fn read(&self, inputs: Vec<Input>) -> Result<Source> {
+        let columns = match &self.colsep {
+            Some(separator) => Cutting::At(separator.clone()),
+            None if self.csv => Cutting::Csv,
+            None => Cutting::Whole,
+        };
+        let blank = if self.no_run_if_empty { Blank::LeftOut } else { Blank::Kept };
+        let reading = Reading { end: if self.null { 0 } else { b'\n' }, columns, blank };
+        let (count, mut names, mut sources) = (inputs.len(), Vec::new(), Vec::new());
+        for Input { origin, joint } in inputs {
+            let mut records = Records::open(origin, reading.clone())?;
+            if self.header.is_some() {
+                header(&mut records, &mut names)?;
             }
+            sources.push((records, joint));
+        }
+        let link = if self.link { Link::All } else { Link::Each };
+        let pack = usize::from(self.max_args.unwrap_or(1));
+        let cut = !matches!(reading.columns, Cutting::Whole);
+        let columns = match (names.is_empty(), cut || pack > 1, count) {
+            (false, ..) => named(names),
+            (true, true, _) => Columns::Many { count: COLUMNS_MAX as u16, names },
+            (true, false, 1) => Columns::Text,
+            (true, false, _) => Columns::Many { count: of_u16(count), names },
         };
-        let total = bytes + self.spec_bytes;
-        CliError::usage(format!(
-            "{whose} makes a payload of at least {total} bytes, over the limit of \
-             {PAYLOAD_BYTES_MAX}; pass the path of a file instead of its \
-             content (with --paths the worker checks it)"
-        ))
-    }
-
-    fn empty(&self) -> CliError {
-        let whose = match &self.source {
-            Source::Lines(lines) => lines.name.clone(),
-            Source::Whole(_) | Source::Listed(_) | Source::Drawn(..) => "the list".to_owned(),
-        };
-        CliError::usage(format!("{whose} holds no argument, so there is nothing to submit"))
+        let form = ArgForm { columns, ..ArgForm::default() };
+        form.check().map_err(|error| CliError::usage(error.to_string()))?;
+        let rows = Rows::Read(Cross::new(sources, link)?);
+        let (skip, sight) = (HashSet::new(), Sight::default());
+        Ok(Source { rows, form, pack, number: 0, skip, sight })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::tests::read;
-    use super::*;
+fn named(names: Vec<String>) -> Columns {
+    Columns::Many { count: of_u16(names.len()), names }
+}
 
-    fn source(words: &[&str], kind: &Kind) -> Result<Source> {
-        let args = read(words);
-        Source::build(&args.from, split_words(args.words).1, kind)
+/// What is over the limit is refused by the check of the form.
+fn of_u16(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
+}
+
+/// Reads the names of a source's columns.
+fn header(records: &mut Records, names: &mut Vec<String>) -> Result<()> {
+    let mut row = Row::new();
+    if !records.next_into(&mut row)? {
+        return Err(CliError::usage(format!(
+            "{} has no first line that names its columns; leave --header away",
+            records.name()
+        )));
     }
+    let texts = row.into_iter().map(|name| String::from_utf8_lossy(&name).into_owned());
+    names.extend(texts);
+    Ok(())
+}
 
-    fn exec() -> Kind {
-        Kind::Exec { argv: vec![ganger_proto::Template::from_text("x").unwrap()] }
-    }
-
-    fn all(source: Source) -> Result<Vec<(Vec<String>, bool)>> {
-        let mut parts = Parts::new(source, &Spec::of(Kind::Square));
-        let mut out = Vec::new();
-        while let Some(part) = parts.next()? {
-            let count = part.args.count().min(5);
-            let mut words = Vec::new();
-            for i in 0..count {
-                let mut word = Vec::new();
-                part.args.write(i, &mut word);
-                words.push(String::from_utf8_lossy(&word).into_owned());
-            }
-            out.push((words, part.last));
-        }
-        Ok(out)
-    }
-
-    #[test]
-    fn every_source_gives_its_arguments() {
-        let folder = tempfile::tempdir().unwrap();
-        let lines = folder.path().join("lines");
-        std::fs::write(&lines, "a b\n\nlast").unwrap();
-        let nulls = folder.path().join("nulls");
-        std::fs::write(&nulls, "a\nb\0c\0").unwrap();
-        let (lines, nulls) = (lines.to_str().unwrap(), nulls.to_str().unwrap());
-        let check = |words: &[&str], expected: &[&str]| {
-            let got = all(source(words, &exec()).unwrap()).unwrap();
-            assert_eq!(got.len(), 1, "{words:?}");
-            assert_eq!(got[0], (expected.iter().map(|s| (*s).to_owned()).collect(), true));
-        };
-        check(&["--", "x", ":::", "1", "", "two words"], &["1", "", "two words"]);
-        check(&["-a", lines, "--", "x"], &["a b", "", "last"]);
-        check(&["-0", "-a", nulls, "--", "x"], &["a\nb", "c"]);
-        check(&["--range", "-1..3:2", "--", "x"], &["-1", "1", "3"]);
-        check(&["--repeat", "2", "--", "x"], &["", ""]);
-        check(&["--", "x"], &[""]);
-        let seeded = || all(source(&["--random", "4:0..9:7", "x"], &exec()).unwrap()).unwrap();
-        assert_eq!(seeded(), seeded());
-        assert_eq!(seeded()[0].0.len(), 4);
-    }
-
-    #[test]
-    fn sources_that_make_no_sense_say_what_to_do() {
-        let check = |words: &[&str], kind: Kind, part: &str| {
-            let error = source(words, &kind).and_then(all).unwrap_err();
-            assert_eq!(error.exit, super::super::super::Exit::Usage, "{words:?}");
-            assert!(error.sentence.contains(part), "{error}");
-        };
-        check(&["--kind", "square"], Kind::Square, "--random 10:0..9999");
-        check(&["--kind", "sleep", "--repeat", "3"], Kind::Sleep, "needs an argument a task");
-        check(&[":::", "1", "--wait"], Kind::Square, "options go before `:::`");
-        check(&["--", "x", ":::"], exec(), "at least one");
-        check(&["--range", "1..2", "x", ":::", "1"], exec(), "in one way");
-        check(&["--range", "1-5", "x"], exec(), "is not a range");
-        check(&["--random", "5", "x"], exec(), "random numbers");
-        check(&["--repeat", "0", "x"], exec(), "at least one");
-        check(&["-a", "/dev/null", "x"], exec(), "/dev/null holds no argument");
-        let missing = source(&["-a", "/nowhere/f", "x"], &exec()).map(|_| ()).unwrap_err();
-        assert!(missing.sentence.contains("cannot open /nowhere/f"), "{missing}");
-    }
-
-    #[test]
-    fn parts_keep_to_count_and_bytes() {
-        let check = |count: usize, bytes: usize, parts: &[usize]| {
-            let words: Vec<OsString> = (0..count).map(|_| "x".repeat(bytes).into()).collect();
-            let source = Source::Listed(words.into_iter());
-            let mut cut = Parts::new(source, &Spec::of(Kind::Square));
-            let mut got = Vec::new();
-            while let Some(part) = cut.next().unwrap() {
-                got.push(part.args.count() as usize);
-                assert_eq!(part.last, got.len() == parts.len());
-                assert!(part.args.bytes_of(0, part.args.count()) <= SUBMIT_BYTES_MAX);
-            }
-            assert_eq!(got, parts);
-        };
-        check(1, 5, &[1]);
-        check(SUBMIT_TASKS_MAX, 1, &[SUBMIT_TASKS_MAX]);
-        check(SUBMIT_TASKS_MAX + 1, 1, &[SUBMIT_TASKS_MAX, 1]);
-        check(2 * SUBMIT_TASKS_MAX, 1, &[SUBMIT_TASKS_MAX, SUBMIT_TASKS_MAX]);
-        check(13, PAYLOAD_BYTES_MAX, &[12, 1]);
-    }
-
-    #[test]
-    fn a_line_that_never_ends_is_refused_before_it_fills_the_memory() {
-        let endless = Lines {
-            reader: Box::new(BufReader::new(io::repeat(b'x'))),
-            name: "endless".into(),
-            end: b'\n',
-            line: 0,
-        };
-        let mut parts = Parts::new(Source::Lines(endless), &Spec::of(exec()));
-        let error = parts.next().unwrap_err();
-        assert!(error.sentence.starts_with("line 1 of endless"), "{error}");
-        assert!(error.sentence.contains("65536"), "{error}");
-    }
-
-    #[test]
-    fn a_range_goes_as_one_part() {
-        let range = number::range("1..100000000").unwrap();
-        let mut parts = Parts::new(Source::Whole(range.clone()), &Spec::of(exec()));
-        assert_eq!(parts.next().unwrap(), Some(Part { args: range, last: true }));
-        assert_eq!(parts.next().unwrap(), None);
+/// No number and no time begins with two dashes; an argument of a command may.
+fn check_words(inputs: &[Input]) -> Result<()> {
+    let words = inputs.iter().flat_map(|input| match &input.origin {
+        Origin::Words(words) => words.as_slice(),
+        Origin::File(_) => &[],
+    });
+    let mut options = words.filter(|word| word.as_encoded_bytes().starts_with(b"--"));
+    match options.next() {
+        None => Ok(()),
+        Some(option) => Err(CliError::usage(format!(
+            "`{}` stands among the arguments; options go before `:::`",
+            text::line(&option.to_string_lossy())
+        ))),
     }
 }

@@ -8,19 +8,19 @@ use super::super::text;
 
 /// Numbers drawn at random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Random {
+pub(crate) struct Random {
     /// How many.
-    pub(super) count: u64,
+    pub(crate) count: u64,
     /// The smallest.
-    pub(super) low: i64,
+    pub(crate) low: i64,
     /// The largest.
-    pub(super) high: i64,
+    pub(crate) high: i64,
     /// The same seed gives the same numbers; drawn when none.
-    pub(super) seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
 }
 
 /// Reads `FIRST..LAST[:STEP]`; both ends are included.
-pub(super) fn range(given: &str) -> Result<Args> {
+pub(crate) fn range(given: &str) -> Result<Args> {
     let wrong = || wrong(given, "a range", "1..500, or 0..100:5 with a step");
     let (ends, step) = match given.split_once(':') {
         Some((ends, step)) => (ends, step.parse::<i64>().map_err(|_| wrong())?),
@@ -43,7 +43,7 @@ pub(super) fn range(given: &str) -> Result<Args> {
 }
 
 /// Reads `COUNT:MIN..MAX[:SEED]`; both ends are included.
-pub(super) fn random(given: &str) -> Result<Random> {
+pub(crate) fn random(given: &str) -> Result<Random> {
     let wrong =
         || wrong(given, "a number of random numbers", "10:0..9999, or 10:0..9999:7 with a seed");
     let mut fields = given.splitn(3, ':');
@@ -61,7 +61,7 @@ pub(super) fn random(given: &str) -> Result<Random> {
 }
 
 /// Checks how often a command is repeated.
-pub(super) fn repeat(count: u64) -> Result<Args> {
+pub(crate) fn repeat(count: u64) -> Result<Args> {
     check_count(&count.to_string(), count)?;
     Ok(Args::Repeat { count })
 }

@@ -1,12 +1,8 @@
 //! `ganger submit`: a batch from the command line. What its tasks are is in spec.rs, their
-//! arguments in source.rs, number.rs and seen.rs, the way to the master in send.rs, the trial in
-//! preview.rs.
+//! arguments in ../source, the way to the master in send.rs, the trial in preview.rs.
 
-mod number;
 mod preview;
-mod seen;
 mod send;
-mod source;
 mod spec;
 
 use std::ffi::OsString;
@@ -18,10 +14,12 @@ use ganger_proto::{Key, QueueName};
 
 use crate::clock::Clock;
 
-use super::error::{CliError, Result};
+use super::error::Result;
 use super::place::Place;
+use super::source::parts::Parts;
+use super::source::words::{Behind, cut};
+use super::source::{self, Source};
 use super::{out, reach, wait};
-use source::{Parts, Source};
 
 /// Flags of `ganger submit`.
 #[derive(Debug, Default, clap::Args)]
@@ -109,15 +107,11 @@ pub(crate) struct Args {
 
 /// Submits the batch and prints its id.
 pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
-    let (command, listed) = source::split_words(args.words.clone());
-    let spec = spec::build(&args.what, command)?;
-    let bare = listed.is_none() && args.from.file.is_none();
-    if bare && args.what.paths.is_some() {
-        return Err(CliError::usage(
-            "--paths checks arguments that are paths; give them after `:::` or with -a FILE",
-        ));
-    }
-    let source = Source::build(&args.from, listed, &spec.kind)?;
+    let line = cut(args.words.clone(), Behind::Command);
+    let mut spec = spec::build(&args.what, line.command)?;
+    let mut source = Source::build(&args.from, line.inputs, &spec.kind, source::Default::OneTask)?;
+    source.look_at_paths(&spec)?;
+    spec.form = source.form().clone();
     let options = spec::options(&args, Clock::start().wall())?;
     let total = source.total();
     let mut parts = Parts::new(source, &spec);
@@ -179,21 +173,22 @@ mod tests {
         Line::try_parse_from(["submit"].iter().chain(words)).unwrap().args
     }
 
+    fn os(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
     #[test]
     fn words_are_told_from_options() {
-        let check = |words: &[&str], command: &[&str], listed: Option<&[&str]>| {
-            let (got, arguments) = source::split_words(read(words).words);
-            assert_eq!(got, command, "{words:?}");
-            let listed = listed.map(|list| list.iter().map(OsString::from).collect::<Vec<_>>());
-            assert_eq!(arguments, listed, "{words:?}");
+        let check = |words: &[&str], command: &[&str], inputs: usize| {
+            let line = cut(read(words).words, Behind::Command);
+            assert_eq!((line.command, line.inputs.len()), (os(command), inputs), "{words:?}");
         };
-        check(&["--", "echo", "-n", "--wait"], &["echo", "-n", "--wait"], None);
-        check(&["--wait", "echo", "-p"], &["echo", "-p"], None);
-        check(&["--", "echo", ":::", "a", "-b"], &["echo"], Some(&["a", "-b"]));
-        check(&[":::", "-1", "2"], &[], Some(&["-1", "2"]));
-        check(&[":::", "a", "--", "echo", "{}"], &["echo", "{}"], Some(&["a"]));
-        check(&["--", ":::"], &[], Some(&[]));
-        check(&["--", "sh", "--", "x"], &["sh", "--", "x"], None);
+        check(&["--", "echo", "-n", "--wait"], &["echo", "-n", "--wait"], 0);
+        check(&["--wait", "echo", "-p"], &["echo", "-p"], 0);
+        check(&["--", "echo", ":::", "a", "-b"], &["echo"], 1);
+        check(&[":::", "-1", "2"], &[], 1);
+        check(&[":::", "a", "--", "echo", "{}"], &["echo", "{}"], 1);
+        check(&["--", "sh", "--", "x"], &["sh", "--", "x"], 0);
         assert!(read(&["--wait", "--", "x"]).wait);
     }
 
@@ -218,7 +213,6 @@ mod tests {
             &["--priority", "40000", "--", "x"],
             &["--queue", "No", "--", "x"],
             &["--range", "1..2", "--repeat", "3", "--", "x"],
-            &["-0", "--", "x"],
             &["--timeout", "5", "--", "x"],
         ] {
             let line = ["submit"].iter().chain(words);

@@ -11,8 +11,8 @@ use ganger_proto::{BatchId, Key, Refusal, Reply, Request};
 use super::super::error::{CliError, Result};
 use super::super::flight::Flight;
 use super::super::progress::Progress;
+use super::super::source::parts::{Part, Parts};
 use super::super::{Exit, reach, text};
-use super::source::{Part, Parts};
 
 /// Parts on their way at once.
 const IN_FLIGHT_MAX: usize = 8;

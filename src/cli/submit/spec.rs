@@ -1,5 +1,5 @@
 //! What the tasks of a submission are, and how they are queued: from flags to a checked spec. Their
-//! arguments are in source.rs.
+//! arguments are in ../source.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -14,8 +14,8 @@ use ganger_proto::{
 };
 
 use super::super::error::{CliError, Result};
+use super::super::source::seen::{self, Check};
 use super::super::{as_ms, duration, text, utf8};
-use super::seen::{self, Check};
 
 /// Flags that say what runs.
 #[derive(Debug, Default, clap::Args)]
@@ -282,13 +282,13 @@ fn moment(given: &str, now: WallMs) -> Result<WallMs> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::split_words;
+    use super::super::super::source::words::{Behind, cut};
     use super::super::tests::read;
     use super::*;
 
     fn spec(words: &[&str]) -> Result<Spec> {
         let args = read(words);
-        build(&args.what, split_words(args.words).0)
+        build(&args.what, cut(args.words, Behind::Command).command)
     }
 
     #[test]
@@ -364,7 +364,7 @@ mod tests {
             let words = shlex::split(line).unwrap();
             let words: Vec<&str> = words.iter().skip(2).map(String::as_str).collect();
             let args = read(&words);
-            let spec = build(&args.what, split_words(args.words.clone()).0).unwrap();
+            let spec = build(&args.what, cut(args.words.clone(), Behind::Command).command).unwrap();
             let o = options(&args, WallMs(0)).unwrap();
             let words: Vec<_> = match &spec.kind {
                 Kind::Square | Kind::Sleep | Kind::Handler { .. } => Vec::new(),

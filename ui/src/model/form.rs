@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ganger_proto::template::Quote;
 use ganger_proto::{ArgForm, ArgList, BatchId, Lane, Template, WallMs, template};
 
 use super::field::{Line, Lines};

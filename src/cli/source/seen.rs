@@ -24,7 +24,7 @@ pub(crate) enum Check {
 
 impl Check {
     /// Returns the word of the form.
-    pub(super) const fn paths(self) -> Paths {
+    pub(crate) const fn paths(self) -> Paths {
         match self {
             Self::Below => Paths::BelowRoots,
             Self::Seen => Paths::AsSeen,
@@ -36,7 +36,7 @@ impl Check {
 ///
 /// # Errors
 /// Says which kinds do.
-pub(super) fn check_kind(kind: &Kind, form: &ArgForm) -> Result<()> {
+pub(crate) fn check_kind(kind: &Kind, form: &ArgForm) -> Result<()> {
     if form.paths == Paths::Unchecked {
         return Ok(());
     }
@@ -72,17 +72,6 @@ impl Sight {
             Cwd::Scratch | Cwd::Unset => None,
         };
         Self { form: spec.form.clone(), base }
-    }
-
-    /// Turns an argument of one column, as it was read, into what is submitted.
-    ///
-    /// # Errors
-    /// When it is a path that no worker could find, or that is no file here.
-    pub(super) fn add(&self, argument: Vec<u8>) -> Result<Vec<u8>> {
-        let Some(seen) = self.look(&argument)? else { return Ok(argument) };
-        let mut whole = Vec::with_capacity(argument.len() + 32);
-        self.form.join(0, Some(seen), &[&argument], &mut whole);
-        Ok(whole)
     }
 
     /// Looks at the file that a first column names; nothing when nothing is to be seen.
@@ -137,6 +126,13 @@ mod tests {
         Sight::new(&spec)
     }
 
+    /// Turns an argument of one column, as it was read, into what is submitted.
+    fn added(sight: &Sight, argument: &[u8]) -> Result<Vec<u8>> {
+        let (seen, mut whole) = (sight.look(argument)?, Vec::new());
+        sight.form.join(0, seen, &[argument], &mut whole);
+        Ok(whole)
+    }
+
     fn below(folder: &Path) -> Cwd {
         Cwd::Directory(folder.as_os_str().as_bytes().to_vec())
     }
@@ -147,7 +143,7 @@ mod tests {
         let name = OsStr::from_bytes(b"a\xff b");
         std::fs::write(folder.path().join(name), "12345").unwrap();
         let sight = sight(Paths::AsSeen, below(folder.path()));
-        let argument = sight.add(name.as_bytes().to_vec()).unwrap();
+        let argument = added(&sight, name.as_bytes()).unwrap();
         let fields = sight.form.fields(&argument);
         let metadata = std::fs::metadata(folder.path().join(name)).unwrap();
         let since = metadata.modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -161,16 +157,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for paths in [Paths::Unchecked, Paths::BelowRoots] {
             let sight = sight(paths, below(folder.path()));
-            assert_eq!(sight.add(b"nothing".to_vec()).unwrap(), b"nothing");
+            assert_eq!(added(&sight, b"nothing").unwrap(), b"nothing");
         }
-        assert_eq!(sight(Paths::Unchecked, Cwd::Scratch).add(b"x".to_vec()).unwrap(), b"x");
+        assert_eq!(added(&sight(Paths::Unchecked, Cwd::Scratch), b"x").unwrap(), b"x");
     }
 
     #[test]
     fn paths_that_cannot_be_seen_say_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let check = |paths: Paths, cwd: Cwd, path: &str, part: &str| {
-            let error = sight(paths, cwd).add(path.into()).unwrap_err();
+            let error = added(&sight(paths, cwd), path.as_ref()).unwrap_err();
             assert!(error.sentence.contains(part), "{error}");
         };
         check(Paths::AsSeen, below(folder.path()), "gone", "cannot see gone");
