@@ -6,7 +6,8 @@ use ganger_proto::command::TaskDetail;
 use ganger_proto::gang::What;
 use ganger_proto::picture::{BatchRow, Counts, Gang, QueueRow, TaskRow, WorkerRow, WorkerState};
 use ganger_proto::{
-    Actor, BatchId, BlockId, Lane, PerLane, Role, SessionId, TaskId, TaskState, WallMs, WorkerId,
+    Actor, Args, BatchId, BlockId, Lane, PerLane, Role, SessionId, TaskId, TaskState, WallMs,
+    WorkerId,
 };
 
 use super::Engine;
@@ -14,7 +15,7 @@ use super::batch::Tally;
 use super::class::Used;
 use super::ledger::Past;
 use super::roster::{Live, Session};
-use super::runs::TaskRun;
+use super::runs::{IdSet, TaskRun};
 use super::sieve::{Place, write_command};
 use super::task::{State, Task};
 use crate::clock::Now;
@@ -110,6 +111,55 @@ impl Engine {
         found.sort_unstable();
         found.truncate(count);
         found
+    }
+
+    /// Returns the tasks of a batch that are in runs.
+    pub fn within(&self, batch: BatchId, runs: impl Iterator<Item = TaskRun>) -> IdSet {
+        let all: IdSet = self.ledger.batches.runs_of(batch).collect();
+        let Some(oldest) = all.first() else { return IdSet::default() };
+        // What lies outside would cost memory before it is left out.
+        let clipped = runs.filter_map(|run| {
+            let first = run.first.max(oldest);
+            let end = run.end().min(self.ledger.next_task);
+            let count = end.checked_sub(first.raw()).filter(|count| *count > 0)?;
+            Some(TaskRun { first, count })
+        });
+        clipped.collect::<IdSet>().and(&all)
+    }
+
+    /// Returns up to `rows` ended tasks of a batch that are not in `told`, the oldest ends first.
+    pub fn ended_besides(
+        &self,
+        batch: BatchId,
+        told: &IdSet,
+        rows: usize,
+    ) -> Vec<(TaskId, u64, Task)> {
+        let all: IdSet = self.ledger.batches.runs_of(batch).collect();
+        let mut ended = IdSet::default();
+        for state in [State::Done, State::Failed, State::Cancelled] {
+            ended.extend(&self.ledger.in_state(state).and(&all));
+        }
+        let left = ended.minus(told).front(rows as u64);
+        let row = |id: TaskId| {
+            let (_, extent) = self.ledger.batches.of_task(id)?;
+            Some((id, extent.index + id.raw() - extent.first.raw(), self.ledger.task(id)))
+        };
+        let mut found: Vec<_> = left.into_iter().flat_map(TaskRun::ids).filter_map(row).collect();
+        found.sort_by_key(|(id, _, task)| (task.at, *id));
+        found
+    }
+
+    /// Returns a task's argument; nothing when it has none.
+    pub fn argument_of(&self, id: TaskId) -> Option<Vec<u8>> {
+        let (_, extent) = self.ledger.batches.of_task(id)?;
+        match extent.args.as_ref() {
+            Args::Repeat { .. } => None,
+            args @ (Args::Listed(_) | Args::Range { .. }) => {
+                let mut argument = Vec::new();
+                args.write(id.raw() - extent.first.raw(), &mut argument);
+                Some(argument)
+            }
+        }
     }
 
     /// Returns a task on one line.

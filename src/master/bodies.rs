@@ -10,11 +10,13 @@ use std::thread::JoinHandle;
 use ganger_net::pki::authority::Authority;
 use ganger_net::session::Session;
 use ganger_proto::audit::{AuditPlace, AuditRow};
-use ganger_proto::command::{AttemptRow, OutputPage, ResultLine, ResultPage, Stream, TaskDetail};
+use ganger_proto::command::{
+    AttemptRow, EndPage, EndRow, OutputPage, ResultLine, ResultPage, Stream, TaskDetail,
+};
 use ganger_proto::limits::PAGE_BYTES_MAX;
 use ganger_proto::message::ToClient;
 use ganger_proto::picture::EventRow;
-use ganger_proto::{BlockId, Ended, Outcome, Picture, Refusal, Reply, TaskId, TaskState};
+use ganger_proto::{BlockId, Ended, Outcome, Picture, Refusal, Reply, TaskId, TaskState, WallMs};
 use tokio::sync::oneshot;
 
 use super::outgoing::put;
@@ -49,6 +51,8 @@ pub(super) enum Work {
     Picture { picture: Box<Picture>, blocks: Vec<Option<BlockId>> },
     /// A page of results.
     Results { page: ResultPage, seeds: Vec<ResultSeed>, rest: Rest },
+    /// Ends of tasks that were not told.
+    Ends { page: Box<EndPage>, seeds: Vec<EndSeed> },
     /// Everything about a task, with the names of its attempts' workers.
     Detail { detail: Box<TaskDetail>, pasts: Vec<(String, Past)> },
     /// A piece of output, with the block of the newest result.
@@ -89,6 +93,14 @@ pub(super) struct ResultSeed {
     pub(super) block: Option<BlockId>,
 }
 
+/// The end of a task without what the store has of it.
+#[derive(Debug)]
+pub(super) struct EndSeed {
+    pub(super) of: ResultSeed,
+    pub(super) at: WallMs,
+    pub(super) argument: Option<Vec<u8>>,
+}
+
 /// The thread, from the loop's side.
 #[derive(Debug)]
 pub(super) struct Bodies {
@@ -124,6 +136,7 @@ impl Bodies {
                 // Its follower hears that nothing comes.
                 Work::Kept { .. } => return,
                 Work::Results { .. }
+                | Work::Ends { .. }
                 | Work::Detail { .. }
                 | Work::Output { .. }
                 | Work::Events { .. }
@@ -173,6 +186,7 @@ fn run(mut library: Library, jobs: Receiver<Job>) {
             Work::Results { page, seeds, rest } => {
                 Ok(Reply::Results(library.results(page, seeds, rest)))
             }
+            Work::Ends { page, seeds } => Ok(Reply::Ends(library.ends(*page, seeds))),
             Work::Detail { detail, pasts } => Ok(Reply::Task(library.detail(detail, pasts))),
             Work::Output { task, attempt, stream, offset, block } => {
                 library.output(&Wanted { task, attempt, stream, offset }, block)
@@ -221,25 +235,42 @@ impl Library {
         let mut bytes = 0;
         let count = seeds.len();
         for (place, seed) in seeds.into_iter().enumerate() {
-            let ended = seed.block.and_then(|block| self.ended(block, seed.task));
-            bytes += 64 + seed.worker.len();
-            bytes +=
-                ended.as_ref().map_or(0, |e| e.stdout.len() + e.stderr.len() + e.message.len());
-            page.rows.push(ResultLine {
-                task: seed.task,
-                index: seed.index,
-                attempt: seed.attempt,
-                worker: seed.worker,
-                ended,
-                state: seed.state,
-            });
+            let task = seed.task;
+            let line = self.line(seed);
+            bytes += bytes_of(&line);
+            page.rows.push(line);
             let last = place + 1 == count;
             if bytes >= PAGE_BYTES_MAX || (last && rest == Rest::More) {
-                page.next = (!last || rest == Rest::More).then_some(seed.task);
+                page.next = (!last || rest == Rest::More).then_some(task);
                 break;
             }
         }
         page
+    }
+
+    /// Fills a page as far as it goes; what is not on it was not told, and comes on the next.
+    fn ends(&mut self, mut page: EndPage, seeds: Vec<EndSeed>) -> EndPage {
+        let mut bytes = 0;
+        for EndSeed { of, at, argument } in seeds {
+            let line = self.line(of);
+            bytes += bytes_of(&line) + argument.as_ref().map_or(0, Vec::len);
+            page.rows.push(EndRow { line, at, argument });
+            if bytes >= PAGE_BYTES_MAX {
+                break;
+            }
+        }
+        page
+    }
+
+    fn line(&mut self, seed: ResultSeed) -> ResultLine {
+        ResultLine {
+            task: seed.task,
+            index: seed.index,
+            attempt: seed.attempt,
+            worker: seed.worker,
+            ended: seed.block.and_then(|block| self.ended(block, seed.task)),
+            state: seed.state,
+        }
     }
 
     fn detail(
@@ -365,6 +396,12 @@ impl Library {
             }
         }
     }
+}
+
+/// Returns about how many bytes a result takes in a frame.
+fn bytes_of(line: &ResultLine) -> usize {
+    let body = |e: &Ended| e.stdout.len() + e.stderr.len() + e.message.len();
+    64 + line.worker.len() + line.ended.as_ref().map_or(0, body)
 }
 
 fn broken(error: &ReadError) -> Refusal {

@@ -4,6 +4,7 @@
 
 mod audit;
 mod bodies;
+mod ends;
 mod follow;
 mod inbox;
 mod local;
@@ -37,6 +38,7 @@ use crate::engine::input::{Drain, Input, Said};
 use crate::logs::Ring;
 use crate::store::{Batch, BlockCache, Durable, Installing, Output, Seq, Trouble, Writer};
 use bodies::Bodies;
+use ends::Ends;
 use follow::Follows;
 use inbox::{ConnectionId, Incoming};
 use outgoing::Outgoing;
@@ -77,6 +79,7 @@ struct Master {
     clients: Clients,
     hunts: Hunts,
     follows: Follows,
+    ends: Ends,
     /// What may leave once the journal is durable up to a place, in order.
     held: VecDeque<(Seq, Vec<Outgoing>)>,
     newest: Seq,
@@ -254,6 +257,7 @@ impl Master {
             }
         }
         self.search();
+        self.answer_ends();
         self.draw(now);
         self.report_progress(now);
         let leased = self.engine.counts();
@@ -274,7 +278,7 @@ impl Master {
         if !self.facts.trouble.is_empty() {
             wake = wake.min(self.full_retry_ms);
         }
-        wake.min(self.clients.draw_at()).min(self.clients.progress_at())
+        wake.min(self.clients.draw_at()).min(self.progress_at())
     }
 
     /// Takes one input.
@@ -324,6 +328,7 @@ impl Master {
             Incoming::ClientLeft { client } => {
                 self.clients.left(client);
                 self.follows.client_left(client);
+                self.ends.left(client);
                 self.hunts.left(client);
             }
             Incoming::WorkerLive { connection, header, stream } => {

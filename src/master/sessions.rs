@@ -243,11 +243,6 @@ impl Clients {
         wanting.map(|client| client.draw_ms).min().unwrap_or(u64::MAX)
     }
 
-    /// Returns when progress is due.
-    pub(super) fn progress_at(&self) -> u64 {
-        if self.waiters.is_empty() { u64::MAX } else { self.progress_ms }
-    }
-
     /// Tells whether somebody watches.
     pub(super) fn watched(&self) -> bool {
         self.all.values().any(|client| client.watch.is_some())

@@ -12,6 +12,7 @@ use ganger_net::server::{BindError, Server};
 use ganger_proto::{Actor, Name, Role};
 
 use super::bodies::Bodies;
+use super::ends::Ends;
 use super::follow::Follows;
 use super::inbox::{Incoming, Mailbox, accept};
 use super::recover::recover;
@@ -118,6 +119,7 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
         clients: Clients::default(),
         hunts: super::searches::Hunts::default(),
         follows: Follows::new(mail.clone()),
+        ends: Ends::default(),
         held: std::collections::VecDeque::new(),
         newest,
         outputs: Vec::new(),

@@ -9,6 +9,7 @@ use ganger_proto::{Actor, BatchId, Refusal, Reply, Request, Role, SessionId, Tas
 
 use super::Master;
 use super::bodies::{Job, Rest, ResultSeed, Work};
+use super::ends::Wanted;
 use super::inbox::Peering;
 use super::outgoing::Outgoing;
 use crate::engine::filter::Listed;
@@ -45,6 +46,9 @@ impl Master {
             }
             Request::Log { rows } => Ok(Reply::Log(self.log.recent(rows.min(1_000) as usize))),
             Request::Wait { batches } => return self.wait(client, tag, batches),
+            Request::Ends { batch, told, rows } => {
+                return self.ends((client, tag), actor, Wanted { batch, told, rows });
+            }
             Request::Follow { task, attempt } => {
                 return self.follow((client, tag), actor, task, attempt);
             }

@@ -83,12 +83,19 @@ impl Master {
         rows.all(|row| row.is_none_or(|row| row.ended.is_some()))
     }
 
+    /// Returns when progress is due.
+    pub(super) fn progress_at(&self) -> u64 {
+        let nobody = self.clients.waiters.is_empty() && !self.ends.awaited();
+        if nobody { u64::MAX } else { self.clients.progress_ms }
+    }
+
     /// Tells those who wait how far their batches are.
     pub(super) fn report_progress(&mut self, now: Now) {
-        if self.clients.waiters.is_empty() || now.mono_ms < self.clients.progress_ms {
+        if self.progress_at() > now.mono_ms {
             return;
         }
         self.clients.progress_ms = now.mono_ms + PROGRESS_EVERY_MS;
+        self.report_ends();
         for waiter in &self.clients.waiters {
             let Some(known) = self.clients.get(waiter.client) else { continue };
             let open = waiter.batches.iter().filter_map(|id| self.engine.batch_row(*id));

@@ -199,6 +199,20 @@ pub enum Request {
         /// [`PAGE_BYTES_MAX`](crate::limits::PAGE_BYTES_MAX).
         rows: u32,
     },
+    /// Ends of a batch's tasks as they come, about in that order: answered when there is one that
+    /// was not told, or when all have been and the batch has ended; progress comes meanwhile. The
+    /// master remembers for the connection and the batch what it was told that the client has.
+    Ends {
+        /// Which.
+        batch: BatchId,
+        /// Tasks that the client has heard of, beside those said before on this connection; at most
+        /// [`TOLD_RUNS_MAX`](crate::limits::TOLD_RUNS_MAX) runs.
+        told: Vec<IdRun>,
+        /// At most this many rows; a page also keeps to
+        /// [`PAGE_BYTES_MAX`](crate::limits::PAGE_BYTES_MAX). With 0 it is answered at once, to say
+        /// more of what was heard.
+        rows: u32,
+    },
     /// A piece of one attempt's output.
     Output {
         /// The task.
@@ -278,6 +292,7 @@ impl Request {
             | Self::List { .. }
             | Self::Show { .. }
             | Self::Results { .. }
+            | Self::Ends { .. }
             | Self::Output { .. }
             | Self::Wait { .. }
             | Self::Events { .. }
@@ -394,6 +409,8 @@ pub enum Reply {
     Task(Box<TaskDetail>),
     /// A page of results.
     Results(ResultPage),
+    /// Ends of tasks.
+    Ends(EndPage),
     /// A piece of output.
     Output(OutputPage),
     /// Everything waited for has ended.
@@ -502,6 +519,36 @@ pub struct ResultLine {
     pub ended: Option<Ended>,
     /// Its final state's word: `done`, `failed` or `cancelled`.
     pub state: crate::TaskState,
+}
+
+/// Consecutive tasks, the first and how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdRun {
+    /// The first task.
+    pub first: TaskId,
+    /// How many.
+    pub count: u64,
+}
+
+/// Ends of tasks that the client has not heard of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndPage {
+    /// The tasks, about in the order in which they ended.
+    pub rows: Vec<EndRow>,
+    /// Their batch. When it has ended and there are no rows, all has been told.
+    pub batch: BatchRow,
+}
+
+/// The end of one task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndRow {
+    /// How it ended.
+    pub line: ResultLine,
+    /// When.
+    pub at: WallMs,
+    /// Its argument; nothing when it has none.
+    #[serde(with = "serde_bytes")]
+    pub argument: Option<Vec<u8>>,
 }
 
 /// A piece of what was kept of one output stream.

@@ -45,6 +45,10 @@ pub const WINDOW_ROWS_MAX: u32 = 200;
 pub const PAGE_ROWS_MAX: u32 = 4_096;
 /// Bytes of rows in one page of a listing.
 pub const PAGE_BYTES_MAX: usize = 512 << 10;
+/// Runs of tasks that a client says at once to have heard of.
+pub const TOLD_RUNS_MAX: usize = 32_768;
+/// Batches whose ends one connection follows.
+pub const ENDS_BATCHES_MAX: usize = 16;
 /// Retries after the first failure.
 pub const RETRIES_MAX: u8 = 100;
 /// Times a task may lose its worker while it runs before it fails as poison.

@@ -95,6 +95,7 @@ const fn rule(request: &Request) -> (&'static str, Who) {
         Request::List { .. } => ("list tasks", Who::Readers),
         Request::Show { .. } => ("see tasks", Who::Readers),
         Request::Results { .. } => ("read results", Who::Readers),
+        Request::Ends { .. } => ("follow the ends of tasks", Who::Readers),
         Request::Output { .. } => ("read output", Who::Readers),
         Request::Follow { .. } => ("follow output", Who::Readers),
         Request::Wait { .. } => ("wait for batches", Who::Readers),
@@ -137,6 +138,7 @@ mod tests {
             stream: Stream::Stdout,
             offset: 0,
         };
+        let ends = Request::Ends { batch: BatchId::new(1), told: Vec::new(), rows: 1 };
         let list = Request::List { filter: Filter::default(), after: TaskId::new(0), rows: 1 };
         let results = Request::Results { batch: None, after: TaskId::new(0), rows: 1 };
         vec![
@@ -167,6 +169,7 @@ mod tests {
             ("list", list),
             ("show", Request::Show { task: TaskId::new(1) }),
             ("results", results),
+            ("ends", ends),
             ("output", output),
             ("follow", Request::Follow { task: TaskId::new(1), attempt: None }),
             ("wait", Request::Wait { batches: Vec::new() }),
@@ -208,6 +211,7 @@ mod tests {
         list              - v s o a
         show              - v s o a
         results           - v s o a
+        ends              - v s o a
         output            - v s o a
         follow            - v s o a
         wait              - v s o a

@@ -340,7 +340,10 @@ fn a_copy_of_a_task_asks_for_the_same() {
     let Kind::Exec { argv } = model.form.checked.clone().unwrap().head.spec.kind else {
         panic!("{:?}", model.form.checked)
     };
-    assert!(argv.len() >= 2 && !argv.iter().any(ganger_proto::Template::has_value));
+    assert!(
+        argv.len() >= 2
+            && !argv.iter().any(|word| word.has_value(&ganger_proto::ArgForm::default()))
+    );
     assert!(model.toast.as_ref().unwrap().text.contains("several columns"));
 }
 
