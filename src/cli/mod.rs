@@ -39,6 +39,7 @@ mod reach;
 mod results;
 mod retry;
 mod revoke;
+mod run;
 #[cfg(feature = "screen")]
 mod screen;
 mod select;
@@ -166,6 +167,8 @@ enum Command {
     Join(join::Args),
     /// Submit a batch of tasks and print its id
     Submit(Box<submit::Args>),
+    /// Run a command for each argument and print what they print, as GNU parallel does
+    Run(Box<run::Args>),
     /// List tasks, or batches
     Ls(ls::Args),
     /// Show everything about one task
@@ -230,8 +233,16 @@ pub fn main() -> ExitCode {
     if is_launcher() {
         return crate::worker::launcher_main();
     }
-    let cli = Cli::parse_from(select::shield(std::env::args_os()));
-    finish(run(cli))
+    let arguments = select::shield(std::env::args_os());
+    match Cli::try_parse_from(&arguments) {
+        Ok(cli) => run(cli).unwrap_or_else(|error| finish(Err(error))),
+        Err(error) if error.use_stderr() && run::is_meant(&arguments, Cli::command()) => {
+            // Nobody hears it when it cannot be written.
+            error.print().unwrap_or_default();
+            ExitCode::from(run::OWN_ERROR)
+        }
+        Err(error) => error.exit(),
+    }
 }
 
 /// Tells whether this process is a worker's launcher: the running program, called again.
@@ -264,7 +275,7 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     result
 }
 
-fn run(cli: Cli) -> Result<()> {
+fn run(cli: Cli) -> Result<ExitCode> {
     let place = Place::of(&cli.globals)?;
     let for_screen = cli.screen.theme.is_some() || cli.screen.read_only;
     if for_screen && (cli.command.is_some() || cli.plain) {
@@ -272,15 +283,16 @@ fn run(cli: Cli) -> Result<()> {
             "--theme and --read-only are for the screen; give them to `ganger` alone",
         ));
     }
-    match cli.command {
+    let done = match cli.command {
         // These two need no runtime and no master.
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command()),
         Some(Command::Fsck(args)) => fsck::run(&place, &args),
         Some(Command::Man(args)) => man::run(&args, Cli::command()),
-        Some(command) => block_on(Box::pin(dispatch(place, command))),
+        Some(command) => return block_on(Box::pin(dispatch(place, command))),
         None if cli.plain || place.form == out::Form::Json => block_on(plain::run(&place)),
         None => block_on(Box::pin(no_command(place, cli.screen))),
-    }
+    };
+    done.map(|()| Exit::Done.code())
 }
 
 #[cfg(feature = "screen")]
@@ -293,15 +305,16 @@ async fn no_command(place: Place, _flags: ScreenFlags) -> Result<()> {
     plain::run(&place).await
 }
 
-async fn dispatch(place: Place, command: Command) -> Result<()> {
+async fn dispatch(place: Place, command: Command) -> Result<ExitCode> {
     let place = &place;
-    match command {
+    let done = match command {
         Command::Master(args) => master::run(place, args).await,
         Command::Stop(args) => stop::run(place, &args).await,
         Command::Status => status::run(place).await,
         Command::Invite(args) => invite::run(place, args).await,
         Command::Join(args) => join::run(place, args).await,
         Command::Submit(args) => submit::run(place, *args).await,
+        Command::Run(args) => return Ok(run::main(place, *args).await),
         Command::Ls(args) => ls::run(place, args).await,
         Command::Show(args) => show::run(place, &args).await,
         Command::Logs(args) => logs::run(place, &args).await,
@@ -330,7 +343,8 @@ async fn dispatch(place: Place, command: Command) -> Result<()> {
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::Doctor => doctor::run(place).await,
         Command::Metrics(args) => metrics::run(place, &args).await,
-    }
+    };
+    done.map(|()| Exit::Done.code())
 }
 
 /// Reads a duration with its unit.

@@ -33,7 +33,7 @@ pub(crate) struct Args {
 
 /// One task as a line of JSON.
 #[derive(Debug, PartialEq, Serialize)]
-struct Line<'a> {
+pub(crate) struct Line<'a> {
     task: TaskId,
     index: u64,
     state: TaskState,
@@ -143,7 +143,7 @@ async fn print_json(caller: &Caller, row: &ResultLine, out: &mut Out) -> Result<
     out.json(&json_line(row, &stdout, &stderr))
 }
 
-fn json_line<'a>(row: &'a ResultLine, stdout: &[u8], stderr: &[u8]) -> Line<'a> {
+pub(crate) fn json_line<'a>(row: &'a ResultLine, stdout: &[u8], stderr: &[u8]) -> Line<'a> {
     let ended = row.ended.as_ref();
     let code = ended.and_then(|ended| match ended.outcome {
         Outcome::Done => Some(0),

@@ -108,6 +108,8 @@ enum Rows {
     Drawn(Random, fastrand::Rng),
     /// Rows in memory.
     Kept(std::vec::IntoIter<Row>),
+    /// One argument a row, with its number.
+    Given(std::vec::IntoIter<(u64, Vec<u8>)>),
 }
 
 /// What a command reads that names no source.
@@ -171,9 +173,12 @@ impl Source {
                 Some(names) => named(names.to_vec()),
                 None => Columns::Json,
             },
-            Rows::Whole(_) | Rows::Each(..) | Rows::Read(_) | Rows::Drawn(..) | Rows::Kept(_) => {
-                Columns::Text
-            }
+            Rows::Whole(_)
+            | Rows::Each(..)
+            | Rows::Read(_)
+            | Rows::Drawn(..)
+            | Rows::Kept(_)
+            | Rows::Given(_) => Columns::Text,
         };
         let form = ArgForm { columns, ..ArgForm::default() };
         Self { rows, form, pack: 1, number: 0, skip: HashSet::new(), sight: Sight::default() }
@@ -202,6 +207,13 @@ impl Source {
         Ok(())
     }
 
+    /// Takes arguments that have their numbers.
+    pub(crate) fn given(rows: Vec<(u64, Vec<u8>)>) -> Self {
+        let mut source = Self::of(Rows::Given(rows.into_iter()));
+        source.form.numbered = true;
+        source
+    }
+
     /// Returns what the arguments are.
     pub(crate) const fn form(&self) -> &ArgForm {
         &self.form
@@ -219,6 +231,7 @@ impl Source {
             Rows::Json(_) => None,
             Rows::Drawn(random, _) => Some(random.count),
             Rows::Kept(rows) => Some(rows.len() as u64),
+            Rows::Given(rows) => Some(rows.len() as u64),
         }
     }
 
@@ -256,9 +269,12 @@ impl Source {
     pub(crate) const fn whole(&self) -> Option<&Args> {
         match &self.rows {
             Rows::Whole(args) => Some(args),
-            Rows::Each(..) | Rows::Read(_) | Rows::Json(_) | Rows::Drawn(..) | Rows::Kept(_) => {
-                None
-            }
+            Rows::Each(..)
+            | Rows::Read(_)
+            | Rows::Json(_)
+            | Rows::Drawn(..)
+            | Rows::Kept(_)
+            | Rows::Given(_) => None,
         }
     }
 
@@ -346,6 +362,13 @@ impl Source {
                 row.push(rng.i64(random.low..=random.high).to_string().into_bytes());
                 Ok(true)
             }
+            Rows::Given(rows) => {
+                let Some((number, value)) = rows.next() else { return Ok(false) };
+                // It is counted when the row is whole.
+                self.number = number.saturating_sub(1);
+                row.push(value);
+                Ok(true)
+            }
             Rows::Kept(rows) => {
                 let next = rows.next();
                 let there = next.is_some();
@@ -360,7 +383,7 @@ impl Source {
         match &self.rows {
             Rows::Read(cross) => cross.place(),
             Rows::Json(json) => json.place(),
-            Rows::Whole(_) | Rows::Each(..) | Rows::Drawn(..) | Rows::Kept(_) => {
+            Rows::Whole(_) | Rows::Each(..) | Rows::Drawn(..) | Rows::Kept(_) | Rows::Given(_) => {
                 format!("argument {}", self.number)
             }
         }
@@ -371,7 +394,9 @@ impl Source {
         match &self.rows {
             Rows::Read(cross) => cross.name(),
             Rows::Json(json) => json.name(),
-            Rows::Whole(_) | Rows::Each(..) | Rows::Drawn(..) | Rows::Kept(_) => "the list",
+            Rows::Whole(_) | Rows::Each(..) | Rows::Drawn(..) | Rows::Kept(_) | Rows::Given(_) => {
+                "the list"
+            }
         }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Fitting {
     room: usize,
     spec_bytes: usize,
     tasks: u64,
+    /// The argument that was looked at.
+    ahead: Option<Vec<u8>>,
 }
 
 /// Cuts a source into parts.
@@ -46,7 +48,7 @@ impl Fitting {
         let env: usize = spec.env.iter().map(|(key, value)| key.len() + value.len()).sum();
         let spec_bytes = words + env;
         let room = PAYLOAD_BYTES_MAX.saturating_sub(spec_bytes);
-        Self { source, room, spec_bytes, tasks: 0 }
+        Self { source, room, spec_bytes, tasks: 0, ahead: None }
     }
 
     /// Returns the source.
@@ -54,11 +56,26 @@ impl Fitting {
         &self.source
     }
 
+    /// Tells whether there is a task to make; waits for the first argument.
+    ///
+    /// # Errors
+    /// As [`Fitting::next`].
+    pub(crate) fn peek(&mut self) -> Result<bool> {
+        if self.source.whole().is_some() {
+            return Ok(true);
+        }
+        self.ahead = self.next()?;
+        Ok(self.ahead.is_some())
+    }
+
     /// Returns the next argument.
     ///
     /// # Errors
     /// When it is too long, one too many, or cannot be read.
     pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        if let Some(ahead) = self.ahead.take() {
+            return Ok(Some(ahead));
+        }
         let mut argument = Vec::new();
         if !self.source.next_into(&mut argument)? {
             return Ok(None);

@@ -2,15 +2,13 @@
 //! arguments in ../source, the way to the master in send.rs, the trial in preview.rs.
 
 mod preview;
-mod send;
-mod spec;
+pub(super) mod send;
+pub(super) mod spec;
 
 use std::ffi::OsString;
 
+use ganger_proto::Key;
 use ganger_proto::command::SubmitHead;
-use ganger_proto::limits::RETRIES_MAX;
-use ganger_proto::spec::{After, Rate};
-use ganger_proto::{Key, QueueName};
 
 use crate::clock::Clock;
 
@@ -46,47 +44,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     from: source::From,
 
-    /// What people call the batch
-    #[arg(long, default_value = "", hide_default_value = true)]
-    name: String,
-
-    /// The queue it waits in
-    #[arg(long, default_value = "default")]
-    queue: Option<QueueName>,
-
-    /// Higher goes first; may be negative
-    #[arg(short, long, default_value_t = 0, value_name = "N", allow_negative_numbers = true)]
-    priority: i16,
-
-    /// Tries after the first failure
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u8).range(..=i64::from(RETRIES_MAX)))]
-    retries: u8,
-
-    /// The first and the longest wait between tries, doubled from one to the next
-    #[arg(long, default_value = "1s..10m", value_name = "TIME..TIME")]
-    backoff: Option<String>,
-
-    /// Start no task before: a time from this moment (10m), or a moment (2026-11-24T22:00:00Z)
-    #[arg(long, value_name = "TIME")]
-    not_before: Option<String>,
-
-    /// A label for filters such as `ganger ls label:stage=prod`; may be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
-    label: Vec<String>,
-
-    /// Begin when this batch has ended and all its tasks are done; b12:any however they ended; may
-    /// be repeated
-    #[arg(long, value_name = "BATCH[:any]", value_parser = spec::after)]
-    after: Vec<After>,
-
-    /// Tasks of the batch at once, over all workers [default: as many as there are slots]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    jobs: Option<u32>,
-
-    /// How often its tasks may start, over all workers, as 10/s or 90/m
-    #[arg(long, value_name = "N/TIME", value_parser = spec::rate)]
-    rate: Option<Rate>,
+    #[command(flatten)]
+    batching: spec::Batching,
 
     /// A key that makes the submission safe to repeat: the same key is the same batch
     #[arg(long, value_name = "KEY")]
@@ -112,7 +71,7 @@ pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
     let mut source = Source::build(&args.from, line.inputs, &spec.kind, source::Default::OneTask)?;
     source.look_at_paths(&spec)?;
     spec.form = source.form().clone();
-    let options = spec::options(&args, Clock::start().wall())?;
+    let options = spec::options(&args.batching, Clock::start().wall())?;
     let total = source.total();
     let mut parts = Parts::new(source, &spec);
     let head = SubmitHead { spec, options };
@@ -218,6 +177,6 @@ mod tests {
             let line = ["submit"].iter().chain(words);
             assert_eq!(Line::try_parse_from(line).unwrap_err().exit_code(), 2, "{words:?}");
         }
-        assert_eq!(read(&["-p", "-5", "--", "x"]).priority, -5);
+        assert_eq!(read(&["-p", "-5", "--", "x"]).batching.priority, -5);
     }
 }

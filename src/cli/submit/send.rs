@@ -43,13 +43,18 @@ pub(super) struct Sent {
     pub(super) repeated: bool,
 }
 
-/// Returns a key text that nobody used before.
-pub(super) fn random_key_text() -> Result<String> {
+/// Returns a key that nobody used before.
+pub(crate) fn random_key() -> Result<Key> {
     let mut bytes = [0; 16];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).map_err(|_| {
         CliError::failed("the system gives no random bytes for a key; give a --key")
     })?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+    Ok(Key::new(u128::from_be_bytes(bytes)))
+}
+
+/// Returns a key text that nobody used before.
+pub(super) fn random_key_text() -> Result<String> {
+    Ok(format!("{:032x}", random_key()?.raw()))
 }
 
 impl Sender<'_> {

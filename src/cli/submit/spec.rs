@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ganger_proto::form::{ArgForm, Paths};
+use ganger_proto::limits::RETRIES_MAX;
 use ganger_proto::place::Need;
 use ganger_proto::spec::{After, Rate, SpecError};
 use ganger_proto::{
-    Backoff, BatchOptions, Cwd, Kind, Label, Lane, Name, Placement, Spec, Template, WallMs,
+    Backoff, BatchOptions, Cwd, Kind, Label, Lane, Name, Placement, QueueName, Spec, Template,
+    WallMs,
 };
 
 use super::super::error::{CliError, Result};
@@ -35,28 +37,36 @@ pub(crate) struct What {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) timeout: Option<Duration>,
 
+    #[command(flatten)]
+    pub(super) ground: Ground,
+}
+
+/// Flags that say where tasks run and what they find there.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Where tasks run")]
+pub(crate) struct Ground {
     /// A variable for the tasks; without a value, the one that is set here; may be repeated
     #[arg(long, value_name = "KEY[=VALUE]")]
-    pub(super) env: Vec<OsString>,
+    pub(crate) env: Vec<OsString>,
 
     /// Where tasks run: a directory that the worker has, `scratch` for a fresh one each, or
     /// `worker` for the one that the worker runs in
     /// [default: this directory]
     #[arg(long, value_name = "DIR")]
-    pub(super) cwd: Option<PathBuf>,
+    pub(crate) cwd: Option<PathBuf>,
 
     /// Which slots tasks take: cpu for work that keeps a processor busy, io for work that mostly
     /// waits [default: what the handler's configuration says, else cpu]
     #[arg(long, value_name = "LANE", value_parser = lane)]
-    pub(super) lane: Option<Lane>,
+    pub(crate) lane: Option<Lane>,
 
     /// What a task needs beside one slot, as cpu=2,mem=4G,gpu=1; workers say what they have
     #[arg(long, value_name = "NAME=AMOUNT", value_delimiter = ',', value_parser = need)]
-    pub(super) needs: Vec<Need>,
+    pub(crate) needs: Vec<Need>,
 
     /// A label that the worker must have, as gpu=a100; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
-    pub(super) on: Vec<Label>,
+    pub(crate) on: Vec<Label>,
 
     /// Arguments are paths of files, looked at before a task starts: each must be a file below one
     /// of the worker's roots (`roots` in its worker.toml). With =seen also one that has the size
@@ -64,7 +74,54 @@ pub(crate) struct What {
     /// relative ones start in the tasks' directory
     #[arg(long, value_name = "CHECK", value_enum, num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "below")]
-    pub(super) paths: Option<Check>,
+    pub(crate) paths: Option<Check>,
+}
+
+/// Flags that say how a batch is queued and retried.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "How the batch is queued")]
+pub(crate) struct Batching {
+    /// What people call the batch
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) name: String,
+
+    /// The queue it waits in
+    #[arg(long, default_value = "default")]
+    pub(crate) queue: Option<QueueName>,
+
+    /// Higher goes first; may be negative
+    #[arg(short, long, default_value_t = 0, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) priority: i16,
+
+    /// Tries after the first failure
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u8).range(..=i64::from(RETRIES_MAX)))]
+    pub(crate) retries: u8,
+
+    /// The first and the longest wait between tries, doubled from one to the next
+    #[arg(long, default_value = "1s..10m", value_name = "TIME..TIME")]
+    pub(crate) backoff: Option<String>,
+
+    /// Start no task before: a time from this moment (10m), or a moment (2026-11-24T22:00:00Z)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) not_before: Option<String>,
+
+    /// A label for filters such as `ganger ls label:stage=prod`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) label: Vec<String>,
+
+    /// Begin when this batch has ended and all its tasks are done; b12:any however they ended; may
+    /// be repeated
+    #[arg(long, value_name = "BATCH[:any]", value_parser = after)]
+    pub(crate) after: Vec<After>,
+
+    /// Tasks of the batch at once, over all workers [default: as many as there are slots]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) jobs: Option<u32>,
+
+    /// How often its tasks may start, over all workers, as 10/s or 90/m
+    #[arg(long, value_name = "N/TIME", value_parser = rate)]
+    pub(crate) rate: Option<Rate>,
 }
 
 /// The word of a kind.
@@ -101,20 +158,30 @@ fn need(text: &str) -> std::result::Result<Need, String> {
 
 /// Makes the spec of flags and of the words of the command.
 pub(super) fn build(what: &What, command: Vec<OsString>) -> Result<Spec> {
-    let kind = kind(what, command)?;
-    let cwd = match &kind {
-        Kind::Square | Kind::Sleep | Kind::Handler { .. } => Cwd::Unset,
-        Kind::Exec { .. } | Kind::Shell { .. } => directory(what.cwd.as_ref())?,
-    };
-    let env = what.env.iter().map(|word| variable(word)).collect::<Result<_>>()?;
-    let timeout_ms = what.timeout.map_or(0, as_ms);
-    let place = Placement { lane: what.lane, needs: what.needs.clone(), on: what.on.clone() };
-    let paths = what.paths.map_or(Paths::Unchecked, Check::paths);
-    let form = ArgForm { paths, ..ArgForm::default() };
-    seen::check_kind(&kind, &form)?;
-    let spec = Spec { env, cwd, timeout_ms, form, place, ..Spec::of(kind) };
-    spec.check()?;
+    let mut spec = what.ground.spec(kind(what, command)?)?;
+    spec.timeout_ms = what.timeout.map_or(0, as_ms);
     Ok(spec)
+}
+
+impl Ground {
+    /// Makes the spec of tasks that run there.
+    ///
+    /// # Errors
+    /// When a limit is passed, a variable is not set, or this directory has no name.
+    pub(crate) fn spec(&self, kind: Kind) -> Result<Spec> {
+        let cwd = match &kind {
+            Kind::Square | Kind::Sleep | Kind::Handler { .. } => Cwd::Unset,
+            Kind::Exec { .. } | Kind::Shell { .. } => directory(self.cwd.as_ref())?,
+        };
+        let env = self.env.iter().map(|word| variable(word)).collect::<Result<_>>()?;
+        let place = Placement { lane: self.lane, needs: self.needs.clone(), on: self.on.clone() };
+        let paths = self.paths.map_or(Paths::Unchecked, Check::paths);
+        let form = ArgForm { paths, ..ArgForm::default() };
+        seen::check_kind(&kind, &form)?;
+        let spec = Spec { env, cwd, form, place, ..Spec::of(kind) };
+        spec.check()?;
+        Ok(spec)
+    }
 }
 
 fn kind(what: &What, mut command: Vec<OsString>) -> Result<Kind> {
@@ -208,7 +275,7 @@ fn variable(word: &OsStr) -> Result<(String, String)> {
 }
 
 /// Makes the options of a batch.
-pub(super) fn options(args: &super::Args, now: WallMs) -> Result<BatchOptions> {
+pub(crate) fn options(args: &Batching, now: WallMs) -> Result<BatchOptions> {
     const NAME_CHARS_MAX: usize = 128;
     if args.name.chars().count() > NAME_CHARS_MAX {
         return Err(CliError::usage(format!(
@@ -365,7 +432,7 @@ mod tests {
             let words: Vec<&str> = words.iter().skip(2).map(String::as_str).collect();
             let args = read(&words);
             let spec = build(&args.what, cut(args.words.clone(), Behind::Command).command).unwrap();
-            let o = options(&args, WallMs(0)).unwrap();
+            let o = options(&args.batching, WallMs(0)).unwrap();
             let words: Vec<_> = match &spec.kind {
                 Kind::Square | Kind::Sleep | Kind::Handler { .. } => Vec::new(),
                 Kind::Shell { line } => vec![String::from_utf8_lossy(line.source())],
@@ -387,7 +454,7 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let with = |words: &[&str]| options(&read(words), WallMs(1_000));
+        let with = |words: &[&str]| options(&read(words).batching, WallMs(1_000));
         assert_eq!(with(&["--", "x"]).unwrap(), BatchOptions::default());
         let backoff = with(&["--backoff", "2s..1m", "x"]).unwrap().backoff;
         assert_eq!(backoff, Backoff { base_ms: 2_000, cap_ms: 60_000 });

@@ -342,7 +342,7 @@ fn a_copy_of_a_task_asks_for_the_same() {
     };
     assert!(
         argv.len() >= 2
-            && !argv.iter().any(|word| word.has_value(&ganger_proto::ArgForm::default()))
+            && !argv.iter().any(|word| word.has_value(&ArgForm::default()))
     );
     assert!(model.toast.as_ref().unwrap().text.contains("several columns"));
 }

@@ -8,6 +8,7 @@
 //! batch and `{%}` its slot, both from 1; and ganger's own `{n}` (the argument again, for ranges)
 //! and `{n:04}` (padded with zeros). Of several columns `{}` is all, each a word of its own.
 
+mod plain;
 mod strings;
 
 use serde::{Deserialize, Serialize};
@@ -150,11 +151,6 @@ impl Template {
             Part::Named { name, .. } => form.names().contains(name) || name == "n",
             Part::Text(_) | Part::Number | Part::Slot => false,
         })
-    }
-
-    /// Tells whether nothing in it may be replaced, whatever the columns are called.
-    pub fn is_text(&self) -> bool {
-        self.parts.iter().all(|part| matches!(part, Part::Text(_)))
     }
 
     /// Appends the expansion; several columns in one place are joined by blanks.

@@ -1,0 +1,98 @@
+//! The command of a run: its words make one shell line, as in GNU parallel. A line in which a shell
+//! would do nothing but cut words runs without one.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use ganger_proto::spec::SpecError;
+use ganger_proto::template::{self, Values};
+use ganger_proto::{ArgForm, Kind, Template};
+
+use super::super::error::{CliError, Result};
+use super::super::text;
+
+/// What each task runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// A line with replacement strings.
+    Words(Template),
+    /// The arguments are the commands.
+    Arguments,
+}
+
+impl Line {
+    /// Joins words to a line.
+    ///
+    /// # Errors
+    /// When a replacement string cannot be read, or the first word is an option that is not known.
+    pub(crate) fn of(words: &[OsString]) -> Result<Self> {
+        // clap takes an option that it does not know for the first word of the command.
+        if let Some(word) = words.first().filter(|word| word.as_bytes().starts_with(b"-")) {
+            let word = text::line(&word.to_string_lossy());
+            return Err(CliError::usage(format!(
+                "`{word}` is neither an option of run nor a program; see `ganger run --help`"
+            )));
+        }
+        let line = words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>().join(&b' ');
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self::Arguments);
+        }
+        Ok(Self::Words(Template::parse(&line).map_err(SpecError::from)?))
+    }
+
+    /// Returns the kind that runs it.
+    pub(crate) fn kind(&self, form: &ArgForm) -> Kind {
+        match self {
+            Self::Words(line) => match line.without_shell(form) {
+                Some(argv) => Kind::Exec { argv },
+                None => Kind::Shell { line: line.clone() },
+            },
+            Self::Arguments => {
+                let line = Template::from_text("eval {}").expect("it has no width to be wrong");
+                Kind::Shell { line }
+            }
+        }
+    }
+
+    /// Returns what a task runs, as one types it.
+    pub(crate) fn shown(&self, values: &Values<'_>) -> Vec<u8> {
+        match self {
+            Self::Words(line) => template::expand_line(line, values),
+            Self::Arguments => values.columns().join(&b' '),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_become_a_line_or_a_vector() {
+        let check = |words: &[&str], expected: &str| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            let line = Line::of(&words).unwrap();
+            let form = ArgForm::default();
+            let values = Values::new(&form, Some(b"a b"), 1);
+            let shown = String::from_utf8(line.shown(&values)).unwrap();
+            let kind = match line.kind(&form) {
+                Kind::Exec { argv } => format!("exec of {}", argv.len()),
+                other => other.word().to_owned(),
+            };
+            assert_eq!(format!("{kind}: {shown}"), expected);
+        };
+        check(&["gzip", "-9"], "exec of 2: gzip -9 'a b'");
+        check(&["gzip -9 {}"], "exec of 3: gzip -9 'a b'");
+        check(&["sort", "{}", "|", "uniq"], "shell: sort 'a b' | uniq");
+        check(&["exit", "3"], "shell: exit 3 'a b'");
+        check(&[], "shell: a b");
+        check(&[""], "shell: a b");
+    }
+
+    #[test]
+    fn an_unknown_option_is_said() {
+        let error = Line::of(&["--jobsx".into()]).unwrap_err();
+        assert!(error.sentence.contains("neither an option of run"), "{error}");
+        assert!(Line::of(&["echo".into(), "{n:x}".into()]).is_err());
+    }
+}
