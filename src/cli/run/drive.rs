@@ -101,8 +101,8 @@ struct Drive<'a> {
     /// Tasks that were stopped because they ran for too long.
     timed_out: HashSet<TaskId>,
     waits: Waits,
-    /// Tasks that never ran because the run was stopped.
-    unstarted: u64,
+    /// Tasks that did not run, or not to their end, because the run was stopped.
+    cut_short: u64,
     broken: Option<CliError>,
 }
 
@@ -161,7 +161,7 @@ pub(crate) async fn run(place: &Place, args: &Args, plan: Plan) -> Result<u8> {
         pace: Pace::default(),
         timed_out: HashSet::new(),
         waits: Waits::new(),
-        unstarted: 0,
+        cut_short: 0,
         broken: None,
     };
     let done = drive.work(&mut inbox, &mut stops).await;
@@ -262,19 +262,19 @@ impl Drive<'_> {
     /// Takes the end of one task.
     async fn ended(&mut self, row: EndRow) -> Result<()> {
         let stopped = row.line.state == TaskState::Cancelled;
-        if stopped && row.line.attempt == 0 && self.phase != Phase::Starting {
-            self.unstarted += 1;
+        if stopped && self.phase != Phase::Starting {
+            self.cut_short += 1;
             return self.printer.pass_over(row).await;
         }
         if self.phase == Phase::Cancelling && self.exit.is_some() {
-            // `--halt now` has settled everything: what was killed counts for nothing.
+            // `--halt now` has settled everything: what ended since counts for nothing.
             return self.printer.pass_over(row).await;
         }
         let end = self.end_of(&row);
         if let Some(ended) = row.line.ended.as_ref().filter(|_| !end.is_failure()) {
             self.pace.ended(ended.took_us);
         }
-        self.write_log(&row, end)?;
+        self.write_log(&row, end).await?;
         self.ends.count(end);
         let command = self.said(&row);
         self.printer.take(row).await?;
@@ -299,10 +299,14 @@ impl Drive<'_> {
         self.line.shown(&values)
     }
 
-    fn write_log(&mut self, row: &EndRow, end: End) -> Result<()> {
+    async fn write_log(&mut self, row: &EndRow, end: End) -> Result<()> {
+        if self.log.is_none() {
+            return Ok(());
+        }
         let command = self.said(row);
         let values = Values::new(&self.form, row.argument.as_deref(), row.line.index + 1);
         let number = values.number();
+        let received = self.printer.received(row).await?;
         let Some(log) = &mut self.log else { return Ok(()) };
         let took_ms = row.line.ended.as_ref().map_or(0, |ended| ended.took_us / 1_000);
         log.write(&Entry {
@@ -310,7 +314,7 @@ impl Drive<'_> {
             host: row.line.worker.clone(),
             began_ms: row.at.0.saturating_sub(took_ms),
             took_ms,
-            received: row.line.ended.as_ref().map_or(0, |ended| ended.stdout.len() as u64),
+            received,
             end,
             command,
         })
@@ -476,12 +480,13 @@ impl Drive<'_> {
     }
 
     fn verdict(&mut self) -> Result<u8> {
-        if self.unstarted > 0
+        if self.cut_short > 0
             && let Some(batch) = self.batch
         {
             out::note(&format!(
-                "ganger: {} tasks of {batch} did not start; `ganger retry {batch}` runs them",
-                number(self.unstarted)
+                "ganger: {} tasks of {batch} did not run to their end; `ganger retry {batch}` runs \
+                 them",
+                number(self.cut_short)
             ));
         }
         if let Some(error) = self.broken.take() {

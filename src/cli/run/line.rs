@@ -26,7 +26,7 @@ impl Line {
     /// # Errors
     /// When a replacement string cannot be read, or the first word is an option that is not known.
     pub(crate) fn of(words: &[OsString]) -> Result<Self> {
-        // clap takes an option that it does not know for the first word of the command.
+        // An option behind `--` is a slip of the hand.
         if let Some(word) = words.first().filter(|word| word.as_bytes().starts_with(b"-")) {
             let word = text::line(&word.to_string_lossy());
             return Err(CliError::usage(format!(

@@ -93,13 +93,21 @@ impl Link {
                     let wait = retry_after_ms.clamp(10, BUSY_MS_MAX);
                     tokio::time::sleep(Duration::from_millis(wait)).await;
                 }
-                Err(error @ CallError::Lost(_)) if !is_final(&error) => {
-                    self.again(connection.number, &error).await?;
-                    return Ok(Answer::Again);
-                }
-                Err(error) => return Err(error.into()),
+                Err(error) => return self.after(connection, error).await,
             }
         }
+    }
+
+    /// Says how it goes on after a call that had no reply: with another connection, or not at all.
+    ///
+    /// # Errors
+    /// When the master refused, or stays away.
+    pub(crate) async fn after(&self, connection: &Connection, error: CallError) -> Result<Answer> {
+        if !matches!(error, CallError::Lost(_)) || is_final(&error) {
+            return Err(error.into());
+        }
+        self.again(connection.number, &error).await?;
+        Ok(Answer::Again)
     }
 
     /// Dials again, unless another one who lost the same connection has.

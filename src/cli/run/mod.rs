@@ -143,7 +143,7 @@ pub(crate) struct Args {
     output_max: Bytes,
 
     /// The command and its words; `:::` or `::::` begins the arguments
-    #[arg(value_name = "WORDS", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "WORDS", trailing_var_arg = true)]
     words: Vec<OsString>,
 }
 

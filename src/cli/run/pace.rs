@@ -100,8 +100,8 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn who_runs_longer_than_a_part_of_the_median_is_named() {
+    #[test]
+    fn who_runs_longer_than_a_part_of_the_median_is_named() {
         let mut pace = Pace::default();
         let (slow, new) = (TaskId::new(7), TaskId::new(8));
         let begin = Instant::now();

@@ -4,16 +4,17 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use ganger_proto::command::{EndRow, Stream};
+use ganger_net::client::CallError;
+use ganger_proto::command::{EndRow, OutputPage, Stream};
 use ganger_proto::template::{Quote, Values};
-use ganger_proto::{ArgForm, Reply, Request, TaskId, Template};
+use ganger_proto::{ArgForm, Refusal, Reply, Request, TaskId, Template};
 use serde_json::json;
 
 use super::super::error::Result;
 use super::super::out::{Out, Sink};
 use super::super::place::Place;
 use super::super::{out, reach, results, text};
-use super::link::Link;
+use super::link::{Answer, Link};
 use super::saved::{Files, Saved};
 
 /// In which order outputs come.
@@ -163,20 +164,25 @@ impl<'a> Printer<'a> {
         if row.line.ended.is_none() && row.line.attempt == 0 {
             return Ok(());
         }
+        let form = self.form.clone();
+        let values = Values::new(&form, row.argument.as_deref(), row.line.index + 1);
+        let files = self.saved.as_ref().map(|saved| saved.open(&values)).transpose()?;
+        let kept = files.is_some();
+        if let Some(files) = files {
+            self.save(row, files).await?;
+        }
         if self.stdout.is_json() {
             return self.print_json(row).await;
         }
-        let form = self.form.clone();
-        let values = Values::new(&form, row.argument.as_deref(), row.line.index + 1);
-        let mut tag = Vec::new();
-        if let Some(template) = &self.tag {
-            template.expand(&values, Quote::Verbatim, &mut tag);
-            tag.push(b'\t');
-        }
-        let mut files = self.saved.as_ref().map(|saved| saved.open(&values)).transpose()?;
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            let mut tagger = Tagger { tag: &tag, at_start: true };
-            self.stream(row, stream, &mut tagger, files.as_mut()).await?;
+        if !kept {
+            let mut tag = Vec::new();
+            if let Some(template) = &self.tag {
+                template.expand(&values, Quote::Verbatim, &mut tag);
+                tag.push(b'\t');
+            }
+            for stream in [Stream::Stdout, Stream::Stderr] {
+                self.stream(row, stream, &mut Tagger { tag: &tag, at_start: true }).await?;
+            }
         }
         if let Some(ended) = row.line.ended.as_ref().filter(|ended| !ended.message.is_empty()) {
             self.stdout.flush()?;
@@ -190,21 +196,11 @@ impl<'a> Printer<'a> {
         row: &EndRow,
         stream: Stream,
         tagger: &mut Tagger<'_>,
-        mut files: Option<&mut Files>,
     ) -> Result<()> {
         let mut offset = 0;
         loop {
             let (bytes, more) = self.piece(row, stream, offset).await?;
             offset += bytes.len() as u64;
-            if let Some(files) = &mut files {
-                let file = match stream {
-                    Stream::Stdout => &mut files.stdout,
-                    Stream::Stderr => &mut files.stderr,
-                };
-                if let Err(error) = file.write_all(&bytes) {
-                    return Err(files.cannot(&error));
-                }
-            }
             let mut shown = Vec::with_capacity(bytes.len() + 64);
             tagger.put(&bytes, &mut shown);
             match stream {
@@ -219,6 +215,57 @@ impl<'a> Printer<'a> {
             if !more {
                 return if stream == Stream::Stderr { self.stderr.end() } else { Ok(()) };
             }
+        }
+    }
+
+    /// Writes both streams to files, which then stand for what would have been printed.
+    async fn save(&mut self, row: &EndRow, mut files: Files) -> Result<()> {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let mut offset = 0;
+            let mut more = true;
+            while more {
+                let bytes;
+                (bytes, more) = self.piece(row, stream, offset).await?;
+                offset += bytes.len() as u64;
+                let file = match stream {
+                    Stream::Stdout => &mut files.stdout,
+                    Stream::Stderr => &mut files.stderr,
+                };
+                if let Err(error) = file.write_all(&bytes) {
+                    return Err(files.cannot(&error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many bytes a task wrote to its standard output.
+    ///
+    /// # Errors
+    /// When the master refuses, or stays away.
+    pub(crate) async fn received(&self, row: &EndRow) -> Result<u64> {
+        let Some(ended) = &row.line.ended else { return Ok(0) };
+        if !ended.has_output {
+            return Ok(ended.stdout.len() as u64);
+        }
+        let (task, attempt) = (row.line.task, Some(row.line.attempt));
+        let request = Request::Output { task, attempt, stream: Stream::Stdout, offset: u64::MAX };
+        Ok(self.output(request).await?.map_or(0, |page| page.kept + page.skipped))
+    }
+
+    /// Asks for a piece; a stream that printed nothing is not kept, though the other one is.
+    async fn output(&self, request: Request) -> Result<Option<OutputPage>> {
+        loop {
+            let connection = self.link.current().await;
+            return match connection.caller.call(request.clone()).await {
+                Ok(Reply::Output(page)) => Ok(Some(page)),
+                Ok(_) => Err(reach::unexpected()),
+                Err(CallError::Refused(Refusal::NoOutput(_))) => Ok(None),
+                Err(error) => match self.link.after(&connection, error).await? {
+                    Answer::Again => continue,
+                    Answer::Reply(_) => Err(reach::unexpected()),
+                },
+            };
         }
     }
 
@@ -238,20 +285,8 @@ impl<'a> Printer<'a> {
             return Ok((bytes, false));
         }
         let (task, attempt) = (row.line.task, Some(row.line.attempt));
-        let connection = self.link.current().await;
         let request = Request::Output { task, attempt, stream, offset };
-        let reply = connection.caller.call(request.clone()).await;
-        let reply = match reply {
-            // A stream that printed nothing is not kept, though the other one is.
-            Err(ganger_net::client::CallError::Refused(ganger_proto::Refusal::NoOutput(_)))
-                if offset == 0 =>
-            {
-                return Ok((Vec::new(), false));
-            }
-            Ok(reply) => reply,
-            Err(_) => self.link.call(request).await?,
-        };
-        let Reply::Output(page) = reply else { return Err(reach::unexpected()) };
+        let Some(page) = self.output(request).await? else { return Ok((Vec::new(), false)) };
         if page.skipped > 0 && self.cut.last() != Some(&task) {
             self.cut.push(task);
         }

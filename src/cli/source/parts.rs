@@ -168,7 +168,7 @@ mod tests {
         #[command(flatten)]
         from: From,
 
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        #[arg(trailing_var_arg = true)]
         words: Vec<OsString>,
     }
 

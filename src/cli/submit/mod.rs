@@ -60,7 +60,7 @@ pub(crate) struct Args {
     dry_run: bool,
 
     /// The command and its words; `:::` begins the arguments
-    #[arg(value_name = "WORDS", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "WORDS", trailing_var_arg = true)]
     words: Vec<OsString>,
 }
 
@@ -149,6 +149,7 @@ mod tests {
         check(&[":::", "a", "--", "echo", "{}"], &["echo", "{}"], 1);
         check(&["--", "sh", "--", "x"], &["sh", "--", "x"], 0);
         assert!(read(&["--wait", "--", "x"]).wait);
+        assert_eq!(read(&["-j4", "--", "x"]).batching.jobs, Some(4));
     }
 
     #[test]
@@ -173,6 +174,7 @@ mod tests {
             &["--queue", "No", "--", "x"],
             &["--range", "1..2", "--repeat", "3", "--", "x"],
             &["--timeout", "5", "--", "x"],
+            &["--rnage", "1..5", "--", "x"],
         ] {
             let line = ["submit"].iter().chain(words);
             assert_eq!(Line::try_parse_from(line).unwrap_err().exit_code(), 2, "{words:?}");

@@ -185,7 +185,7 @@ impl Ground {
 }
 
 fn kind(what: &What, mut command: Vec<OsString>) -> Result<Kind> {
-    // clap takes an option that it does not know for the first word of the command.
+    // An option behind `--` is a slip of the hand.
     if let Some(word) = command.first().filter(|word| word.as_bytes().starts_with(b"-")) {
         let word = text::line(&word.to_string_lossy());
         return Err(CliError::usage(format!(
@@ -383,7 +383,7 @@ mod tests {
         check(&["--kind", "square", "--", "5"], "put them after `:::`");
         check(&["--shell", "ls", "--", "x"], "beside --shell");
         check(&["--shell", "  "], "is empty");
-        check(&["--rnage", "1..5", "--", "x"], "`--rnage` is neither an option");
+        check(&["--", "--rnage", "1..5"], "`--rnage` is neither an option");
         check(&["--kind", "exec", "--shell", "ls"], "leave --kind away");
         check(&["--kind", "shell", "--", "a", "b"], "--shell 'LINE'");
         check(&["--", "echo", "{n:x}"], "{n:04}");
