@@ -10,9 +10,8 @@ use std::thread::JoinHandle;
 use ganger_net::pki::authority::Authority;
 use ganger_net::session::Session;
 use ganger_proto::audit::{AuditPlace, AuditRow};
-use ganger_proto::command::{
-    AttemptRow, EndPage, EndRow, OutputPage, ResultLine, ResultPage, Stream, TaskDetail,
-};
+use ganger_proto::command::{AttemptRow, OutputPage, ResultLine, ResultPage, Stream, TaskDetail};
+use ganger_proto::ends::{EndPage, EndRow};
 use ganger_proto::limits::PAGE_BYTES_MAX;
 use ganger_proto::message::ToClient;
 use ganger_proto::picture::EventRow;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ganger_proto::command::{EndPage, IdRun};
+use ganger_proto::ends::{EndPage, IdRun};
 use ganger_proto::limits::{ENDS_BATCHES_MAX, PAGE_ROWS_MAX, TOLD_RUNS_MAX};
 use ganger_proto::message::ToClient;
 use ganger_proto::{Actor, BatchId, Refusal, Reply};
@@ -47,10 +47,9 @@ impl Ends {
 
     /// Returns those who wait: for which batch, with which tag.
     fn waiting(&self) -> impl Iterator<Item = (ClientId, BatchId, u64)> {
-        let waits = self.0.iter().filter_map(|((client, batch), follower)| {
+        self.0.iter().filter_map(|((client, batch), follower)| {
             follower.waits.map(|waits| (*client, *batch, waits.tag))
-        });
-        waits
+        })
     }
 }
 

@@ -124,13 +124,7 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
         newest,
         outputs: Vec::new(),
         tail: Tail::default(),
-        facts: Facts {
-            home: options.home.clone(),
-            address,
-            advertise,
-            started: clock.wall(),
-            trouble: String::new(),
-        },
+        facts: facts(&options, address, advertise),
         phase: Phase::Serving,
         pulse_ms: 0,
         second_ms: 0,
@@ -149,6 +143,11 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
     signals.abort();
     measuring.abort();
     result
+}
+
+fn facts(options: &MasterOptions, address: SocketAddr, advertise: Vec<String>) -> Facts {
+    let (home, started) = (options.home.clone(), options.clock.wall());
+    Facts { home, address, advertise, started, trouble: String::new() }
 }
 
 /// A store that was opened, and what was in it.

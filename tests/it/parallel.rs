@@ -1,5 +1,5 @@
-//! The same command lines through GNU parallel and through `ganger run`. What GNU parallel printed is
-//! kept in `parallel/cases`; where it is installed it is asked again. What differs on purpose is
+//! The same command lines through GNU parallel and through `ganger run`. What GNU parallel printed
+//! is kept in `parallel/cases`; where it is installed it is asked again. What differs on purpose is
 //! listed in `assets/docs/gnu-parallel.md`.
 
 use std::fmt::Write as _;
@@ -124,7 +124,6 @@ fn command_lines_do_what_gnu_parallel_did() {
 
 /// What is kept is what GNU parallel prints; `UPDATE_EXPECT=1` keeps it again.
 #[test]
-#[expect(clippy::print_stderr, reason = "a part that is left out is said aloud")]
 fn gnu_parallel_still_does_it() {
     let text = std::fs::read_to_string(CASES).unwrap();
     let version = Command::new("parallel").arg("--version").output();

@@ -1,5 +1,5 @@
-//! `ganger run` where GNU parallel gives no measure: signals, a master that vanishes, waiting, JSON,
-//! long outputs. Its habits are in parallel.rs.
+//! `ganger run` where GNU parallel gives no measure: signals, a master that vanishes, waiting,
+//! JSON, long outputs. Its habits are in parallel.rs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};

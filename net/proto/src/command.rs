@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::Args;
 use crate::audit::{AuditPage, AuditPlace, TrustChecked};
+use crate::ends::{EndPage, IdRun};
 use crate::filter::Filter;
 use crate::gang::WorkerDetail;
 use crate::id::{BatchId, Key, Name, QueueName, TaskId, WorkerName};
@@ -519,36 +520,6 @@ pub struct ResultLine {
     pub ended: Option<Ended>,
     /// Its final state's word: `done`, `failed` or `cancelled`.
     pub state: crate::TaskState,
-}
-
-/// Consecutive tasks, the first and how many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IdRun {
-    /// The first task.
-    pub first: TaskId,
-    /// How many.
-    pub count: u64,
-}
-
-/// Ends of tasks that the client has not heard of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EndPage {
-    /// The tasks, about in the order in which they ended.
-    pub rows: Vec<EndRow>,
-    /// Their batch. When it has ended and there are no rows, all has been told.
-    pub batch: BatchRow,
-}
-
-/// The end of one task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EndRow {
-    /// How it ended.
-    pub line: ResultLine,
-    /// When.
-    pub at: WallMs,
-    /// Its argument; nothing when it has none.
-    #[serde(with = "serde_bytes")]
-    pub argument: Option<Vec<u8>>,
 }
 
 /// A piece of what was kept of one output stream.

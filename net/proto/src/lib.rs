@@ -24,6 +24,7 @@
 pub mod args;
 pub mod audit;
 pub mod command;
+pub mod ends;
 pub mod filter;
 pub mod follow;
 pub mod form;

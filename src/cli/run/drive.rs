@@ -5,31 +5,30 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ganger_proto::command::{EndRow, Select};
-use ganger_proto::filter::{Filter, Test};
-use ganger_proto::limits::PAGE_ROWS_MAX;
+use ganger_proto::ends::EndRow;
 use ganger_proto::picture::BatchRow;
-use ganger_proto::template::Values;
-use ganger_proto::{ArgForm, BatchId, Outcome, Reply, Request, TaskId, TaskState};
+use ganger_proto::{ArgForm, BatchId, TaskId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::super::error::{CliError, Result};
+use super::super::out;
 use super::super::place::Place;
 use super::super::progress::{Progress, Style};
 use super::super::submit::send::random_key;
 use super::super::table::number;
-use super::super::{out, reach};
+
+use super::control::Force;
 use super::feeder::{Feeder, Food, Wanted};
-use super::halt::{End, Ends, Halt, OWN_ERROR, When};
-use super::joblog::{Entry, JobLog};
+use super::halt::{Ends, OWN_ERROR, When};
+use super::joblog::JobLog;
 use super::line::Line;
 use super::link::Link;
 use super::pace::{Limit, Pace};
 use super::plan::Plan;
 use super::print::Printer;
-use super::stops::{Stop, Stops};
+use super::stops::Stops;
 use super::waits::Waits;
 use super::{Args, broken_pipe, follower};
 
@@ -38,7 +37,7 @@ const EVENTS_MAX: usize = 16;
 /// How often it looks at time: who runs for too long, why nothing happens.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// After TERM for `--halt now`: as long as GNU parallel waits before KILL.
-const TERM_FOR: Duration = Duration::from_millis(400);
+pub(super) const TERM_FOR: Duration = Duration::from_millis(400);
 
 /// What happened.
 pub(crate) enum Event {
@@ -57,14 +56,14 @@ pub(crate) enum Event {
 }
 
 /// Whether the loop goes on.
-enum Next {
+pub(super) enum Next {
     Go,
     End,
 }
 
 /// Why no more tasks start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// They do.
     Starting,
     /// `--halt`, a signal, or an error stopped it; what runs is waited for.
@@ -73,37 +72,38 @@ enum Phase {
     Cancelling,
 }
 
-struct Drive<'a> {
-    args: &'a Args,
-    link: Arc<Link>,
-    line: Line,
-    form: ArgForm,
-    printer: Printer<'a>,
-    log: Option<JobLog>,
-    bar: Progress,
-    events: mpsc::Sender<Event>,
-    wanted: watch::Sender<Wanted>,
-    tasks: Vec<JoinHandle<()>>,
-    batch: Option<BatchId>,
+/// A run that goes on.
+pub(super) struct Drive<'a> {
+    pub(super) args: &'a Args,
+    pub(super) link: Arc<Link>,
+    pub(super) line: Line,
+    pub(super) form: ArgForm,
+    pub(super) printer: Printer<'a>,
+    pub(super) log: Option<JobLog>,
+    pub(super) bar: Progress,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) wanted: watch::Sender<Wanted>,
+    pub(super) tasks: Vec<JoinHandle<()>>,
+    pub(super) batch: Option<BatchId>,
     /// How far the batch is, as it was heard last.
-    row: Option<Box<BatchRow>>,
+    pub(super) row: Option<Box<BatchRow>>,
     /// Whether all of the batch is there.
-    fed: bool,
-    ends: Ends,
+    pub(super) fed: bool,
+    pub(super) ends: Ends,
     /// The exit code, once it is settled.
-    exit: Option<u8>,
-    phase: Phase,
+    pub(super) exit: Option<u8>,
+    pub(super) phase: Phase,
     /// How often an end was asked for.
-    asked: u32,
-    leaving: bool,
-    kill_at: Option<Instant>,
-    pace: Pace,
+    pub(super) asked: u32,
+    pub(super) leaving: bool,
+    pub(super) kill_at: Option<Instant>,
+    pub(super) pace: Pace,
     /// Tasks that were stopped because they ran for too long.
-    timed_out: HashSet<TaskId>,
-    waits: Waits,
+    pub(super) timed_out: HashSet<TaskId>,
+    pub(super) waits: Waits,
     /// Tasks that did not run, or not to their end, because the run was stopped.
-    cut_short: u64,
-    broken: Option<CliError>,
+    pub(super) cut_short: u64,
+    pub(super) broken: Option<CliError>,
 }
 
 /// Runs the plan; returns the exit code.
@@ -129,13 +129,7 @@ pub(crate) async fn run(place: &Place, args: &Args, plan: Plan) -> Result<u8> {
         wanted: more,
         events: events.clone(),
     };
-    let food = Food::begin(fitting)?;
-    let failed = events.clone();
-    let feeding = tokio::spawn(async move {
-        if let Err(error) = feeder.feed(food).await {
-            failed.send(Event::Broken(error)).await.unwrap_or_default();
-        }
-    });
+    let feeding = begin(feeder, Food::begin(fitting)?);
     let style = if args.eta { Style::Eta } else { Style::Bar };
     let printer_link = Arc::clone(&link);
     let mut drive = Drive {
@@ -173,6 +167,16 @@ pub(crate) async fn run(place: &Place, args: &Args, plan: Plan) -> Result<u8> {
         return drive.fail(error).await;
     }
     drive.verdict()
+}
+
+fn begin(feeder: Feeder, food: Food) -> JoinHandle<()> {
+    let failed = feeder.events.clone();
+    tokio::spawn(async move {
+        if let Err(error) = feeder.feed(food).await {
+            // Nobody hears it when the run has ended.
+            failed.send(Event::Broken(error)).await.unwrap_or_default();
+        }
+    })
 }
 
 impl Drive<'_> {
@@ -259,176 +263,6 @@ impl Drive<'_> {
         self.bar.set(row.counts.ended(), total);
     }
 
-    /// Takes the end of one task.
-    async fn ended(&mut self, row: EndRow) -> Result<()> {
-        let stopped = row.line.state == TaskState::Cancelled;
-        if stopped && self.phase != Phase::Starting {
-            self.cut_short += 1;
-            return self.printer.pass_over(row).await;
-        }
-        if self.phase == Phase::Cancelling && self.exit.is_some() {
-            // `--halt now` has settled everything: what ended since counts for nothing.
-            return self.printer.pass_over(row).await;
-        }
-        let end = self.end_of(&row);
-        if let Some(ended) = row.line.ended.as_ref().filter(|_| !end.is_failure()) {
-            self.pace.ended(ended.took_us);
-        }
-        self.write_log(&row, end).await?;
-        self.ends.count(end);
-        let command = self.said(&row);
-        self.printer.take(row).await?;
-        self.judge_one(end, &command).await
-    }
-
-    fn end_of(&self, row: &EndRow) -> End {
-        let stopped = End { code: -1, signal: 15 };
-        let never = End { code: -1, signal: 0 };
-        match (row.line.state, row.line.ended.as_ref().map(|ended| ended.outcome)) {
-            (TaskState::Done, _) => End::default(),
-            (_, Some(Outcome::Failed { code })) => End { code, signal: 0 },
-            (_, Some(Outcome::Signalled { signal })) => End { code: 0, signal },
-            (_, Some(Outcome::TimedOut | Outcome::Cancelled)) => stopped,
-            (TaskState::Cancelled, None) => stopped,
-            (_, Some(Outcome::Done | Outcome::Lost | Outcome::Unfit) | None) => never,
-        }
-    }
-
-    fn said(&self, row: &EndRow) -> Vec<u8> {
-        let values = Values::new(&self.form, row.argument.as_deref(), row.line.index + 1);
-        self.line.shown(&values)
-    }
-
-    async fn write_log(&mut self, row: &EndRow, end: End) -> Result<()> {
-        if self.log.is_none() {
-            return Ok(());
-        }
-        let command = self.said(row);
-        let values = Values::new(&self.form, row.argument.as_deref(), row.line.index + 1);
-        let number = values.number();
-        let received = self.printer.received(row).await?;
-        let Some(log) = &mut self.log else { return Ok(()) };
-        let took_ms = row.line.ended.as_ref().map_or(0, |ended| ended.took_us / 1_000);
-        log.write(&Entry {
-            number,
-            host: row.line.worker.clone(),
-            began_ms: row.at.0.saturating_sub(took_ms),
-            took_ms,
-            received,
-            end,
-            command,
-        })
-    }
-
-    /// Sees whether a task's end stops the run, and says so as GNU parallel does.
-    async fn judge_one(&mut self, end: End, command: &[u8]) -> Result<()> {
-        if let Halt::When { of, .. } = self.args.halt
-            && let Some(what) = of.told(end)
-        {
-            let command = super::super::text::line(&String::from_utf8_lossy(command));
-            out::note(&format!("ganger: This job {what}: {command}"));
-        }
-        self.judge().await
-    }
-
-    async fn judge(&mut self) -> Result<()> {
-        if self.exit.is_some() {
-            return Ok(());
-        }
-        if let Some((when, exit)) = self.args.halt.verdict(&self.ends) {
-            self.exit = Some(exit);
-            self.stop(when).await?;
-        }
-        Ok(())
-    }
-
-    /// Starts no more tasks, or ends those that run.
-    async fn stop(&mut self, when: When) -> Result<()> {
-        self.wanted.send_replace(Wanted::Enough);
-        match when {
-            When::Soon => {
-                if self.phase == Phase::Starting {
-                    self.phase = Phase::Waiting;
-                }
-                self.cancel_waiting().await
-            }
-            When::Now => {
-                self.phase = Phase::Cancelling;
-                self.kill_at = Some(Instant::now() + TERM_FOR);
-                self.cancel_all(Force::Ask).await
-            }
-        }
-    }
-
-    async fn cancel_waiting(&self) -> Result<()> {
-        let Some(batch) = self.batch else { return Ok(()) };
-        let mut filter = Filter::of(Test::Batch(vec![batch]));
-        let waiting =
-            vec![TaskState::Blocked, TaskState::Delayed, TaskState::Queued, TaskState::Sent];
-        filter.terms.extend(Filter::of(Test::State(waiting)).terms);
-        self.change(Request::Cancel { select: Select::Matching(filter), now: false }).await
-    }
-
-    async fn cancel_all(&self, force: Force) -> Result<()> {
-        let Some(batch) = self.batch else { return Ok(()) };
-        let now = force == Force::Kill;
-        self.change(Request::Cancel { select: Select::Batch(batch), now }).await
-    }
-
-    async fn change(&self, request: Request) -> Result<()> {
-        match self.link.call(request).await? {
-            Reply::Changed(_) => Ok(()),
-            _ => Err(reach::unexpected()),
-        }
-    }
-
-    async fn stopped(&mut self, stop: Stop) -> Result<Next> {
-        self.bar.clear();
-        if stop == Stop::Leave {
-            self.leaving = true;
-            self.wanted.send_replace(Wanted::Enough);
-            return if self.fed || self.batch.is_none() { self.gone() } else { Ok(Next::Go) };
-        }
-        self.asked += 1;
-        self.exit = Some(OWN_ERROR);
-        let Some(batch) = self.batch else {
-            self.wanted.send_replace(Wanted::Enough);
-            return Ok(Next::Go);
-        };
-        match self.asked {
-            1 => {
-                self.stop(When::Soon).await?;
-                out::note(&format!(
-                    "\nganger: no more tasks of {batch} start, those that run are waited for; \
-                     Ctrl-C again cancels them, Ctrl-\\ leaves them to the workers (`ganger wait \
-                     {batch}` waits for them, `ganger retry {batch}` goes on with the others)"
-                ));
-            }
-            2 => {
-                self.phase = Phase::Cancelling;
-                self.cancel_all(Force::Ask).await?;
-                out::note(&format!(
-                    "\nganger: the running tasks of {batch} are being cancelled; Ctrl-C again kills \
-                     them at once"
-                ));
-            }
-            _ => self.cancel_all(Force::Kill).await?,
-        }
-        Ok(Next::Go)
-    }
-
-    /// Leaves the batch to the workers.
-    fn gone(&mut self) -> Result<Next> {
-        if let Some(batch) = self.batch.filter(|_| self.leaving) {
-            out::note(&format!(
-                "\nganger: {batch} goes on without this command; `ganger wait {batch}` waits for it, \
-                 `ganger results {batch}` prints what it printed"
-            ));
-            self.exit = Some(OWN_ERROR);
-        }
-        Ok(Next::End)
-    }
-
     /// Looks at time.
     async fn look(&mut self) -> Result<Next> {
         if let (Some(Limit::Percent(percent)), Some(batch)) = (self.args.timeout, self.batch) {
@@ -440,28 +274,6 @@ impl Drive<'_> {
             self.waits.look(&self.link, &row).await?;
         }
         Ok(Next::Go)
-    }
-
-    /// Stops tasks that run for longer than a part of the median.
-    async fn stop_slow(&mut self, batch: BatchId, percent: u32) -> Result<()> {
-        let mut filter = Filter::of(Test::Batch(vec![batch]));
-        filter.terms.extend(Filter::of(Test::State(vec![TaskState::Running])).terms);
-        let request = Request::List { filter, after: TaskId::new(0), rows: PAGE_ROWS_MAX };
-        let Reply::Tasks { rows, .. } = self.link.call(request).await? else {
-            return Err(reach::unexpected());
-        };
-        let ids: Vec<TaskId> = rows.iter().map(|row| row.task).collect();
-        let mut over = self.pace.over(Instant::now(), &ids, percent);
-        over.retain(|id| self.timed_out.insert(*id));
-        if over.is_empty() {
-            return Ok(());
-        }
-        for id in &over {
-            out::note(&format!(
-                "ganger: task {id} runs for over {percent}% of the median and is stopped"
-            ));
-        }
-        self.change(Request::Cancel { select: Select::Tasks(over), now: false }).await
     }
 
     /// What cannot go on: nobody reads the output any more, or the master is out of reach.
@@ -504,15 +316,6 @@ impl Drive<'_> {
         }
         Ok(self.exit.unwrap_or_else(|| self.ends.exit(self.args.halt)))
     }
-}
-
-/// How running tasks are ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Force {
-    /// TERM, a grace, then KILL.
-    Ask,
-    /// At once.
-    Kill,
 }
 
 /// Waits for a moment, or for ever when there is none.

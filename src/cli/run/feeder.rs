@@ -1,5 +1,5 @@
-//! Brings a run's arguments to the master while they are still being read: a task may end before the
-//! last argument is known. Its two halves are a thread that reads and a future that sends.
+//! Brings a run's arguments to the master while they are still being read: a task may end before
+//! the last argument is known. Its two halves are a thread that reads and a future that sends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::super::error::{CliError, Result};
 use super::super::reach;
-use super::super::source::parts::{Fitting, is_full};
+use super::super::source::parts::{Fitting, Part, is_full};
 use super::drive::Event;
 use super::link::Link;
 
@@ -95,7 +95,7 @@ impl Feeder {
     pub(crate) async fn feed(mut self, food: Food) -> Result<()> {
         let mut from = match food {
             Food::Whole(args) => {
-                let (batch, tasks) = self.send(0, args, true).await?;
+                let (batch, tasks) = self.send(0, Part { args, last: true }).await?;
                 self.say(Event::Begun(batch)).await;
                 self.say(Event::Whole(tasks)).await;
                 return Ok(());
@@ -111,7 +111,8 @@ impl Feeder {
                 self.say(Event::Whole(0)).await;
                 return failed.map_or(Ok(()), Err);
             }
-            let (batch, tasks) = self.send(number, Args::Listed(gathered.list), over).await?;
+            let (batch, tasks) =
+                self.send(number, Part { args: Args::Listed(gathered.list), last: over }).await?;
             if number == 0 {
                 self.say(Event::Begun(batch)).await;
             }
@@ -169,12 +170,12 @@ impl Feeder {
         self.events.send(event).await.unwrap_or_default();
     }
 
-    async fn send(&self, part: u32, args: Args, last: bool) -> Result<(BatchId, u64)> {
-        let head = (part == 0).then(|| self.head.clone());
-        let submit = Submit { key: self.key, part, last, head, args };
-        match self.link.call(Request::Submit(submit)).await? {
-            Reply::Submitted { batch, tasks, .. } => Ok((batch, tasks)),
-            _ => Err(reach::unexpected()),
-        }
+    async fn send(&self, number: u32, part: Part) -> Result<(BatchId, u64)> {
+        let Part { args, last } = part;
+        let head = (number == 0).then(|| self.head.clone());
+        let submit = Submit { key: self.key, part: number, last, head, args };
+        let reply = self.link.call(Request::Submit(submit)).await?;
+        let Reply::Submitted { batch, tasks, .. } = reply else { return Err(reach::unexpected()) };
+        Ok((batch, tasks))
     }
 }

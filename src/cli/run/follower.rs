@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ganger_proto::command::IdRun;
+use ganger_proto::ends::IdRun;
 use ganger_proto::limits::TOLD_RUNS_MAX;
 use ganger_proto::{BatchId, Reply, Request, TaskId};
 use tokio::sync::mpsc;

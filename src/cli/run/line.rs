@@ -75,9 +75,11 @@ mod tests {
             let form = ArgForm::default();
             let values = Values::new(&form, Some(b"a b"), 1);
             let shown = String::from_utf8(line.shown(&values)).unwrap();
-            let kind = match line.kind(&form) {
-                Kind::Exec { argv } => format!("exec of {}", argv.len()),
-                other => other.word().to_owned(),
+            let kind = line.kind(&form);
+            let kind = if let Kind::Exec { argv } = &kind {
+                format!("exec of {}", argv.len())
+            } else {
+                kind.word().to_owned()
             };
             assert_eq!(format!("{kind}: {shown}"), expected);
         };

@@ -1,5 +1,5 @@
-//! The connection of a run: the same for all who ask, dialled again when it is lost. Repeats what had
-//! no answer; so it is only for requests that may be repeated.
+//! The connection of a run: the same for all who ask, dialled again when it is lost. Repeats what
+//! had no answer; so it is only for requests that may be repeated.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
-//! `ganger run`: a command for each argument, in the foreground, with GNU parallel's habits. What is
-//! done comes from plan.rs; drive.rs does it. Where it differs on purpose is written down in
+//! `ganger run`: a command for each argument, in the foreground, with GNU parallel's habits. What
+//! is done comes from plan.rs; drive.rs does it. Where it differs on purpose is written down in
 //! `assets/docs/gnu-parallel.md`.
 
+mod control;
 mod drive;
 mod feeder;
 mod follower;
@@ -14,6 +15,7 @@ mod plan;
 mod preview;
 mod print;
 mod saved;
+mod settle;
 mod stops;
 mod waits;
 
@@ -88,7 +90,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT", conflicts_with = "tag")]
     tagstring: Option<String>,
 
-    /// Show a progress bar; it also comes by itself when standard error is a terminal
+    /// Show a progress bar; where standard error is a terminal it comes by itself
     #[arg(long)]
     bar: bool,
 

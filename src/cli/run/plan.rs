@@ -1,4 +1,5 @@
-//! From the flags of a run to what is done: the line, the spec, the arguments, and how it is watched.
+//! From the flags of a run to what is done: the line, the spec, the arguments, and how it is
+//! watched.
 
 use std::collections::HashSet;
 use std::ffi::OsString;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use ganger_net::client::CallError;
-use ganger_proto::command::{EndRow, OutputPage, Stream};
+use ganger_proto::command::{OutputPage, Stream};
+use ganger_proto::ends::EndRow;
 use ganger_proto::template::{Quote, Values};
 use ganger_proto::{ArgForm, Refusal, Reply, Request, TaskId, Template};
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! Why nothing happens: when no task runs for a while, the master is asked, and what it says is told
-//! once.
+//! Why nothing happens: when no task runs for a while, the master is asked, and what it says is
+//! told once.
 
 use std::time::Duration;
 

@@ -157,10 +157,11 @@ mod tests {
 
     use clap::Parser;
 
+    use super::super::cross::{Cross, Link};
     use super::super::records::{Lines, Records};
     use super::super::words::Joint;
     use super::super::words::{Behind, cut};
-    use super::super::{Cross, Default, From, Link, Rows, number};
+    use super::super::{Default, From, Rows, number};
     use super::*;
 
     #[derive(Debug, Parser)]

@@ -1,5 +1,5 @@
-//! Records of one source of arguments: words, or a file read piece by piece; and how a record is cut
-//! into columns. How sources go together is in cross.rs.
+//! Records of one source of arguments: words, or a file read piece by piece; and how a record is
+//! cut into columns. How sources go together is in cross.rs.
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -1,5 +1,5 @@
-//! The words of a command line cut where arguments begin: `:::` words, `::::` files, with `+` linked
-//! to the source before. Opens nothing; see records.rs.
+//! The words of a command line cut where arguments begin: `:::` words, `::::` files, with `+`
+//! linked to the source before. Opens nothing; see records.rs.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -35,7 +35,8 @@ impl Template {
                 open = false;
                 continue;
             }
-            if piece.len() == 1 && !is_plain(byte, open) {
+            let plain = is_plain(byte) || (open && byte == b'#');
+            if piece.len() == 1 && !plain {
                 return None;
             }
             if !open {
@@ -53,12 +54,9 @@ impl Template {
     }
 }
 
-/// Tells whether a byte means nothing to a shell, at the start of a word or `within` one.
-fn is_plain(byte: u8, within: bool) -> bool {
-    byte.is_ascii_alphanumeric()
-        || byte >= 0x80
-        || b"_-./:@%+,^=".contains(&byte)
-        || (within && byte == b'#')
+/// Tells whether a byte means nothing to a shell.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte >= 0x80 || b"_-./:@%+,^=".contains(&byte)
 }
 
 #[cfg(test)]

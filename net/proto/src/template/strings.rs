@@ -1,5 +1,5 @@
-//! The replacement strings of templates, one by one: what is between two braces, and which piece of a
-//! value it means. Does not expand; see mod.rs.
+//! The replacement strings of templates, one by one: what is between two braces, and which piece of
+//! a value it means. Does not expand; see mod.rs.
 
 use super::TemplateError;
 
