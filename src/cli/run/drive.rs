@@ -51,6 +51,8 @@ pub(crate) enum Event {
     Progress(Box<BatchRow>),
     /// All tasks have ended and were told.
     Over,
+    /// An argument cannot be read, so none comes after it.
+    Unread(CliError),
     /// Something cannot go on.
     Broken(CliError),
 }
@@ -243,16 +245,13 @@ impl Drive<'_> {
                 self.show();
             }
             Event::Over => return Ok(Next::End),
-            Event::Broken(error) => {
-                // Arguments that cannot be read are no reason to leave what runs alone.
-                if self.batch.is_none() || self.broken.is_some() || self.fed {
-                    return Err(error);
-                }
+            Event::Unread(error) => {
+                // What runs is waited for; the end says no more than the code.
                 out::note(&format!("error: {}", error.sentence));
                 self.broken = Some(CliError::quiet(error.exit));
-                self.fed = true;
                 self.stop(When::Soon).await?;
             }
+            Event::Broken(error) => return Err(error),
         }
         Ok(Next::Go)
     }

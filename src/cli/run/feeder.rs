@@ -90,8 +90,8 @@ impl Feeder {
     /// Sends everything; says what is there.
     ///
     /// # Errors
-    /// When an argument cannot be read, the master refuses, or it stays away. What was sent stays,
-    /// and is complete.
+    /// When the master refuses, or stays away. An argument that cannot be read is said; what came
+    /// before it is a whole batch.
     pub(crate) async fn feed(mut self, food: Food) -> Result<()> {
         let mut from = match food {
             Food::Whole(args) => {
@@ -107,9 +107,12 @@ impl Feeder {
             let (gathered, failed) = self.gather(&mut from, ahead.take()).await;
             ahead = gathered.ahead;
             let over = gathered.over && ahead.is_none();
+            if let Some(error) = failed {
+                self.say(Event::Unread(error)).await;
+            }
             if number == 0 && gathered.list.is_empty() {
                 self.say(Event::Whole(0)).await;
-                return failed.map_or(Ok(()), Err);
+                return Ok(());
             }
             let (batch, tasks) =
                 self.send(number, Part { args: Args::Listed(gathered.list), last: over }).await?;
@@ -119,7 +122,7 @@ impl Feeder {
             number += 1;
             if over {
                 self.say(Event::Whole(tasks)).await;
-                return failed.map_or(Ok(()), Err);
+                return Ok(());
             }
         }
     }

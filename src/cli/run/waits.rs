@@ -12,19 +12,21 @@ use super::super::error::Result;
 use super::super::{out, reach, text};
 use super::link::Link;
 
-/// How long nothing may happen.
+/// How long nothing may happen, at first and at most; doubled each time that it was said.
 const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE_MAX: Duration = Duration::from_secs(120);
 
 /// Since when nothing happens, and what was said about it.
 pub(crate) struct Waits {
     since: Instant,
+    patience: Duration,
     said: Vec<String>,
 }
 
 impl Waits {
     /// Begins to watch.
     pub(crate) fn new() -> Self {
-        Self { since: Instant::now(), said: Vec::new() }
+        Self { since: Instant::now(), patience: PATIENCE, said: Vec::new() }
     }
 
     /// Something happened.
@@ -41,7 +43,7 @@ impl Waits {
         if row.counts.sent + row.counts.running > 0 || !waits {
             self.moved();
         }
-        if self.since.elapsed() < PATIENCE {
+        if self.since.elapsed() < self.patience {
             return Ok(());
         }
         self.moved();
@@ -62,6 +64,7 @@ impl Waits {
             reasons.join("; ")
         ));
         self.said = reasons;
+        self.patience = (self.patience * 2).min(PATIENCE_MAX);
         Ok(())
     }
 }

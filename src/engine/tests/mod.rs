@@ -3,6 +3,7 @@
 
 mod bench;
 mod deeds;
+mod ends;
 mod golden;
 mod lanes;
 mod large;
