@@ -180,6 +180,28 @@ fn long_outputs_come_whole_by_pages() {
 }
 
 #[test]
+fn lines_of_running_tasks_come_as_they_are_written() {
+    let rig = Rig::with_worker();
+    let folder = TempDir::new().unwrap();
+    let gate = folder.path().join("gate");
+    let line = format!(
+        "echo one {{}}; printf half; until test -e {}; do sleep 0.05; done; echo two; echo e >&2",
+        gate.display()
+    );
+    let mut run = Going::start(&rig, &["--line-buffer", "--tag", &line, ":::", "a"]);
+    let mut stdout = BufReader::new(run.child.stdout.take().unwrap());
+    let mut text = String::new();
+    stdout.read_line(&mut text).unwrap();
+    assert_eq!(text, "a\tone a\n");
+    std::fs::write(&gate, "").unwrap();
+    text.clear();
+    std::io::Read::read_to_string(&mut stdout, &mut text).unwrap();
+    assert_eq!(text, "a\thalftwo\n");
+    let said = run.ended();
+    assert_eq!((said.code, said.err.as_str()), (0, "a\te\n"), "{said:?}");
+}
+
+#[test]
 fn json_lines_go_in_and_come_out() {
     let rig = Rig::with_worker();
     let folder = TempDir::new().unwrap();

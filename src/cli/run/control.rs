@@ -111,16 +111,20 @@ impl Drive<'_> {
         Ok(Next::End)
     }
 
-    /// Stops tasks that run for longer than a part of the median.
-    pub(super) async fn stop_slow(&mut self, batch: BatchId, percent: u32) -> Result<()> {
+    /// Returns the tasks of the batch that run, as far as a page goes.
+    pub(super) async fn running(&self, batch: BatchId) -> Result<Vec<TaskId>> {
         let mut filter = Filter::of(Test::Batch(vec![batch]));
         filter.terms.extend(Filter::of(Test::State(vec![TaskState::Running])).terms);
         let request = Request::List { filter, after: TaskId::new(0), rows: PAGE_ROWS_MAX };
         let Reply::Tasks { rows, .. } = self.link.call(request).await? else {
             return Err(reach::unexpected());
         };
-        let ids: Vec<TaskId> = rows.iter().map(|row| row.task).collect();
-        let mut over = self.pace.over(Instant::now(), &ids, percent);
+        Ok(rows.iter().map(|row| row.task).collect())
+    }
+
+    /// Stops tasks that run for longer than a part of the median.
+    pub(super) async fn stop_slow(&mut self, running: &[TaskId], percent: u32) -> Result<()> {
+        let mut over = self.pace.over(Instant::now(), running, percent);
         over.retain(|id| self.timed_out.insert(*id));
         if over.is_empty() {
             return Ok(());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ganger_proto::ends::EndRow;
+use ganger_proto::follow::Followed;
 use ganger_proto::picture::BatchRow;
 use ganger_proto::{ArgForm, BatchId, TaskId};
 use tokio::sync::{mpsc, watch};
@@ -51,6 +52,8 @@ pub(crate) enum Event {
     Progress(Box<BatchRow>),
     /// All tasks have ended and were told.
     Over,
+    /// What a running task prints.
+    Live(TaskId, Followed),
     /// An argument cannot be read, so none comes after it.
     Unread(CliError),
     /// Something cannot go on.
@@ -244,6 +247,11 @@ impl Drive<'_> {
                 self.row = Some(row);
                 self.show();
             }
+            Event::Live(task, followed) => {
+                self.bar.clear();
+                self.printer.live(task, followed)?;
+                self.show();
+            }
             Event::Over => return Ok(Next::End),
             Event::Unread(error) => {
                 // What runs is waited for; the end says no more than the code.
@@ -264,8 +272,8 @@ impl Drive<'_> {
 
     /// Looks at time.
     async fn look(&mut self) -> Result<Next> {
-        if let (Some(Limit::Percent(percent)), Some(batch)) = (self.args.timeout, self.batch) {
-            self.stop_slow(batch, percent).await?;
+        if let Some(batch) = self.batch {
+            self.look_at_running(batch).await?;
         }
         if let Some(row) = self.row.clone()
             && self.phase == Phase::Starting
@@ -273,6 +281,24 @@ impl Drive<'_> {
             self.waits.look(&self.link, &row).await?;
         }
         Ok(Next::Go)
+    }
+
+    async fn look_at_running(&mut self, batch: BatchId) -> Result<()> {
+        let percent = match self.args.timeout {
+            Some(Limit::Percent(percent)) => Some(percent),
+            Some(Limit::Time(_)) | None => None,
+        };
+        if percent.is_none() && !self.args.line_buffer {
+            return Ok(());
+        }
+        let running = self.running(batch).await?;
+        if self.args.line_buffer {
+            self.printer.lives.follow(&self.link, &running, &self.events).await?;
+        }
+        if let Some(percent) = percent {
+            self.stop_slow(&running, percent).await?;
+        }
+        Ok(())
     }
 
     /// What cannot go on: nobody reads the output any more, or the master is out of reach.

@@ -10,6 +10,7 @@ mod halt;
 mod joblog;
 mod line;
 mod link;
+mod live;
 mod pace;
 mod plan;
 mod preview;
@@ -89,6 +90,12 @@ pub(crate) struct Args {
     /// Begin each line of output with this and a tab; replacement strings are replaced
     #[arg(long, value_name = "TEXT", conflicts_with = "tag")]
     tagstring: Option<String>,
+
+    /// Print the lines of a running task as they come, lines of several tasks mixed; of at most 12
+    /// tasks at once, those of others when they end
+    #[arg(short = 'u', long, visible_aliases = ["lb", "ungroup"])]
+    #[arg(conflicts_with_all = ["keep_order", "results"])]
+    line_buffer: bool,
 
     /// Show a progress bar; where standard error is a terminal it comes by itself
     #[arg(long)]

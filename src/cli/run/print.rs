@@ -7,6 +7,7 @@ use std::io::Write;
 use ganger_net::client::CallError;
 use ganger_proto::command::{OutputPage, Stream};
 use ganger_proto::ends::EndRow;
+use ganger_proto::follow::Followed;
 use ganger_proto::template::{Quote, Values};
 use ganger_proto::{ArgForm, Refusal, Reply, Request, TaskId, Template};
 use serde_json::json;
@@ -16,6 +17,7 @@ use super::super::out::{Out, Sink};
 use super::super::place::Place;
 use super::super::{out, reach, results, text};
 use super::link::{Answer, Link};
+use super::live::Lives;
 use super::saved::{Files, Saved};
 
 /// In which order outputs come.
@@ -43,6 +45,8 @@ pub(crate) struct Printer<'a> {
     early_bytes: usize,
     /// Tasks of whose output not all is there.
     pub(crate) cut: Vec<TaskId>,
+    /// Tasks that are printed as they run.
+    pub(crate) lives: Lives,
 }
 
 /// How a printer prints.
@@ -96,6 +100,7 @@ impl<'a> Printer<'a> {
             early: BTreeMap::new(),
             early_bytes: 0,
             cut: Vec::new(),
+            lives: Lives::default(),
         }
     }
 
@@ -176,13 +181,18 @@ impl<'a> Printer<'a> {
             return self.print_json(row).await;
         }
         if !kept {
-            let mut tag = Vec::new();
-            if let Some(template) = &self.tag {
-                template.expand(&values, Quote::Verbatim, &mut tag);
-                tag.push(b'\t');
-            }
+            let tag = self.tag_of(&values);
+            let live = self.lives.end(row.line.task);
+            let mut live = live.filter(|live| live.attempt == row.line.attempt);
             for stream in [Stream::Stdout, Stream::Stderr] {
-                self.stream(row, stream, &mut Tagger { tag: &tag, at_start: true }).await?;
+                let mut tagger = Tagger { tag: &tag, at_start: true };
+                let mut from = 0;
+                if let Some(live) = &mut live {
+                    from = live.cursor.next(stream);
+                    let held = std::mem::take(live.held(stream));
+                    self.show(stream, &held, &mut tagger)?;
+                }
+                self.stream(row, (stream, from), &mut tagger).await?;
             }
         }
         if let Some(ended) = row.line.ended.as_ref().filter(|ended| !ended.message.is_empty()) {
@@ -192,29 +202,59 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
+    fn tag_of(&self, values: &Values<'_>) -> Vec<u8> {
+        let mut tag = Vec::new();
+        if let Some(template) = &self.tag {
+            template.expand(values, Quote::Verbatim, &mut tag);
+            tag.push(b'\t');
+        }
+        tag
+    }
+
+    /// Prints whole lines of a task that runs.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(crate) fn live(&mut self, task: TaskId, followed: Followed) -> Result<()> {
+        let Some(live) = self.lives.of(task) else { return Ok(()) };
+        let Some((stream, lines)) = live.take(followed) else { return Ok(()) };
+        let (argument, number) = (live.argument.clone(), live.index + 1);
+        let form = self.form.clone();
+        let tag = self.tag_of(&Values::new(&form, argument.as_deref(), number));
+        self.show(stream, &lines, &mut Tagger { tag: &tag, at_start: true })?;
+        self.stdout.flush()
+    }
+
+    /// Prints a stream from a place on.
     async fn stream(
         &mut self,
         row: &EndRow,
-        stream: Stream,
+        (stream, from): (Stream, u64),
         tagger: &mut Tagger<'_>,
     ) -> Result<()> {
-        let mut offset = 0;
+        let mut offset = from;
         loop {
             let (bytes, more) = self.piece(row, stream, offset).await?;
             offset += bytes.len() as u64;
-            let mut shown = Vec::with_capacity(bytes.len() + 64);
-            tagger.put(&bytes, &mut shown);
-            match stream {
-                Stream::Stdout => self.stdout.output(&shown)?,
-                Stream::Stderr if shown.is_empty() => {}
-                Stream::Stderr => {
-                    // A person who sees both sees them in order.
-                    self.stdout.flush()?;
-                    self.stderr.write(&shown)?;
-                }
-            }
+            self.show(stream, &bytes, tagger)?;
             if !more {
                 return if stream == Stream::Stderr { self.stderr.end() } else { Ok(()) };
+            }
+        }
+    }
+
+    fn show(&mut self, stream: Stream, bytes: &[u8], tagger: &mut Tagger<'_>) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let mut shown = Vec::with_capacity(bytes.len() + 64);
+        tagger.put(bytes, &mut shown);
+        match stream {
+            Stream::Stdout => self.stdout.output(&shown),
+            Stream::Stderr => {
+                // A person who sees both sees them in order.
+                self.stdout.flush()?;
+                self.stderr.write(&shown)
             }
         }
     }
@@ -280,10 +320,11 @@ impl<'a> Printer<'a> {
         let Some(ended) = &row.line.ended else { return Ok((Vec::new(), false)) };
         if !ended.has_output {
             let bytes = match stream {
-                Stream::Stdout => ended.stdout.clone(),
-                Stream::Stderr => ended.stderr.clone(),
+                Stream::Stdout => &ended.stdout,
+                Stream::Stderr => &ended.stderr,
             };
-            return Ok((bytes, false));
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+            return Ok((bytes[from..].to_vec(), false));
         }
         let (task, attempt) = (row.line.task, Some(row.line.attempt));
         let request = Request::Output { task, attempt, stream, offset };
