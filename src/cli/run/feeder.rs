@@ -176,6 +176,7 @@ impl Feeder {
     async fn send(&self, number: u32, part: Part) -> Result<(BatchId, u64)> {
         let Part { args, last } = part;
         let head = (number == 0).then(|| self.head.clone());
+        let head = head.map(Box::new);
         let submit = Submit { key: self.key, part: number, last, head, args };
         let reply = self.link.call(Request::Submit(submit)).await?;
         let Reply::Submitted { batch, tasks, .. } = reply else { return Err(reach::unexpected()) };

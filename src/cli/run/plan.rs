@@ -52,9 +52,9 @@ impl Plan {
             source.shuffle(&mut fastrand::Rng::new())?;
         }
         leave_out(args, &mut source)?;
-        let form = source.form().clone();
-        let mut spec = args.ground.spec(line.kind(&form))?;
-        spec.form = form;
+        let mut spec = args.ground.spec(line.kind(source.form()))?;
+        source.look_at_paths(&spec)?;
+        spec.form = source.form().clone();
         spec.output_bytes_max = args.output_max.0;
         if let Some(Limit::Time(limit)) = args.timeout {
             spec.timeout_ms = as_ms(limit).max(1);

@@ -340,10 +340,7 @@ fn a_copy_of_a_task_asks_for_the_same() {
     let Kind::Exec { argv } = model.form.checked.clone().unwrap().head.spec.kind else {
         panic!("{:?}", model.form.checked)
     };
-    assert!(
-        argv.len() >= 2
-            && !argv.iter().any(|word| word.has_value(&ArgForm::default()))
-    );
+    assert!(argv.len() >= 2 && !argv.iter().any(|word| word.has_value(&ArgForm::default())));
     assert!(model.toast.as_ref().unwrap().text.contains("several columns"));
 }
 
