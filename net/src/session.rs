@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ganger_proto::message::{OutputHeader, WorkerStream};
 use ganger_proto::{Actor, WallMs};
 use quinn::{Connection, RecvStream, SendStream};
 use serde::Serialize;
@@ -13,7 +12,7 @@ use tokio::sync::watch;
 use crate::error::CloseCode;
 use crate::frame::{Inbox, Outbox, Writer};
 use crate::limits::{CLOSE_GRACE, LAST_WORDS, SHUTDOWN_TIMEOUT};
-use crate::streams::{FromStream, ToStream, output_bytes};
+use crate::streams::{FromStream, ToStream};
 
 /// Who is at the other end, as its certificate and the registry say.
 #[derive(Clone, Debug)]
@@ -96,21 +95,6 @@ impl Session {
                 return Ok((header, stream));
             }
         }
-    }
-
-    /// Sends one attempt's kept output on a stream of its own: the header, then stdout's head and
-    /// tail, then stderr's.
-    ///
-    /// # Errors
-    /// When the connection ends before all is written.
-    pub async fn send_output(&self, header: OutputHeader, bytes: Vec<u8>) -> Result<(), Closed> {
-        debug_assert_eq!(output_bytes(&header), Some(bytes.len()), "the header tells the lengths");
-        let mut stream = self.open_stream(&WorkerStream::Output(header)).await?;
-        if stream.send_raw(bytes.into()).await.is_err() {
-            return Err(self.ended().await);
-        }
-        stream.finish();
-        Ok(())
     }
 
     pub(crate) const fn connection(&self) -> &Connection {

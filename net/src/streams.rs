@@ -2,8 +2,7 @@
 //! frames for as long as somebody listens. Do not know whose output it is.
 
 use bytes::{Bytes, BytesMut};
-use ganger_proto::limits::{OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
-use ganger_proto::message::{Kept, OutputHeader};
+use ganger_proto::message::OutputHeader;
 use quinn::{RecvStream, SendStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,7 +53,11 @@ impl ToStream {
         self.send_raw(frame).await
     }
 
-    pub(crate) async fn send_raw(&mut self, bytes: Bytes) -> Result<(), Unwanted> {
+    /// Sends bytes as they are; waits while the other end reads slowly. Not cancel-safe.
+    ///
+    /// # Errors
+    /// When nobody listens any more.
+    pub async fn send_raw(&mut self, bytes: Bytes) -> Result<(), Unwanted> {
         tokio::select! {
             sent = self.stream.write_chunk(bytes) => sent.map_err(|_| Unwanted),
             () = closing(&mut self.goodbye) => Err(Unwanted),
@@ -73,6 +76,22 @@ impl ToStream {
     pub fn finish(mut self) {
         let _ended = self.stream.finish();
         self.end = End::Finished;
+    }
+
+    /// Ends the stream and waits until all has arrived.
+    ///
+    /// # Errors
+    /// When the other end does not take it.
+    pub async fn arrived(mut self) -> Result<(), Unwanted> {
+        let _ended = self.stream.finish();
+        self.end = End::Finished;
+        tokio::select! {
+            stopped = self.stream.stopped() => match stopped {
+                Ok(None) => Ok(()),
+                Ok(Some(_)) | Err(_) => Err(Unwanted),
+            },
+            () = closing(&mut self.goodbye) => Err(Unwanted),
+        }
     }
 }
 
@@ -123,44 +142,49 @@ impl FromStream {
         }
     }
 
-    /// Reads a whole kept output; nothing when it does not keep to its header, stalls, or is broken
-    /// off.
+    /// Reads a whole kept output that is not long; nothing when it does not keep to its header,
+    /// stalls, or is broken off.
     pub async fn output(mut self, header: &OutputHeader) -> Option<Vec<u8>> {
-        let bytes = read_output(&mut self.stream, header).await;
+        let bytes = match header.bytes().filter(|_| !header.is_long()) {
+            Some(bytes) => self.whole(usize::try_from(bytes).ok()?).await,
+            None => None,
+        };
         if bytes.is_none() {
             let _ended = self.stream.stop(CloseCode::Protocol.wire());
         }
         bytes
     }
-}
 
-/// Returns how many bytes follow the header, if it keeps to the limits.
-pub(crate) fn output_bytes(header: &OutputHeader) -> Option<usize> {
-    let kept = |kept: &Kept| -> Option<usize> {
-        let (head, tail) = (usize::try_from(kept.head).ok()?, usize::try_from(kept.tail).ok()?);
-        (head <= OUTPUT_HEAD_BYTES && tail <= OUTPUT_TAIL_BYTES).then_some(head + tail)
-    };
-    Some(kept(&header.stdout)? + kept(&header.stderr)?)
-}
+    async fn whole(&mut self, length: usize) -> Option<Vec<u8>> {
+        let bytes = self.part(length).await?;
+        self.at_end().await.then_some(bytes)
+    }
 
-async fn read_output(stream: &mut RecvStream, header: &OutputHeader) -> Option<Vec<u8>> {
-    let wanted = output_bytes(header)?;
-    let mut bytes = Vec::new();
-    let mut marked = 0;
-    let mut until = tokio::time::Instant::now() + PROGRESS_TIMEOUT;
-    loop {
-        match tokio::time::timeout_at(until, stream.read_chunk(READ_BYTES, true)).await {
-            Ok(Ok(Some(chunk))) if bytes.len() + chunk.bytes.len() <= wanted => {
-                bytes.extend_from_slice(&chunk.bytes);
+    /// Reads the next raw bytes, exactly so many; nothing when they stall or the stream ends
+    /// before. Not cancel-safe.
+    pub async fn part(&mut self, length: usize) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut marked = 0;
+        let mut until = tokio::time::Instant::now() + PROGRESS_TIMEOUT;
+        while bytes.len() < length {
+            let most = READ_BYTES.min(length - bytes.len());
+            match tokio::time::timeout_at(until, self.stream.read_chunk(most, true)).await {
+                Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk.bytes),
+                Ok(Ok(None) | Err(_)) => return None,
+                Err(_) if bytes.len() - marked >= PROGRESS_BYTES => {
+                    marked = bytes.len();
+                    until += PROGRESS_TIMEOUT;
+                }
+                Err(_) => return None,
             }
-            Ok(Ok(None)) if bytes.len() == wanted => return Some(bytes),
-            Ok(Ok(None | Some(_)) | Err(_)) => return None,
-            Err(_) if bytes.len() - marked >= PROGRESS_BYTES => {
-                marked = bytes.len();
-                until += PROGRESS_TIMEOUT;
-            }
-            Err(_) => return None,
         }
+        Some(bytes)
+    }
+
+    /// Tells whether the stream ends here, within a moment.
+    pub async fn at_end(&mut self) -> bool {
+        let end = tokio::time::timeout(PROGRESS_TIMEOUT, self.stream.read_chunk(1, true));
+        matches!(end.await, Ok(Ok(None)))
     }
 }
 

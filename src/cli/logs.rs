@@ -14,7 +14,8 @@ use super::{follow, out, reach};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Bytes are printed as they are, but cleaned when a terminal shows them. Of a long stream its start
-and its end are kept; what was left out is said on standard error.
+and its end are kept, or all of it when the task was to keep it whole; what was left out is said on
+standard error.
 
 With -f the output comes as the task writes it, its standard error on standard error, and goes on
 with the next attempt when one fails, until the task has ended; then the exit code is 0. Ctrl-C ends
@@ -65,12 +66,13 @@ pub(crate) async fn run(place: &Place, args: &Args) -> Result<()> {
     };
     let row = attempt_of(&detail, args.attempt)?;
     let mut out = place.out();
-    let whole = if row.ended.has_output {
-        kept(&caller, args.task, Some(row.attempt), stream).await?
-    } else {
-        inline(row, stream).to_vec()
-    };
+    let attempt = Some(row.attempt);
     if out.is_json() {
+        let whole = if row.ended.has_output {
+            kept(&caller, args.task, attempt, stream).await?
+        } else {
+            inline(row, stream).to_vec()
+        };
         out.json(&serde_json::json!({
             "task": args.task,
             "attempt": row.attempt,
@@ -78,11 +80,16 @@ pub(crate) async fn run(place: &Place, args: &Args) -> Result<()> {
             "message": row.ended.message,
             "text": String::from_utf8_lossy(&whole),
         }))?;
+        return out.flush();
+    }
+    if row.ended.has_output {
+        print_kept(&caller, args.task, attempt, stream, &mut out).await?;
     } else {
-        print(&mut out, &whole)?;
-        if !row.ended.message.is_empty() {
-            out::note(&super::text::line(&row.ended.message));
-        }
+        print(&mut out, inline(row, stream))?;
+    }
+    if !row.ended.message.is_empty() {
+        out.flush()?;
+        out::note(&super::text::line(&row.ended.message));
     }
     out.flush()
 }
@@ -136,29 +143,78 @@ pub(crate) async fn kept(
     stream: Stream,
 ) -> Result<Vec<u8>> {
     let mut whole = Vec::new();
-    let mut attempt = attempt;
-    loop {
-        let request = Request::Output { task, attempt, stream, offset: whole.len() as u64 };
+    let mut pages = Pages { task, attempt, stream, read: 0, end: End::Ahead };
+    while let Some(bytes) = pages.next(caller).await? {
+        whole.extend_from_slice(&bytes);
+    }
+    Ok(whole)
+}
+
+/// As [`kept`], but prints each page as it comes, so that nothing need hold the whole.
+///
+/// # Errors
+/// As [`kept`], and when nobody reads what is printed.
+pub(crate) async fn print_kept(
+    caller: &Caller,
+    task: TaskId,
+    attempt: Option<u32>,
+    stream: Stream,
+    out: &mut Out,
+) -> Result<()> {
+    let mut pages = Pages { task, attempt, stream, read: 0, end: End::Ahead };
+    let mut last = None;
+    while let Some(bytes) = pages.next(caller).await? {
+        last = bytes.last().copied().or(last);
+        out.output(&bytes)?;
+    }
+    if last.is_some_and(|last| last != b'\n') {
+        out.line("")?;
+    }
+    Ok(())
+}
+
+/// How far a stream was read.
+struct Pages {
+    task: TaskId,
+    attempt: Option<u32>,
+    stream: Stream,
+    read: u64,
+    end: End,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Ahead,
+    Reached,
+}
+
+impl Pages {
+    /// Returns the next bytes; none at the end.
+    async fn next(&mut self, caller: &Caller) -> Result<Option<Vec<u8>>> {
+        let Self { task, attempt, stream, read: offset, end } = *self;
+        if end == End::Reached {
+            return Ok(None);
+        }
+        let request = Request::Output { task, attempt, stream, offset };
         let page = match caller.call(request).await {
             Ok(Reply::Output(page)) => page,
             // A stream that printed nothing is not kept, though the other one is.
-            Err(ganger_net::client::CallError::Refused(Refusal::NoOutput(_)))
-                if whole.is_empty() =>
-            {
-                return Ok(whole);
+            Err(ganger_net::client::CallError::Refused(Refusal::NoOutput(_))) if offset == 0 => {
+                return Ok(None);
             }
             Ok(_) => return Err(reach::unexpected()),
             Err(error) => return Err(error.into()),
         };
-        attempt = Some(page.attempt);
-        whole.extend_from_slice(&page.bytes);
-        if !page.bytes.is_empty() && (whole.len() as u64) < page.kept {
-            continue;
-        }
-        if page.skipped > 0 {
+        self.attempt = Some(page.attempt);
+        self.read += page.bytes.len() as u64;
+        if page.bytes.is_empty() || self.read >= page.kept {
+            self.end = End::Reached;
             let (at, skipped) = (page.skipped_at, page.skipped);
-            out::note(&format!("task {task}: {skipped} bytes were not kept after the first {at}"));
+            if skipped > 0 {
+                let what = format!("{skipped} bytes were not kept after the first {at}");
+                out::note(&format!("task {task}: {what}"));
+            }
         }
-        return Ok(whole);
+        Ok(Some(page.bytes))
     }
 }

@@ -106,8 +106,7 @@ async fn print_text(caller: &Caller, row: &ResultLine, out: &mut Out) -> Result<
         return Ok(());
     };
     if ended.has_output {
-        let whole = logs::kept(caller, row.task, Some(row.attempt), Stream::Stdout).await?;
-        logs::print(out, &whole)?;
+        logs::print_kept(caller, row.task, Some(row.attempt), Stream::Stdout, out).await?;
     } else {
         logs::print(out, &ended.stdout)?;
     }

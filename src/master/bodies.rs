@@ -12,20 +12,20 @@ use ganger_net::session::Session;
 use ganger_proto::audit::{AuditPlace, AuditRow};
 use ganger_proto::command::{AttemptRow, OutputPage, ResultLine, ResultPage, Stream, TaskDetail};
 use ganger_proto::ends::{EndPage, EndRow};
-use ganger_proto::limits::PAGE_BYTES_MAX;
+use ganger_proto::limits::{OUTPUT_PART_BYTES, PAGE_BYTES_MAX};
 use ganger_proto::message::ToClient;
 use ganger_proto::picture::EventRow;
 use ganger_proto::{BlockId, Ended, Outcome, Picture, Refusal, Reply, TaskId, TaskState, WallMs};
 use tokio::sync::oneshot;
 
 use super::outgoing::put;
-use super::relay::{Kept, KeptStream};
+use super::relay::{Kept, KeptStream, PartReader};
 use super::{audit, status};
 use crate::engine::event;
 use crate::engine::ledger::Past;
 use crate::engine::picture::fill_result;
 use crate::engine::results::Block;
-use crate::store::{BlockCache, BodyReader, Output, ReadError, Seq};
+use crate::store::{BlockCache, BodyReader, Output, OutputKey, ReadError, Seq};
 
 /// Jobs that wait for the thread; when it is full pictures are dropped and requests are told that
 /// the master is busy.
@@ -33,7 +33,7 @@ const JOBS_MAX: usize = 256;
 /// Decoded blocks kept.
 const BLOCKS_KEPT: usize = 32;
 /// Bytes of one page of output.
-const OUTPUT_PAGE_BYTES: usize = 256 << 10;
+const OUTPUT_PAGE_BYTES: usize = OUTPUT_PART_BYTES;
 
 /// Something to complete and send.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub(super) enum Work {
     },
     /// What was kept of an attempt, with the block of its result, for a follower.
     Kept { task: TaskId, attempt: u32, block: Option<BlockId>, to: oneshot::Sender<Kept> },
+    /// A part of an output that is kept in parts, for a follower; nothing when it is gone.
+    Part { of: OutputKey, part: u32, to: oneshot::Sender<Vec<u8>> },
     /// Journal events.
     Events { after: u64, rows: usize },
     /// What the journal has for an audit, after entries of the trust log.
@@ -103,7 +105,7 @@ pub(super) struct EndSeed {
 /// The thread, from the loop's side.
 #[derive(Debug)]
 pub(super) struct Bodies {
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<Arc<SyncSender<Job>>>,
     thread: Option<JoinHandle<()>>,
     cpu_permille: Arc<AtomicU32>,
 }
@@ -122,7 +124,12 @@ impl Bodies {
         let library = Library { reader, cache, decoded: VecDeque::new() };
         let thread =
             std::thread::Builder::new().name("bodies".to_owned()).spawn(|| run(library, from))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), cpu_permille })
+        Ok(Self { jobs: Some(Arc::new(jobs)), thread: Some(thread), cpu_permille })
+    }
+
+    /// Returns what a follower on this connection reads parts with.
+    pub(super) fn part_reader(&self, session: Session) -> PartReader {
+        PartReader::new(self.jobs.as_ref().map(Arc::downgrade).unwrap_or_default(), session)
     }
 
     /// Asks for a job to be done.
@@ -133,7 +140,7 @@ impl Bodies {
                 // The client asks for the next picture when it has taken one in, so one must go.
                 Work::Picture { picture, .. } => ToClient::Picture(picture),
                 // Its follower hears that nothing comes.
-                Work::Kept { .. } => return,
+                Work::Kept { .. } | Work::Part { .. } => return,
                 Work::Results { .. }
                 | Work::Ends { .. }
                 | Work::Detail { .. }
@@ -179,6 +186,14 @@ fn run(mut library: Library, jobs: Receiver<Job>) {
                     // Fails only when the follower is gone.
                     Ok(kept) => to.send(kept).unwrap_or_default(),
                     Err(error) => tracing::error!(%task, %error, "an output cannot be read"),
+                }
+                continue;
+            }
+            Work::Part { of, part, to } => {
+                match library.reader.output_part(of, part) {
+                    // Dropped, the other end hears that it is gone.
+                    Ok(data) => drop(data.map(|data| to.send(data))),
+                    Err(error) => tracing::error!(task = %of.task, %error, "a part is lost"),
                 }
                 continue;
             }
@@ -293,12 +308,15 @@ impl Library {
         let Wanted { task, attempt, stream, offset } = *wanted;
         let stored = self.reader.output(task, attempt, stream).map_err(|error| broken(&error))?;
         if let Some(kept) = stored {
+            if kept.is_in_parts() {
+                return self.page_of_parts(&kept, offset);
+            }
             let from = usize::try_from(offset).unwrap_or(usize::MAX).min(kept.bytes.len());
             let to = (from + OUTPUT_PAGE_BYTES).min(kept.bytes.len());
             return Ok(Reply::Output(OutputPage {
                 attempt: kept.attempt,
                 kept: kept.bytes.len() as u64,
-                skipped_at: u64::from(kept.head),
+                skipped_at: kept.head,
                 skipped: kept.skipped,
                 bytes: kept.bytes[from..to].to_vec(),
             }));
@@ -319,6 +337,28 @@ impl Library {
         }))
     }
 
+    /// Returns the rest of the part that holds a byte.
+    fn page_of_parts(&mut self, kept: &Output, offset: u64) -> Result<Reply, Refusal> {
+        let (part, from) = (offset / OUTPUT_PART_BYTES as u64, offset % OUTPUT_PART_BYTES as u64);
+        let bytes = match u32::try_from(part) {
+            Ok(part) if offset < kept.head => {
+                let data = self.reader.output_part(kept.key(), part);
+                let data = data.map_err(|error| broken(&error))?;
+                let mut data = data.ok_or(Refusal::NoOutput(kept.task))?;
+                data.drain(..data.len().min(usize::try_from(from).unwrap_or(usize::MAX)));
+                data
+            }
+            Ok(_) | Err(_) => Vec::new(),
+        };
+        Ok(Reply::Output(OutputPage {
+            attempt: kept.attempt,
+            kept: kept.head,
+            skipped_at: kept.head,
+            skipped: kept.skipped,
+            bytes,
+        }))
+    }
+
     fn kept(
         &mut self,
         task: TaskId,
@@ -329,13 +369,15 @@ impl Library {
         let (stdout, stderr) = (stored(Stream::Stdout)?, stored(Stream::Stderr)?);
         if stdout.is_none() && stderr.is_none() {
             let ended = block.and_then(|block| self.ended(block, task));
-            let whole = |bytes: Vec<u8>| KeptStream { head: bytes.len(), skipped: 0, bytes };
+            let whole =
+                |bytes: Vec<u8>| KeptStream { head: bytes.len(), bytes, ..KeptStream::default() };
             let both =
                 |ended: Ended| Kept { stdout: whole(ended.stdout), stderr: whole(ended.stderr) };
             return Ok(ended.map(both).unwrap_or_default());
         }
         let part = |output: Output| KeptStream {
-            head: output.head as usize,
+            in_parts: output.is_in_parts().then(|| (output.key(), output.head)),
+            head: usize::try_from(output.head).unwrap_or(usize::MAX),
             skipped: output.skipped,
             bytes: output.bytes,
         };

@@ -127,8 +127,9 @@ impl Master {
             let place = Place { wanted, next: attempt.unwrap_or(newest).max(1), live: None };
             let (steps, told) = mpsc::channel(STEPS_MAX);
             let (session, mail) = (known.session.clone(), self.follows.mail.clone());
+            let parts = self.bodies.part_reader(session.clone());
             self.follows.tasks.spawn(async move {
-                relay::carry(session, tag, told).await;
+                relay::carry(session, tag, parts, told).await;
                 mail.put(Incoming::FollowerLeft { client, tag }).await;
             });
             self.follows.all.insert((client, tag), Follow { task, place, steps });

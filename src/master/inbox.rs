@@ -12,9 +12,10 @@ use ganger_net::streams::FromStream;
 use ganger_proto::message::{
     ClientMessage, HelloBody, LiveHeader, OutputHeader, WorkerHello, WorkerMessage, WorkerStream,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use super::outputs::{Long, LongEnded};
 use crate::engine::input::ClientId;
 
 /// Inputs that wait for the loop; when it is full the readers wait, and QUIC's flow control makes
@@ -23,6 +24,9 @@ const MAILBOX_INPUTS: usize = 4_096;
 
 /// Streams of kept output that wait to be read; further ones wait at the worker.
 const OUTPUTS_WAITING: usize = 1_024;
+
+/// Streams of long output that wait; a worker sends one at a time.
+const LONG_WAITING: usize = 1;
 
 /// A worker's connection, as the master numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +48,10 @@ pub(super) enum Incoming {
     WorkerSaid { connection: ConnectionId, message: WorkerMessage },
     /// A worker sent an attempt's output.
     WorkerOutput { connection: ConnectionId, header: OutputHeader, bytes: Vec<u8> },
+    /// A worker begins to send an attempt's long output.
+    WorkerLong { connection: ConnectionId, long: Box<Long> },
+    /// All of a long output is in the store but for what ties it together, or it broke off.
+    LongEnded { connection: ConnectionId, ended: LongEnded },
     /// A worker sends what a followed attempt writes.
     WorkerLive { connection: ConnectionId, header: LiveHeader, stream: FromStream },
     /// A client's follower is gone: all was sent, or nobody listens any more.
@@ -115,11 +123,13 @@ async fn read(arrival: Arrival, mail: Mailbox) {
         HelloBody::Worker(hello) => {
             let connection = ConnectionId(mail.number());
             if mail.put(Incoming::WorkerCame { connection, arrival, hello }).await {
-                let (outputs, whole) = mpsc::channel(OUTPUTS_WAITING);
+                let (outputs, short) = mpsc::channel(OUTPUTS_WAITING);
+                let (to_long, long) = mpsc::channel(LONG_WAITING);
                 tokio::select! {
                     () = read_worker(connection, inbox, &session, &mail) => {}
-                    () = read_streams(connection, &session, outputs, &mail) => {}
-                    () = read_outputs(connection, whole, &mail) => {}
+                    () = read_streams(connection, &session, (outputs, to_long), &mail) => {}
+                    () = read_outputs(connection, short, &mail) => {}
+                    () = read_long(connection, long, &mail) => {}
                 }
                 mail.put(Incoming::WorkerLeft { connection }).await;
             }
@@ -147,18 +157,29 @@ async fn read_worker(connection: ConnectionId, mut from: Inbox, to: &Session, ma
     }
 }
 
-/// Sorts the streams that a worker opens: kept output waits in a queue, and live output goes on at
-/// once, however slowly the kept output comes.
+type ToRead = mpsc::Sender<(OutputHeader, FromStream)>;
+
+/// Sorts the streams that a worker opens: kept output waits in a queue, long output in another, and
+/// live output goes on at once, however slowly the others come.
 async fn read_streams(
     connection: ConnectionId,
     from: &Session,
-    outputs: mpsc::Sender<(OutputHeader, FromStream)>,
+    (short, long): (ToRead, ToRead),
     mail: &Mailbox,
 ) {
     while let Ok((header, stream)) = from.next_stream().await {
         match header {
+            WorkerStream::Output(header) if header.bytes().is_none() => {
+                tracing::warn!(remote = %from.remote(), "an output over its limits is not read");
+            }
+            WorkerStream::Output(header) if header.is_long() => {
+                // Dropped, one too many is stopped; others need not wait for it.
+                if long.try_send((header, stream)).is_err() {
+                    tracing::warn!(remote = %from.remote(), "too many long outputs at once");
+                }
+            }
             WorkerStream::Output(header) => {
-                if outputs.send((header, stream)).await.is_err() {
+                if short.send((header, stream)).await.is_err() {
                     return;
                 }
             }
@@ -185,6 +206,24 @@ async fn read_outputs(
         {
             return;
         }
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Hands on long outputs, one after the other.
+async fn read_long(
+    connection: ConnectionId,
+    mut streams: mpsc::Receiver<(OutputHeader, FromStream)>,
+    mail: &Mailbox,
+) {
+    while let Some((header, stream)) = streams.recv().await {
+        let (turn, over) = oneshot::channel();
+        let long = Box::new(Long { header, stream, turn });
+        if !mail.put(Incoming::WorkerLong { connection, long }).await {
+            return;
+        }
+        // Nothing is sent: the other end is dropped when it is over.
+        let _over = over.await;
     }
     std::future::pending::<()>().await;
 }

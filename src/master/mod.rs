@@ -9,6 +9,7 @@ mod follow;
 mod inbox;
 mod local;
 mod outgoing;
+mod outputs;
 mod recover;
 mod relay;
 mod requests;
@@ -28,8 +29,7 @@ use ganger_net::CloseCode;
 use ganger_net::pki::authority::Authority;
 use ganger_net::server::Server;
 use ganger_proto::WallMs;
-use ganger_proto::command::Stream;
-use ganger_proto::message::{OutputHeader, WorkerMessage};
+use ganger_proto::message::WorkerMessage;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
@@ -40,8 +40,9 @@ use crate::store::{Batch, BlockCache, Durable, Installing, Output, Seq, Trouble,
 use bodies::Bodies;
 use ends::Ends;
 use follow::Follows;
-use inbox::{ConnectionId, Incoming};
+use inbox::Incoming;
 use outgoing::Outgoing;
+use outputs::Longs;
 use searches::{Hunts, Searching};
 use sessions::{Clients, Workers};
 
@@ -80,6 +81,7 @@ struct Master {
     hunts: Hunts,
     follows: Follows,
     ends: Ends,
+    longs: Longs,
     /// What may leave once the journal is durable up to a place, in order.
     held: VecDeque<(Seq, Vec<Outgoing>)>,
     newest: Seq,
@@ -323,6 +325,8 @@ impl Master {
             Incoming::WorkerOutput { connection, header, bytes } => {
                 self.output_came(connection, header, bytes);
             }
+            Incoming::WorkerLong { connection, long } => self.long_began(connection, *long),
+            Incoming::LongEnded { connection, ended } => self.long_ended(connection, ended),
             Incoming::ClientCame { client, arrival } => self.client_came(client, *arrival),
             Incoming::ClientSaid { client, message } => self.client_said(client, message),
             Incoming::ClientLeft { client } => {
@@ -337,25 +341,6 @@ impl Master {
             Incoming::FollowerLeft { client, tag } => self.follows.left(client, tag),
             Incoming::Stop => self.phase = Phase::Stopping,
         }
-    }
-
-    /// Keeps an attempt's output, to be stored with the next events.
-    fn output_came(&mut self, connection: ConnectionId, header: OutputHeader, bytes: Vec<u8>) {
-        let Some(session) = self.workers.session_of(connection) else { return };
-        let lease = header.lease;
-        if let Some((task, attempt)) = self.engine.attempt_of(session, lease) {
-            let split = header.stdout.head as usize + header.stdout.tail as usize;
-            let (out, err) = bytes.split_at(split.min(bytes.len()));
-            for (stream, kept, bytes) in
-                [(Stream::Stdout, header.stdout, out), (Stream::Stderr, header.stderr, err)]
-            {
-                let (head, skipped) = (kept.head, kept.skipped);
-                let bytes = bytes.to_vec();
-                let output = Output { task, attempt, stream, head, skipped, bytes };
-                self.outputs.push(output);
-            }
-        }
-        self.engine.handle(self.clock.now(), Input::OutputCame { session, lease });
     }
 
     /// Ends: what was decided is flushed, peers are told, and the store is closed.

@@ -2,18 +2,22 @@
 //! each follower. Neither keeps output: a follower that is slow misses what the relay has passed,
 //! and is told how much. Does not know what is followed next; see follow.rs.
 
-use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Weak};
 
 use ganger_net::session::Session;
 use ganger_net::streams::{FromStream, ToStream, Unwanted};
 use ganger_proto::command::Stream;
 use ganger_proto::follow::{Cursor, Followed, Held, PIECE_BYTES_MAX, Piece};
+use ganger_proto::limits::OUTPUT_PART_BYTES;
 use ganger_proto::message::FollowHeader;
 use ganger_proto::{Outcome, Refusal, SessionId, WallMs};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+use super::bodies::{Job, Work};
 use super::inbox::ConnectionId;
+use crate::store::OutputKey;
 
 /// Pieces that a relay holds for its slowest follower, 1 MiB in all; when there are more the oldest
 /// are dropped.
@@ -124,6 +128,30 @@ pub(super) struct KeptStream {
     pub(super) head: usize,
     pub(super) skipped: u64,
     pub(super) bytes: Vec<u8>,
+    /// Which output it is and how many bytes it has, when those are in parts.
+    pub(super) in_parts: Option<(OutputKey, u64)>,
+}
+
+/// What a follower asks for parts with. Does not keep the thread that reads them alive.
+#[derive(Clone, Debug)]
+pub(super) struct PartReader {
+    jobs: Weak<SyncSender<Job>>,
+    session: Session,
+}
+
+impl PartReader {
+    pub(super) const fn new(jobs: Weak<SyncSender<Job>>, session: Session) -> Self {
+        Self { jobs, session }
+    }
+
+    /// Reads a part; nothing when it is gone, or the thread is busy.
+    async fn read(&self, of: OutputKey, part: u32) -> Option<Vec<u8>> {
+        let (to, data) = oneshot::channel();
+        let work = Work::Part { of, part, to };
+        let job = Job { to: self.session.clone(), tag: 0, work };
+        self.jobs.upgrade()?.try_send(job).ok()?;
+        data.await.ok()
+    }
 }
 
 impl KeptStream {
@@ -134,9 +162,14 @@ impl KeptStream {
 }
 
 /// Carries to one follower what it is told, until that ends or nobody listens.
-pub(super) async fn carry(session: Session, tag: u64, steps: mpsc::Receiver<Step>) {
+pub(super) async fn carry(
+    session: Session,
+    tag: u64,
+    parts: PartReader,
+    steps: mpsc::Receiver<Step>,
+) {
     let Ok(to) = session.open_stream(&FollowHeader { tag }).await else { return };
-    let mut follower = Follower { to, cursor: Cursor::default(), live: None };
+    let mut follower = Follower { to, cursor: Cursor::default(), live: None, parts };
     // Fails only when nobody listens any more.
     if follower.serve(steps).await == Ok(End::All) {
         follower.to.finish();
@@ -155,6 +188,7 @@ struct Follower {
     to: ToStream,
     cursor: Cursor,
     live: Option<Subscription>,
+    parts: PartReader,
 }
 
 impl Follower {
@@ -198,11 +232,40 @@ impl Follower {
 
     async fn show_kept(&mut self, kept: &Kept) -> Result<(), Unwanted> {
         for (stream, part) in [(Stream::Stdout, &kept.stdout), (Stream::Stderr, &kept.stderr)] {
+            if let Some((of, length)) = part.in_parts {
+                self.show_parts(of, length).await?;
+                continue;
+            }
             while let Some((offset, bytes)) = part.held().from(self.cursor.next(stream)) {
                 self.show(Piece { stream, offset, skipped: 0, at: WallMs(0), bytes }).await?;
             }
         }
         Ok(())
+    }
+
+    /// Sends the rest of an output that is kept in parts, with one of them in memory.
+    async fn show_parts(&mut self, of: OutputKey, length: u64) -> Result<(), Unwanted> {
+        const PART: u64 = OUTPUT_PART_BYTES as u64;
+        while self.cursor.next(of.stream) < length {
+            let number = self.cursor.next(of.stream) / PART;
+            let Some(data) = self.read_part(of, number).await else {
+                return self.say(Err(Refusal::Busy { retry_after_ms: 500 })).await;
+            };
+            let begin = number * PART;
+            for (piece, bytes) in data.chunks(PIECE_BYTES_MAX).enumerate() {
+                let offset = begin + (piece * PIECE_BYTES_MAX) as u64;
+                let (stream, bytes) = (of.stream, bytes.to_vec());
+                self.show(Piece { stream, offset, skipped: 0, at: WallMs(0), bytes }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a part; nothing when it is gone or has not the bytes that come next.
+    async fn read_part(&self, of: OutputKey, number: u64) -> Option<Vec<u8>> {
+        let data = self.parts.read(of, u32::try_from(number).ok()?).await?;
+        let end = number * OUTPUT_PART_BYTES as u64 + data.len() as u64;
+        (end > self.cursor.next(of.stream)).then_some(data)
     }
 
     async fn show(&mut self, piece: Piece) -> Result<(), Unwanted> {

@@ -15,6 +15,7 @@ use super::bodies::Bodies;
 use super::ends::Ends;
 use super::follow::Follows;
 use super::inbox::{Incoming, Mailbox, accept};
+use super::outputs::Longs;
 use super::recover::recover;
 use super::sessions::{Clients, Workers};
 use super::{Facts, Master, Phase, Tail};
@@ -107,6 +108,7 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
     engine.handle(clock.now(), Input::Began { epoch: opened.term.epoch });
     let cpu = Arc::new(AtomicU32::new(0));
     let newest = opened.term.last;
+    let longs = Longs::new(opened.writer.parts(), mail.clone());
     let mut master = Master {
         bodies: Bodies::start(opened.reader, cache.clone(), cpu.clone())?,
         cache,
@@ -120,6 +122,7 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
         hunts: super::searches::Hunts::default(),
         follows: Follows::new(mail.clone()),
         ends: Ends::default(),
+        longs,
         held: std::collections::VecDeque::new(),
         newest,
         outputs: Vec::new(),

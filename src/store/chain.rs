@@ -4,7 +4,7 @@
 use ganger_proto::{BlockId, Epoch, WallMs};
 use ring::digest::{Context, SHA256};
 
-use super::{Output, Seq};
+use super::{Output, OutputKey, Seq};
 
 /// A truncated SHA-256.
 pub(super) type Sum = [u8; 16];
@@ -79,19 +79,29 @@ pub(super) fn block_sum(id: BlockId, data: &[u8]) -> Sum {
     sum("block", &[&id.raw().to_le_bytes(), data])
 }
 
-/// Returns the sum of an output.
+/// Returns the sum of an output. One in parts has a sum of another kind, since its head may not fit
+/// 32 bits.
 pub(super) fn output_sum(output: &Output) -> Sum {
-    sum(
-        "output",
-        &[
-            &output.task.raw().to_le_bytes(),
-            &output.attempt.to_le_bytes(),
-            &[super::stream_code(output.stream)],
-            &output.head.to_le_bytes(),
-            &output.skipped.to_le_bytes(),
-            &output.bytes,
-        ],
-    )
+    let (task, attempt) = (output.task.raw().to_le_bytes(), output.attempt.to_le_bytes());
+    let stream = [super::stream_code(output.stream)];
+    let skipped = output.skipped.to_le_bytes();
+    match u32::try_from(output.head) {
+        Ok(head) if !output.is_in_parts() => {
+            let head = head.to_le_bytes();
+            sum("output", &[&task, &attempt, &stream, &head, &skipped, &output.bytes])
+        }
+        Ok(_) | Err(_) => {
+            let head = output.head.to_le_bytes();
+            sum("whole", &[&task, &attempt, &stream, &head, &skipped])
+        }
+    }
+}
+
+/// Returns the sum of one part of an output.
+pub(super) fn output_part_sum(of: OutputKey, part: u32, data: &[u8]) -> Sum {
+    let (task, attempt) = (of.task.raw().to_le_bytes(), of.attempt.to_le_bytes());
+    let stream = [super::stream_code(of.stream)];
+    sum("output_part", &[&task, &attempt, &stream, &part.to_le_bytes(), data])
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use ganger_proto::limits::OUTPUT_PART_BYTES;
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::chain::{EMPTY, Tip, block_sum, output_sum};
+use super::chain::{EMPTY, Tip, block_sum, output_part_sum, output_sum};
 use super::sqlite::{self, Acknowledged, Found};
 use super::{OpenError, Seq};
 
@@ -335,6 +336,48 @@ fn check_bodies(conn: &Connection, verdict: &mut Verdict) {
         Ok((count, bad))
     })();
     verdict.outputs = bodies_found(outputs, "outputs", verdict);
+    match sqlite::has_parts(conn) {
+        Ok(true) => check_parts(conn, verdict),
+        Ok(false) => {}
+        Err(error) => verdict.broken(format!("the tables cannot be read ({error})"), None),
+    }
+}
+
+/// Reads every part of an output and compares its sum; then whether each output has all its parts.
+fn check_parts(conn: &Connection, verdict: &mut Verdict) {
+    let parts = (|| {
+        let select = "SELECT task, attempt, stream, part, data, hash FROM output_part";
+        let mut select = conn.prepare(select)?;
+        let mut rows = select.query([])?;
+        let (mut count, mut bad) = (0_u64, 0_u64);
+        while let Some(row) = rows.next()? {
+            count += 1;
+            let (of, data) = (sqlite::key_of(row)?, row.get::<_, Vec<u8>>(4)?);
+            bad +=
+                u64::from(output_part_sum(of, row.get(3)?, &data) != sqlite::column_sum(row, 5)?);
+        }
+        Ok((count, bad))
+    })();
+    bodies_found(parts, "parts of outputs", verdict);
+    let number = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let same = "p.task = o.task AND p.attempt = o.attempt AND p.stream = o.stream";
+    let lacking = number(&format!(
+        "SELECT count(*) FROM output AS o WHERE o.head > length(o.data) AND (o.head, \
+         (o.head + {OUTPUT_PART_BYTES} - 1) / {OUTPUT_PART_BYTES}) IS NOT (SELECT \
+         sum(length(p.data)), count(*) FROM output_part AS p WHERE {same})"
+    ));
+    match lacking {
+        Ok(0) => {}
+        Ok(count) => verdict.broken(format!("{count} outputs lack parts"), None),
+        Err(error) => verdict.broken(format!("the outputs cannot be read ({error})"), None),
+    }
+    let left = number(&format!(
+        "SELECT count(*) FROM output_part AS p WHERE NOT EXISTS (SELECT 1 FROM output AS o \
+         WHERE {same} AND o.head > length(o.data))"
+    ));
+    if let Ok(count @ 1..) = left {
+        verdict.odd(format!("{count} parts belong to no output; the next master drops them"));
+    }
 }
 
 fn bodies_found(found: rusqlite::Result<(u64, u64)>, what: &str, verdict: &mut Verdict) -> u64 {

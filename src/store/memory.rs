@@ -1,15 +1,17 @@
 //! A store in memory: for tests, simulation and `--store memory`. Keeps nothing when the process
 //! ends; clones share one store, so that a test can crash a master and let another open it.
 
-use std::collections::{BTreeMap, VecDeque};
+mod disk;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ganger_proto::command::Stream;
 use ganger_proto::{BlockId, Epoch, TaskId, WallMs};
 
+use self::disk::{Disk, State};
 use super::{
-    AppendError, Batch, BodyReader, FencedLog, Holder, Logged, OUTPUT_BYTES_KEPT_MAX, OpenError,
-    Output, ReadError, Seq, Snapshot, Term, Trim, stream_code,
+    AppendError, Batch, BodyReader, FencedLog, Holder, Logged, OpenError, Output, OutputKey,
+    ReadError, Seq, Snapshot, Term, Trim, stream_code,
 };
 
 /// A shared store in memory.
@@ -108,6 +110,7 @@ impl FencedLog for MemoryLog {
         })?;
         disk.epoch = Epoch::new(next);
         disk.state.writing.clear();
+        disk.state.drop_needless();
         Ok(Term { epoch: disk.epoch, last: disk.state.last })
     }
 
@@ -220,6 +223,33 @@ impl FencedLog for MemoryLog {
         Ok(Trim::Done)
     }
 
+    fn write_output_part(
+        &mut self,
+        term: &Term,
+        of: OutputKey,
+        part: u32,
+        data: &[u8],
+    ) -> Result<(), AppendError> {
+        let mut disk = self.disk();
+        disk.check(term)?;
+        if let Some(Fault::Full) = disk.faults.front() {
+            disk.faults.pop_front();
+            return Err(AppendError::Full("no bytes are free".to_owned()));
+        }
+        disk.state.parts.insert((of, part), data.into());
+        Ok(())
+    }
+
+    fn drop_output_parts(&mut self, of: OutputKey) {
+        self.disk().state.drop_parts(of);
+    }
+
+    /// Parts go with their output at once.
+    fn trim_outputs(&mut self, term: &Term) -> Result<Trim, AppendError> {
+        self.disk().check(term)?;
+        Ok(Trim::Done)
+    }
+
     fn reader(&self) -> Result<Box<dyn BodyReader>, OpenError> {
         Ok(Box::new(self.body_reader()))
     }
@@ -254,114 +284,14 @@ impl BodyReader for MemoryReader {
         Ok(newest.map(|(_, (_, output))| Output::clone(output)))
     }
 
+    fn output_part(&mut self, of: OutputKey, part: u32) -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(self.log.disk().state.parts.get(&(of, part)).map(|data| data.to_vec()))
+    }
+
     fn logged(&mut self, after: Seq, rows: usize) -> Result<Vec<Logged>, ReadError> {
         let disk = self.log.disk();
         let newer = disk.state.log.range(after.next()..).take(rows);
         Ok(newer.map(|(_, row)| Logged::clone(row)).collect())
-    }
-}
-
-#[derive(Debug, Default)]
-struct Disk {
-    /// As the running master sees it.
-    state: State,
-    /// The state before each append since the last sync.
-    unsynced: Vec<State>,
-    syncing: Syncing,
-    epoch: Epoch,
-    /// The epoch whose append was ambiguous; it may not write again.
-    stopped: Option<Epoch>,
-    faults: VecDeque<Fault>,
-}
-
-/// Bodies are shared, so that the copies kept for a crash cost pointers.
-#[derive(Clone, Debug, Default)]
-struct State {
-    last: Seq,
-    log: BTreeMap<Seq, Arc<Logged>>,
-    snapshots: BTreeMap<Seq, Vec<Arc<[u8]>>>,
-    writing: BTreeMap<(Seq, u32), Arc<[u8]>>,
-    blocks: BTreeMap<BlockId, Arc<[u8]>>,
-    /// By task, attempt and stream, with its age.
-    outputs: BTreeMap<(TaskId, u32, u8), (u64, Arc<Output>)>,
-    by_age: BTreeMap<u64, (TaskId, u32, u8)>,
-    output_bytes: u64,
-    age: u64,
-}
-
-impl Disk {
-    fn check(&self, term: &Term) -> Result<(), AppendError> {
-        if term.epoch != self.epoch {
-            return Err(AppendError::Fenced);
-        }
-        if self.stopped == Some(term.epoch) {
-            let what = "an earlier append had no answer".to_owned();
-            return Err(AppendError::Ambiguous(what));
-        }
-        Ok(())
-    }
-
-    fn commit(&mut self, epoch: Epoch, now: WallMs, batches: &[Batch]) {
-        match self.syncing {
-            Syncing::EachAppend => self.unsynced.clear(),
-            Syncing::ByHand => self.unsynced.push(self.state.clone()),
-        }
-        for batch in batches {
-            self.state.apply(epoch, now, batch);
-        }
-    }
-
-    fn sync(&mut self) {
-        self.unsynced.clear();
-    }
-
-    fn synced_seq(&self) -> Seq {
-        self.unsynced.first().map_or(self.state.last, |before| before.last)
-    }
-}
-
-impl State {
-    fn apply(&mut self, epoch: Epoch, at: WallMs, batch: &Batch) {
-        self.last = self.last.next();
-        let (data, digest) = (batch.data.clone(), batch.digest);
-        let row = Logged { seq: self.last, epoch, at, data, digest };
-        self.log.insert(self.last, Arc::new(row));
-        for (id, data) in &batch.blocks {
-            self.blocks.insert(*id, data.as_slice().into());
-        }
-        for output in &batch.outputs {
-            self.put_output(output);
-        }
-        for id in &batch.drop_blocks {
-            self.blocks.remove(id);
-        }
-        for task in &batch.drop_outputs {
-            let all = (*task, 0, 0)..=(*task, u32::MAX, u8::MAX);
-            let keys: Vec<_> = self.outputs.range(all).map(|(key, _)| *key).collect();
-            for key in keys {
-                self.drop_output(key);
-            }
-        }
-        while self.output_bytes > OUTPUT_BYTES_KEPT_MAX {
-            let Some(oldest) = self.by_age.values().next().copied() else { break };
-            self.drop_output(oldest);
-        }
-    }
-
-    fn put_output(&mut self, output: &Output) {
-        let key = (output.task, output.attempt, stream_code(output.stream));
-        self.drop_output(key);
-        self.age += 1;
-        self.output_bytes += u64::try_from(output.bytes.len()).unwrap_or(u64::MAX);
-        self.by_age.insert(self.age, key);
-        self.outputs.insert(key, (self.age, Arc::new(output.clone())));
-    }
-
-    fn drop_output(&mut self, key: (TaskId, u32, u8)) {
-        if let Some((age, output)) = self.outputs.remove(&key) {
-            self.by_age.remove(&age);
-            self.output_bytes -= u64::try_from(output.bytes.len()).unwrap_or(u64::MAX);
-        }
     }
 }
 

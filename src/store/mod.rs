@@ -15,7 +15,7 @@ pub use cache::{BLOCK_CACHE_BYTES_MAX, BlockCache};
 pub use fsck::{Finding, SnapshotFound, Verdict, fsck};
 pub use memory::{Fault, MemoryLog, Survival, Syncing};
 pub use sqlite::SqliteLog;
-pub use writer::{Durable, Installing, Trouble, Writer};
+pub use writer::{Durable, Installing, PartWriter, PartWritten, Trouble, Writer};
 
 /// Bytes of all outputs kept together; beyond it the oldest are dropped.
 pub const OUTPUT_BYTES_KEPT_MAX: u64 = 8 << 30;
@@ -89,12 +89,41 @@ pub struct Output {
     pub attempt: u32,
     /// Which stream.
     pub stream: Stream,
-    /// Bytes kept from the start of the stream; the rest of `bytes` is its end.
-    pub head: u32,
+    /// Bytes kept from the start of the stream; the rest of `bytes` is its end. When it is more
+    /// than `bytes` holds, all of it is in parts, and `bytes` is empty.
+    pub head: u64,
     /// Bytes left out between head and tail.
     pub skipped: u64,
     /// Head and tail.
     pub bytes: Vec<u8>,
+}
+
+impl Output {
+    /// Returns which output it is.
+    pub const fn key(&self) -> OutputKey {
+        OutputKey { task: self.task, attempt: self.attempt, stream: self.stream }
+    }
+
+    /// Tells whether its bytes are in parts.
+    pub const fn is_in_parts(&self) -> bool {
+        self.head > self.bytes.len() as u64
+    }
+
+    /// Returns how many bytes are kept.
+    pub const fn kept(&self) -> u64 {
+        if self.is_in_parts() { self.head } else { self.bytes.len() as u64 }
+    }
+}
+
+/// One stream of one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OutputKey {
+    /// The task.
+    pub task: TaskId,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Which stream.
+    pub stream: Stream,
 }
 
 /// A batch as read back.
@@ -210,6 +239,29 @@ pub trait FencedLog: Send {
         Ok(())
     }
 
+    /// Writes one part of an output, in a commit of its own: [`OUTPUT_PART_BYTES`](ganger_proto::limits::OUTPUT_PART_BYTES) each but the
+    /// last, from 0. They count only with an [`Output`] appended later that says how many bytes
+    /// they have; written again, a part replaces the one before.
+    ///
+    /// # Errors
+    /// As [`FencedLog::append`].
+    fn write_output_part(
+        &mut self,
+        term: &Term,
+        of: OutputKey,
+        part: u32,
+        data: &[u8],
+    ) -> Result<(), AppendError>;
+
+    /// Lets go of parts of which no [`Output`] will tell.
+    fn drop_output_parts(&mut self, of: OutputKey);
+
+    /// Drops some parts of which no [`Output`] tells any more.
+    ///
+    /// # Errors
+    /// As [`FencedLog::append`].
+    fn trim_outputs(&mut self, term: &Term) -> Result<Trim, AppendError>;
+
     /// Returns a reader of results and outputs, for another thread.
     ///
     /// # Errors
@@ -235,6 +287,12 @@ pub trait BodyReader: Send {
         attempt: Option<u32>,
         stream: Stream,
     ) -> Result<Option<Output>, ReadError>;
+
+    /// Returns one part of an output that is kept in parts, or none when it is not kept any more.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn output_part(&mut self, of: OutputKey, part: u32) -> Result<Option<Vec<u8>>, ReadError>;
 
     /// Returns logged batches after `after`, for people who read events. Does not check the chain.
     ///

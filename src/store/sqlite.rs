@@ -3,12 +3,14 @@
 
 mod append;
 mod error;
+mod parts;
 mod place;
 mod reader;
 mod schema;
 mod seqfile;
 mod snapshot;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use ganger_proto::{Epoch, WallMs};
@@ -20,13 +22,13 @@ use self::seqfile::SeqFile;
 use super::chain::{EMPTY, Link, Sum, Tip};
 use super::{
     AppendError, Batch, BodyReader, FencedLog, Holder, Logged, OUTPUT_BYTES_KEPT_MAX, OpenError,
-    Seq, Snapshot, Term, Trim,
+    OutputKey, Seq, Snapshot, Term, Trim,
 };
 
 pub(super) use self::error::{column_sum, open_error, unusable};
 pub(super) use self::place::check_filesystem;
-pub(super) use self::reader::output_of;
-pub(super) use self::schema::{Found, find, leader_epoch, open_read_only};
+pub(super) use self::reader::{key_of, output_of};
+pub(super) use self::schema::{Found, find, has_parts, leader_epoch, open_read_only};
 pub(super) use self::seqfile::{Acknowledged, read_acknowledged};
 pub(super) use self::snapshot::{heads, load};
 
@@ -52,6 +54,8 @@ struct Held {
     cursor: Option<Tip>,
     /// Parts of the snapshot being written; the trim leaves them alone.
     writing: Option<Seq>,
+    /// Outputs whose parts go, a few at a time.
+    needless: VecDeque<OutputKey>,
     /// Dropped last: the lock must outlive the connection.
     _lock: HomeLock,
 }
@@ -122,6 +126,7 @@ impl FencedLog for SqliteLog {
         check_acknowledged(&conn, file, &acknowledged, &tip)?;
         let epoch = schema::take_lead(&mut conn, file, me, now)?;
         let output_bytes = schema::output_bytes(&conn, file)?;
+        let needless = parts::find_needless(&conn, file)?;
         let mut held = Held {
             conn,
             seq_file,
@@ -131,6 +136,7 @@ impl FencedLog for SqliteLog {
             stopped: None,
             cursor: None,
             writing: None,
+            needless,
             _lock: lock,
         };
         held.seq_file.write(&tip);
@@ -189,6 +195,26 @@ impl FencedLog for SqliteLog {
 
     fn trim(&mut self, term: &Term) -> Result<Trim, AppendError> {
         self.write(term, |held, file, _| snapshot::trim(held, file))
+    }
+
+    fn write_output_part(
+        &mut self,
+        term: &Term,
+        of: OutputKey,
+        part: u32,
+        data: &[u8],
+    ) -> Result<(), AppendError> {
+        self.write(term, |held, file, _| parts::write(held, file, (of, part), data))
+    }
+
+    fn drop_output_parts(&mut self, of: OutputKey) {
+        if let Some(held) = &mut self.held {
+            held.needless.push_back(of);
+        }
+    }
+
+    fn trim_outputs(&mut self, term: &Term) -> Result<Trim, AppendError> {
+        self.write(term, |held, file, _| parts::trim(held, file))
     }
 
     fn reader(&self) -> Result<Box<dyn BodyReader>, OpenError> {

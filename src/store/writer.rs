@@ -15,10 +15,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use ganger_proto::WallMs;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use self::thread::{Job, Worker};
-use super::{AppendError, Batch, FencedLog, Seq, Term};
+use super::{AppendError, Batch, FencedLog, OutputKey, Seq, Term};
 use crate::clock::Clock;
 
 /// The handle of the store thread.
@@ -139,6 +139,11 @@ impl Writer {
         Installing::Started
     }
 
+    /// Returns what writes parts of outputs.
+    pub fn parts(&self) -> PartWriter {
+        PartWriter { shared: Arc::clone(&self.shared) }
+    }
+
     /// Returns the watch on what is durable. An error of `changed` says that the thread is gone.
     pub fn durable(&self) -> watch::Receiver<Durable> {
         self.durable.clone()
@@ -187,6 +192,43 @@ impl Drop for Writer {
     }
 }
 
+/// Queues parts of outputs, from any task. Each is written between commits, in one of its own.
+///
+/// The list of them is not bounded here: a task has at most two there, the master bounds the tasks.
+#[derive(Clone, Debug)]
+pub struct PartWriter {
+    shared: Arc<Shared>,
+}
+
+/// Says that a part is durable; an error when the thread ended first.
+pub type PartWritten = oneshot::Receiver<()>;
+
+impl PartWriter {
+    /// Queues a part. A full disk holds it up until there is room.
+    pub fn write(&self, of: OutputKey, part: u32, data: Vec<u8>) -> PartWritten {
+        let (written, wait) = oneshot::channel();
+        self.queue(Piece::Part { of, part, data, written });
+        wait
+    }
+
+    /// Lets go of the parts of an output that will not be finished.
+    pub fn drop_parts(&self, of: OutputKey) {
+        self.queue(Piece::Drop { of });
+    }
+
+    fn queue(&self, piece: Piece) {
+        self.shared.state().pieces.push_back(piece);
+        self.shared.woken.notify_one();
+    }
+}
+
+/// Something to be done about one output, in order.
+#[derive(Debug)]
+enum Piece {
+    Part { of: OutputKey, part: u32, data: Vec<u8>, written: oneshot::Sender<()> },
+    Drop { of: OutputKey },
+}
+
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
@@ -196,6 +238,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     waiting: VecDeque<Waiting>,
+    pieces: VecDeque<Piece>,
     backlog_bytes: usize,
     last: Seq,
     snapshot: Slot,
@@ -227,6 +270,7 @@ impl Shared {
     fn new(last: Seq) -> Self {
         let state = State {
             waiting: VecDeque::new(),
+            pieces: VecDeque::new(),
             backlog_bytes: 0,
             last,
             snapshot: Slot::Free,

@@ -41,7 +41,7 @@ pub(super) enum Effect {
     Square(GrantRun),
     /// Send this to the master.
     Send(WorkerMessage),
-    /// Send this output on a stream of its own.
+    /// Send this output on a stream of its own: what is in memory, and what was spooled.
     SendOutput(OutputHeader, Arc<Vec<u8>>),
     /// Send what this attempt writes on a stream of its own.
     Follow(Attempt, LiveHeader),
@@ -49,7 +49,7 @@ pub(super) enum Effect {
     Unfollow(Attempt),
     /// Send a heartbeat with the machine's load and this many running tasks.
     Beat(u32),
-    /// Remove the attempt's scratch directory.
+    /// Remove the attempt's scratch directory and the files of its output.
     Clean(LeaseId),
 }
 
@@ -78,7 +78,8 @@ pub(super) struct Attempt {
 pub(super) struct AttemptEnded {
     /// What to report.
     pub(super) ended: Ended,
-    /// What was kept of its output, when that does not ride in the report.
+    /// What was kept of its output, when that does not ride in the report: lengths, and what is in
+    /// memory.
     pub(super) output: Option<(OutputHeader, Vec<u8>)>,
 }
 
@@ -135,7 +136,16 @@ enum Fate {
 struct Output {
     ended: Ended,
     header: OutputHeader,
+    /// What of it is in memory.
     bytes: Arc<Vec<u8>>,
+    sent: Sent,
+}
+
+/// Whether it is on its way on the present connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    No,
+    Yes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,9 +193,7 @@ impl WorkerCore {
         self.stale(&welcome.stale);
         self.release_waiting();
         self.reports.begin_again();
-        for output in self.outputs.values() {
-            self.effects.push(Effect::SendOutput(output.header, Arc::clone(&output.bytes)));
-        }
+        self.send_outputs_again();
         self.start_what_can(now_us);
         if self.running.values().any(|running| running.told == Told::No) {
             self.say_started_at(now_us);
@@ -227,6 +235,7 @@ impl WorkerCore {
         let lease = end.ended.lease;
         let Some(running) = self.leave(lease) else { return };
         if running.fate == Fate::Drop {
+            end.output.iter().for_each(|(header, _)| self.spooled(header));
             self.clean(lease);
         } else {
             if end.ended.outcome != Outcome::Unfit {

@@ -27,8 +27,9 @@ use super::link::{self, Input, Link, Turn};
 use super::policy::{Permission, Policy};
 use super::prepare::Ground;
 use super::process::LoadMeter;
+use super::send::Sending;
 use super::slot::{self, Shared, SlotOrder};
-use super::{WorkerError, WorkerOptions, resources_of, slots_of};
+use super::{WorkerError, WorkerOptions, resources_of, slots_of, spool};
 use crate::clock::Clock;
 
 /// A running worker.
@@ -239,7 +240,7 @@ impl Driver {
                     Effect::Kill(at) => self.tell(at, SlotOrder::Kill(at.lease)),
                     Effect::Square(run) => self.square(&run),
                     Effect::Send(message) => self.link.send(&message),
-                    Effect::SendOutput(header, bytes) => self.send_output(header, bytes),
+                    Effect::SendOutput(header, bytes) => self.send_output(header, &bytes),
                     Effect::Follow(at, header) => self.follow(at, header),
                     Effect::Unfollow(at) => self.tell(at, SlotOrder::Unfollow(at.lease)),
                     Effect::Beat(running) => self.beat(running),
@@ -281,14 +282,10 @@ impl Driver {
         self.core.handle_squares(now_us, LeaseRun { first: run.lease, count }, squares);
     }
 
-    fn send_output(&mut self, header: OutputHeader, bytes: Arc<Vec<u8>>) {
+    fn send_output(&mut self, header: OutputHeader, bytes: &Arc<Vec<u8>>) {
         let Some(session) = self.link.session().cloned() else { return };
-        self.chores.spawn(async move {
-            let bytes = Arc::unwrap_or_clone(bytes);
-            if let Err(why) = session.send_output(header, bytes).await {
-                tracing::warn!(lease = %header.lease, %why, "an output is sent again later");
-            }
-        });
+        let (run_dir, bytes) = (self.shared.ground.run_dir.clone(), Arc::downgrade(bytes));
+        self.chores.spawn(Sending { session, run_dir, header, bytes }.run());
     }
 
     fn follow(&mut self, at: Attempt, header: LiveHeader) {
@@ -310,7 +307,11 @@ impl Driver {
 
     fn clean(&mut self, lease: LeaseId) {
         let path = self.shared.ground.scratch(lease);
+        let run_dir = self.shared.ground.run_dir.clone();
         self.chores.spawn_blocking(move || {
+            if let Err(error) = spool::remove(&run_dir, lease) {
+                tracing::warn!(%lease, %error, "the file of an output stays");
+            }
             // An attempt that did not start has none.
             if let Err(error) = std::fs::remove_dir_all(&path)
                 && error.kind() != io::ErrorKind::NotFound

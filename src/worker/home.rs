@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
-use super::process;
+use super::{process, spool};
 
 /// A worker's folder, locked for this process.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Home {
         }
         let run_dir = path.join("run");
         kill_leftovers(&run_dir.join("launchers"));
-        for name in ["launchers", "scratch"] {
+        for name in ["launchers", "scratch", spool::FOLDER] {
             let folder = run_dir.join(name);
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -26,12 +26,15 @@ use serde_bytes::ByteBuf;
 use wait4::Wait4 as _;
 
 use super::find::{self, NotStarted, Place};
-use super::order::{End, Finished, Frames, FromLauncher, Order, Stopped, ToLauncher, encode};
-use super::output::Stream;
+use super::order::{
+    End, Finished, Frames, FromLauncher, Order, Stopped, ToLauncher, Whole, encode,
+};
+use super::output::{Collector, Stream};
 use super::pipe::{Follow, Pipe};
 use super::policy::Permission;
 use super::process;
 use super::roots::Roots;
+use super::spool::Spool;
 use crate::clock::Clock;
 
 /// Is the launcher until its worker goes away. Its standard input is its end of the socket pair.
@@ -264,8 +267,14 @@ fn start(place: &Place, order: &Order, now_us: u64) -> Result<Running, NotStarte
             return Err(NotStarted::by_system(&program, &error.into()));
         }
     };
-    let out = Pipe::new(child.stdout.take().map(OwnedFd::from));
-    let err = Pipe::new(child.stderr.take().map(OwnedFd::from));
+    let collector = |file: fn(&Whole) -> &ByteBuf| match &order.whole {
+        Some(whole) => Collector::whole(Spool::new(text(file(whole)).into(), whole.bytes_max)),
+        None => Collector::default(),
+    };
+    let out = child.stdout.take().map(OwnedFd::from);
+    let err = child.stderr.take().map(OwnedFd::from);
+    let out = Pipe::new(out, collector(|whole| &whole.stdout));
+    let err = Pipe::new(err, collector(|whole| &whole.stderr));
     let limit_us = order.timeout_ms.saturating_mul(1_000);
     let timeout_at_us = (limit_us > 0).then(|| now_us.saturating_add(limit_us));
     Ok(Running {

@@ -4,8 +4,8 @@
 //! | file | lives there |
 //! | --- | --- |
 //! | `core.rs`, `lanes.rs`, `waiting.rs`, `reports.rs`, `prefetch.rs`, `inline.rs` | PURE: decisions |
-//! | `driver.rs`, `link.rs`, `slot.rs` | the loop, the connection, a slot and its launcher |
-//! | `launcher.rs`, `find.rs`, `roots.rs`, `pipe.rs`, `output.rs` | the launcher process |
+//! | `driver.rs`, `link.rs`, `send.rs`, `slot.rs` | the loop, the connection, kept output, a slot |
+//! | `launcher.rs`, `find.rs`, `roots.rs`, `pipe.rs`, `output.rs`, `spool.rs` | the launcher process |
 //! | `prepare.rs`, `policy.rs`, `home.rs`, `process.rs` | orders, policy, the folder, `/proc` |
 
 mod core;
@@ -25,7 +25,9 @@ mod prepare;
 mod process;
 mod reports;
 mod roots;
+mod send;
 mod slot;
+mod spool;
 mod waiting;
 
 use std::ffi::OsString;

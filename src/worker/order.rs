@@ -71,6 +71,19 @@ pub(super) struct Order {
     pub(super) timeout_ms: u64,
     /// The time between TERM and KILL, in milliseconds.
     pub(super) grace_ms: u64,
+    /// Where its output goes when it is to be kept whole.
+    pub(super) whole: Option<Whole>,
+}
+
+/// Output that is to be kept whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Whole {
+    /// Bytes of each stream.
+    pub(super) bytes_max: u64,
+    /// The file for what memory does not hold of stdout.
+    pub(super) stdout: serde_bytes::ByteBuf,
+    /// And of stderr.
+    pub(super) stderr: serde_bytes::ByteBuf,
 }
 
 /// What is started.

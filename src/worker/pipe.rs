@@ -19,8 +19,8 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    pub(super) fn new(fd: Option<OwnedFd>) -> Self {
-        Self { fd, collector: Collector::default() }
+    pub(super) fn new(fd: Option<OwnedFd>, collector: Collector) -> Self {
+        Self { fd, collector }
     }
 
     /// Reads once; poll has said that this does not wait.

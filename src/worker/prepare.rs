@@ -4,6 +4,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use ganger_proto::command::Stream;
 use ganger_proto::form::{ArgForm, Paths};
 use ganger_proto::message::GrantRun;
 use ganger_proto::template::{Values, expand_argv, expand_line};
@@ -11,9 +12,10 @@ use ganger_proto::{Args, Cwd, Kind, LeaseId, Name, Spec, WallMs};
 use serde_bytes::ByteBuf;
 
 use super::lanes::in_lane;
-use super::order::{CwdKind, Order, Program};
+use super::order::{CwdKind, Order, Program, Whole};
 use super::policy::{ExecPolicy, Policy};
 use super::roots::{PathCheck, Wanted};
+use super::spool;
 
 /// What all children of a worker have in common.
 #[derive(Debug)]
@@ -93,7 +95,14 @@ impl Ground {
             path,
             timeout_ms: spec.timeout_ms,
             grace_ms: u64::try_from(self.policy.grace.as_millis()).unwrap_or(u64::MAX),
+            whole: (spec.output_bytes_max > 0).then(|| self.whole(run.lease, spec)),
         })
+    }
+
+    fn whole(&self, lease: LeaseId, spec: &Spec) -> Whole {
+        let file = |stream| of_path(&spool::file_of(&self.run_dir, lease, stream));
+        let (stdout, stderr) = (file(Stream::Stdout), file(Stream::Stderr));
+        Whole { bytes_max: spec.output_bytes_max, stdout, stderr }
     }
 
     fn environment(

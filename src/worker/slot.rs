@@ -23,6 +23,7 @@ use super::core::{AttemptEnded, Start};
 use super::home::Nursery;
 use super::order::{End, Finished, Frames, FromLauncher, Order, Stopped, ToLauncher, encode};
 use super::prepare::Ground;
+use super::spool;
 use crate::clock::Clock;
 
 /// What a slot is told.
@@ -253,6 +254,10 @@ impl Slot {
     async fn launcher_gone(&mut self) -> Option<AttemptEnded> {
         self.close().await;
         self.followed = None;
+        if let Some(lease) = self.running {
+            // What it spooled counts for nothing; at the worker's next start all goes anyway.
+            let _stays = spool::remove(&self.shared.ground.run_dir, lease);
+        }
         let message = "the launcher of this slot ended while the task ran, and took it along; \
                        look for the kernel's out-of-memory killer in its log"
             .to_owned();
@@ -341,6 +346,14 @@ fn end_of(lease: LeaseId, finished: Finished) -> AttemptEnded {
         (End::Exit { code }, None) => Outcome::Failed { code },
         (End::Signal { signal }, None) => Outcome::Signalled { signal },
     };
+    let cut = [&stdout.cut, &stderr.cut].into_iter().find(|cut| !cut.is_empty());
+    let outcome = match (outcome, cut) {
+        (Outcome::Done, Some(_)) => Outcome::Failed { code: OWN_FAULT },
+        (outcome, Some(_) | None) => outcome,
+    };
+    if let Some(cut) = cut.filter(|_| message.is_empty()) {
+        message.clone_from(cut);
+    }
     let ended = Ended {
         lease,
         outcome,

@@ -4,6 +4,11 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
 
+use ganger_net::client::Caller;
+use ganger_net::pki::identity::ClientIdentity;
+use ganger_proto::command::{Submit, SubmitHead};
+use ganger_proto::{Args, BatchOptions, Cwd, Key, Kind, Request, Spec, Template};
+
 use crate::rig::{Rig, wait_for};
 
 /// A `ganger logs -f` that runs.
@@ -137,4 +142,85 @@ fn following_goes_on_after_the_master_came_back() {
     assert_eq!(following.line(), "b", "nothing comes twice");
     std::fs::write(&second, b"").unwrap();
     assert_eq!(following.rest().0, b"c\n");
+}
+
+/// Submits a line whose output is kept whole up to `most` bytes a stream, as `ganger run` does.
+fn submit_whole(rig: &Rig, line: &str, most: u64) {
+    let identity = ClientIdentity::load(&rig.home.path().join("client/admin")).unwrap();
+    let mut spec = Spec::of(Kind::Shell { line: Template::from_text(line).unwrap() });
+    (spec.output_bytes_max, spec.cwd) = (most, Cwd::Scratch);
+    let head = Some(SubmitHead { spec, options: BatchOptions::default() });
+    let key = Key::new(fastrand::u128(..));
+    let submit = Submit { key, part: 0, last: true, head, args: Args::Repeat { count: 1 } };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let caller = Caller::connect(&identity, &[rig.address()]).await.unwrap();
+        caller.call(Request::Submit(submit)).await.unwrap();
+    });
+}
+
+/// Returns what a command prints on standard output, as bytes.
+fn printed(rig: &Rig, args: &[&str]) -> Vec<u8> {
+    let output = rig.command(args).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    output.stdout
+}
+
+/// Numbers, a line each, and their bytes.
+fn numbers(count: u32) -> (String, Vec<u8>) {
+    let all = (1..=count).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+    (format!("seq {count}"), all)
+}
+
+#[test]
+fn what_is_kept_whole_comes_back_whole() {
+    let rig = Rig::with_worker();
+    let (seq, expected) = numbers(900_000);
+    assert!(expected.len() > 5 << 20);
+    submit_whole(&rig, &format!("{seq}; {seq} | tr 0-9 a-j >&2"), 1 << 30);
+    // While it is written and sent, others go on.
+    rig.ok(&["submit", "--kind", "square", "--range", "1..1000", "--wait"]);
+    rig.ok(&["wait", "b1"]);
+    assert!(printed(&rig, &["logs", "1"]) == expected, "stdout");
+    let letters: Vec<u8> = expected.iter().map(|b| if *b == b'\n' { *b } else { b + 49 }).collect();
+    assert!(printed(&rig, &["logs", "1", "--stderr"]) == letters, "stderr");
+    assert!(printed(&rig, &["results", "b1"]) == expected, "results");
+    let (followed, err) = Following::start(&rig, &["1"]).rest();
+    assert!(followed == expected && err.into_bytes() == letters, "followed after its end");
+    let spooled = rig.home.path().join("local-worker/run/spool");
+    wait_for("the files to go", || {
+        std::fs::read_dir(&spooled).unwrap().next().is_none().then_some(())
+    });
+    assert!(rig.ok(&["fsck", rig.home.path().to_str().unwrap()]).contains("sound"));
+}
+
+#[test]
+fn what_is_sent_when_the_master_dies_is_sent_again() {
+    let mut rig = Rig::with_worker();
+    let (seq, expected) = numbers(900_000);
+    submit_whole(&rig, &seq, 1 << 30);
+    let spooled = rig.home.path().join("local-worker/run/spool");
+    wait_for("the file", || std::fs::read_dir(&spooled).ok()?.next().map(drop));
+    for _ in 0..2 {
+        rig.kill_master();
+        rig.start_master();
+    }
+    rig.ok(&["wait", "b1"]);
+    assert!(printed(&rig, &["logs", "1"]) == expected);
+}
+
+#[test]
+fn more_than_may_be_kept_is_cut_and_fails() {
+    let rig = Rig::with_worker();
+    let (seq, expected) = numbers(900_000);
+    for (task, most) in [(1, 2_000_000), (2, 300_000), (3, 100)] {
+        submit_whole(&rig, &seq, most as u64);
+        assert_eq!(rig.ganger(&["wait", &format!("b{task}")]).code, 1);
+        let said = rig.ganger(&["logs", &task.to_string()]);
+        let cut = expected.len() - most;
+        assert!(said.err.contains(&format!("{cut} bytes were not kept after the first {most}")));
+        assert!(said.err.contains("output cut: it wrote"), "{}", said.err);
+        assert!(said.out.as_bytes()[..most] == expected[..most], "{most}");
+        assert!(rig.ok(&["show", &task.to_string()]).contains("125"));
+    }
 }

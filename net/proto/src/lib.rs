@@ -34,6 +34,7 @@ pub mod label;
 pub mod limits;
 pub mod message;
 pub mod outcome;
+pub mod output;
 pub mod picture;
 pub mod place;
 pub mod sort;

@@ -35,6 +35,8 @@ pub const INLINE_BYTES_MAX: usize = 4 << 10;
 pub const OUTPUT_HEAD_BYTES: usize = 256 << 10;
 /// Bytes of stdout or stderr kept from the end of a stream.
 pub const OUTPUT_TAIL_BYTES: usize = 768 << 10;
+/// Bytes of one part of an output that is kept whole, in the store and in a page of it.
+pub const OUTPUT_PART_BYTES: usize = 256 << 10;
 /// Bytes of stdout or stderr that a submitter may ask to be kept whole.
 pub const OUTPUT_BYTES_MAX: u64 = 4 << 30;
 /// Batches that one batch waits for.

@@ -18,6 +18,7 @@ use crate::gang::Allows;
 use crate::id::{BatchId, Epoch, LeaseId, Name, SessionId, SpecId, TaskId};
 use crate::label::Label;
 use crate::outcome::Ended;
+pub use crate::output::{Kept, OutputHeader};
 use crate::picture::{BatchRow, Picture, Watch};
 use crate::place::{Need, Offer, PerLane};
 use crate::spec::Spec;
@@ -290,7 +291,8 @@ pub struct GrantRun {
 /// The first frame of a stream that a worker opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerStream {
-    /// The kept output of an attempt that has ended; raw bytes follow.
+    /// The kept output of an attempt that has ended; raw bytes follow. A worker sends one
+    /// [long](OutputHeader::is_long) one at a time.
     Output(OutputHeader),
     /// The output of an attempt that is followed; frames of [`Piece`](crate::follow::Piece) follow
     /// until it ends or nobody follows it.
@@ -313,29 +315,6 @@ pub struct LiveHeader {
 pub struct FollowHeader {
     /// The tag of the [`Request::Follow`] that it answers.
     pub tag: u64,
-}
-
-/// What was kept of the output of one attempt. After it come the raw bytes: stdout's head, stdout's
-/// tail, stderr's head, stderr's tail, and the end of the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutputHeader {
-    /// The attempt's lease.
-    pub lease: LeaseId,
-    /// What was kept of stdout.
-    pub stdout: Kept,
-    /// What was kept of stderr.
-    pub stderr: Kept,
-}
-
-/// What was kept of one output stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
-    /// Bytes kept from the start.
-    pub head: u32,
-    /// Bytes not kept between head and tail.
-    pub skipped: u64,
-    /// Bytes kept from the end.
-    pub tail: u32,
 }
 
 /// From a screen or a command to the master.

@@ -4,6 +4,7 @@
 mod asking;
 mod joining;
 mod matrix;
+mod outputs;
 mod wire;
 
 use std::net::SocketAddr;

@@ -1,9 +1,7 @@
 //! Frames, outputs, closes and limits over the wire. What a client asks is in asking.rs.
 
 use bytes::Bytes;
-use ganger_proto::LeaseId;
-use ganger_proto::limits::{FRAME_BYTES_MAX, OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
-use ganger_proto::message::{Kept, OutputHeader, WorkerStream};
+use ganger_proto::limits::FRAME_BYTES_MAX;
 use tokio::net::UdpSocket;
 
 use super::*;
@@ -89,58 +87,6 @@ async fn the_first_frame_must_be_a_hello_and_come_soon() {
         println!("{closed}");
         assert_eq!(closed.code, Some(CloseCode::Protocol));
         refused(&rig.server, noted).await;
-    }
-}
-
-#[tokio::test]
-async fn outputs_come_whole_and_bad_ones_are_skipped() {
-    let mut rig = Rig::start();
-    let connected = rig.dial(&rig.issue(Role::Worker, "w")).await.unwrap();
-    let arrival = rig.arrival().await;
-    let full =
-        Kept { head: OUTPUT_HEAD_BYTES as u32, skipped: 1 << 40, tail: OUTPUT_TAIL_BYTES as u32 };
-    let lease = LeaseId { epoch: Epoch::new(1), counter: 7 };
-    let header = OutputHeader { lease, stdout: full, stderr: full };
-    let empty = OutputHeader { lease, stdout: Kept::default(), stderr: Kept::default() };
-    let too_large = OutputHeader { stdout: Kept { head: u32::MAX, skipped: 0, tail: 0 }, ..empty };
-    let bytes: Vec<u8> = (0..2_usize << 20).map(|at| (at % 251) as u8).collect();
-    let bad_streams = async {
-        let frame =
-            |header: &OutputHeader| encode(&WorkerStream::Output(*header)).unwrap().to_vec();
-        let short = [frame(&header), vec![0; 10]].concat();
-        let long = [frame(&empty), vec![0; 10]].concat();
-        for bad in [frame(&too_large), short, long, vec![0xff; 8], vec![]] {
-            let mut stream = connected.session.connection().open_uni().await.unwrap();
-            // The other end may refuse it before it is whole.
-            let _refused = stream.write_all(&bad).await;
-            let _refused = stream.finish();
-        }
-    };
-    let sending = async {
-        bad_streams.await;
-        connected.session.send_output(header, bytes.clone()).await.unwrap();
-        connected.session.send_output(empty, Vec::new()).await.unwrap();
-    };
-    let hearing = async {
-        assert_eq!(next_output(&arrival).await, (header, bytes.clone()));
-        assert_eq!(next_output(&arrival).await, (empty, Vec::new()));
-    };
-    in_time(async { tokio::join!(sending, hearing) }).await;
-    arrival.session.close(CloseCode::Shutdown, "");
-    let closed = in_time(connected.session.closed()).await;
-    assert_eq!(closed.code, Some(CloseCode::Shutdown));
-    assert_eq!(connected.session.send_output(empty, Vec::new()).await, Err(closed));
-    assert!(in_time(arrival.session.next_stream::<WorkerStream>()).await.is_err());
-}
-
-/// Returns the next output that keeps to its header.
-async fn next_output(arrival: &Arrival) -> (OutputHeader, Vec<u8>) {
-    loop {
-        let (header, stream) = arrival.session.next_stream().await.unwrap();
-        let WorkerStream::Output(header) = header else { panic!("{header:?}") };
-        if let Some(bytes) = stream.output(&header).await {
-            return (header, bytes);
-        }
     }
 }
 

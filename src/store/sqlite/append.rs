@@ -7,8 +7,9 @@ use ganger_proto::{Epoch, TaskId, WallMs};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::super::chain::{Link, Tip, block_sum, output_sum};
-use super::super::{AppendError, Batch, Output, Seq, stream_code};
+use super::super::{AppendError, Batch, Output, OutputKey, Seq, stream_code};
 use super::error::append_error;
+use super::reader::key_of;
 use super::{Held, schema};
 
 /// Batches that become durable together.
@@ -32,9 +33,9 @@ pub(super) fn append(
         )));
     }
     let (before, bytes_before, epoch) = (held.tip, held.output_bytes, held.epoch);
-    let (tip, output_bytes) = transact(held, file, |tx| {
+    let (tip, output_bytes, needless) = transact(held, file, |tx| {
         let tip = insert_batches(tx, epoch, before, &group)?;
-        let mut outputs = Outputs { tx, bytes: bytes_before };
+        let mut outputs = Outputs { tx, bytes: bytes_before, needless: Vec::new() };
         for batch in group.batches {
             apply_bodies(&mut outputs, batch)?;
         }
@@ -42,10 +43,11 @@ pub(super) fn append(
         if bytes != bytes_before {
             schema::set_output_bytes(tx, bytes)?;
         }
-        Ok((tip, bytes))
+        Ok((tip, bytes, outputs.needless))
     })?;
     held.tip = tip;
     held.output_bytes = output_bytes;
+    held.needless.extend(needless);
     held.seq_file.write(&tip);
     Ok(())
 }
@@ -132,43 +134,42 @@ fn apply_bodies(outputs: &mut Outputs<'_>, batch: &Batch) -> rusqlite::Result<()
 struct Outputs<'a> {
     tx: &'a Connection,
     bytes: u64,
+    /// Those of which parts are left.
+    needless: Vec<OutputKey>,
 }
 
 impl Outputs<'_> {
     fn put(&mut self, output: &Output) -> rusqlite::Result<()> {
         let key =
             params![output.task.raw().cast_signed(), output.attempt, stream_code(output.stream)];
-        let replaced = "DELETE FROM output WHERE task = ?1 AND attempt = ?2 AND stream = ?3 \
-                        RETURNING length(data)";
-        self.delete(replaced, key)?;
+        self.delete("task = ?1 AND attempt = ?2 AND stream = ?3", key)?;
+        // Its parts were written again.
+        self.needless.retain(|key| *key != output.key());
         let insert = "INSERT INTO output (task, attempt, stream, head, skipped, hash, data) \
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         self.tx.prepare_cached(insert)?.execute(params![
             output.task.raw().cast_signed(),
             output.attempt,
             stream_code(output.stream),
-            output.head,
+            output.head.cast_signed(),
             output.skipped.cast_signed(),
             output_sum(output),
             output.bytes
         ])?;
-        self.bytes += length_of(&output.bytes);
+        self.bytes += output.kept();
         Ok(())
     }
 
     fn drop_task(&mut self, task: TaskId) -> rusqlite::Result<()> {
-        let delete = "DELETE FROM output WHERE task = ?1 RETURNING length(data)";
-        self.delete(delete, params![task.raw().cast_signed()])?;
+        self.delete("task = ?1", params![task.raw().cast_signed()])?;
         Ok(())
     }
 
     /// Drops the oldest until all fit, some in each commit; returns the bytes of what is left.
     fn keep_at_most(&mut self, bytes_max: u64) -> rusqlite::Result<u64> {
-        let oldest = "DELETE FROM output WHERE n = (SELECT min(n) FROM output) \
-                      RETURNING length(data)";
         let mut dropped = 0_u64;
         while self.bytes > bytes_max && dropped < DROPS_MAX {
-            if self.delete(oldest, params![])? == 0 {
+            if self.delete("n = (SELECT min(n) FROM output)", params![])? == 0 {
                 self.bytes = 0;
             }
             dropped += 1;
@@ -179,14 +180,20 @@ impl Outputs<'_> {
         Ok(self.bytes)
     }
 
-    /// Runs a delete that returns lengths; returns how many rows it took.
-    fn delete(&mut self, sql: &str, key: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<usize> {
-        let mut statement = self.tx.prepare_cached(sql)?;
+    /// Drops some outputs; returns how many. Their parts go later, see `parts`.
+    fn delete(&mut self, which: &str, key: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<usize> {
+        let sql = format!(
+            "DELETE FROM output WHERE {which} RETURNING task, attempt, stream, head, length(data)"
+        );
+        let mut statement = self.tx.prepare_cached(&sql)?;
         let mut rows = statement.query(key)?;
         let mut count = 0;
         while let Some(row) = rows.next()? {
-            let length: i64 = row.get(0)?;
-            self.bytes = self.bytes.saturating_sub(length.cast_unsigned());
+            let (head, length): (i64, i64) = (row.get(3)?, row.get(4)?);
+            self.bytes = self.bytes.saturating_sub(head.max(length).cast_unsigned());
+            if head > length {
+                self.needless.push(key_of(row)?);
+            }
             count += 1;
         }
         Ok(count)
@@ -195,7 +202,3 @@ impl Outputs<'_> {
 
 /// Outputs dropped in one commit; a lowered limit is reached over several.
 const DROPS_MAX: u64 = 1_024;
-
-fn length_of(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).expect("a length fits 64 bits")
-}

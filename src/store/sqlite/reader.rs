@@ -7,8 +7,8 @@ use ganger_proto::command::Stream;
 use ganger_proto::{BlockId, Epoch, TaskId, WallMs};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::super::chain::{block_sum, output_sum};
-use super::super::{BodyReader, Logged, OpenError, Output, ReadError, Seq, stream_code};
+use super::super::chain::{block_sum, output_part_sum, output_sum};
+use super::super::{BodyReader, Logged, OpenError, Output, OutputKey, ReadError, Seq, stream_code};
 use super::error::{column_sum, open_error, read_error};
 use super::schema;
 
@@ -73,6 +73,27 @@ impl BodyReader for SqliteReader {
         Err(ReadError(format!("{what}; run `ganger fsck` on the home")))
     }
 
+    fn output_part(&mut self, of: OutputKey, part: u32) -> Result<Option<Vec<u8>>, ReadError> {
+        let select = "SELECT data, hash FROM output_part \
+                      WHERE task = ?1 AND attempt = ?2 AND stream = ?3 AND part = ?4";
+        let row = self
+            .conn
+            .prepare_cached(select)
+            .and_then(|mut select| {
+                let stream = stream_code(of.stream);
+                let key = params![of.task.raw().cast_signed(), of.attempt, stream, part];
+                let read = |row: &Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, column_sum(row, 1)?));
+                select.query_row(key, read).optional()
+            })
+            .map_err(|error| read_error(&error))?;
+        let Some((data, hash)) = row else { return Ok(None) };
+        if output_part_sum(of, part, &data) == hash {
+            return Ok(Some(data));
+        }
+        let what = format!("part {part} of the output of task {} does not match its hash", of.task);
+        Err(ReadError(format!("{what}; run `ganger fsck` on the home")))
+    }
+
     fn logged(&mut self, after: Seq, rows: usize) -> Result<Vec<Logged>, ReadError> {
         let select = "SELECT seq, epoch, at, data, digest FROM log WHERE seq > ?1 \
                       ORDER BY seq LIMIT ?2";
@@ -97,13 +118,23 @@ pub(super) fn logged_of(row: &Row<'_>) -> rusqlite::Result<Logged> {
     })
 }
 
-/// Reads `task, attempt, stream, head, skipped, data`.
-pub(in crate::store) fn output_of(row: &Row<'_>) -> rusqlite::Result<Output> {
-    Ok(Output {
+/// Reads `task, attempt, stream`.
+pub(in crate::store) fn key_of(row: &Row<'_>) -> rusqlite::Result<OutputKey> {
+    Ok(OutputKey {
         task: TaskId::new(row.get::<_, i64>(0)?.cast_unsigned()),
         attempt: row.get(1)?,
         stream: stream_of(row.get(2)?)?,
-        head: row.get(3)?,
+    })
+}
+
+/// Reads `task, attempt, stream, head, skipped, data`.
+pub(in crate::store) fn output_of(row: &Row<'_>) -> rusqlite::Result<Output> {
+    let OutputKey { task, attempt, stream } = key_of(row)?;
+    Ok(Output {
+        task,
+        attempt,
+        stream,
+        head: row.get::<_, i64>(3)?.cast_unsigned(),
         skipped: row.get::<_, i64>(4)?.cast_unsigned(),
         bytes: row.get(5)?,
     })

@@ -49,8 +49,7 @@ pub(super) fn open(file: &Path) -> Result<Connection, OpenError> {
         conn.execute_batch(BEFORE_TABLES).map_err(failed)?;
         make_tables(&mut conn).map_err(failed)?;
     } else {
-        // What is written from here on, an older program does not understand.
-        conn.pragma_update(None, "user_version", VERSION).map_err(failed)?;
+        upgrade(&mut conn).map_err(failed)?;
     }
     conn.execute_batch(SETTINGS).map_err(failed)?;
     let mode: String =
@@ -100,12 +99,30 @@ fn written_by(conn: &Connection) -> String {
 fn make_tables(conn: &mut Connection) -> rusqlite::Result<()> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     tx.execute_batch(TABLES)?;
+    tx.execute_batch(SINCE_3)?;
     tx.execute("INSERT INTO leader VALUES (1, 0, '', 0, ?1)", [leader_sum(0, "")])?;
     set_meta(&tx, "written_by", WRITER)?;
     set_meta(&tx, "output_bytes", "0")?;
     tx.pragma_update(None, "application_id", APPLICATION)?;
     tx.pragma_update(None, "user_version", VERSION)?;
     tx.commit()
+}
+
+/// Makes a store of an older version one of this: what is written to it from here on, an older
+/// program does not understand.
+fn upgrade(conn: &mut Connection) -> rusqlite::Result<()> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if !has_parts(&tx)? {
+        tx.execute_batch(SINCE_3)?;
+    }
+    tx.pragma_update(None, "user_version", VERSION)?;
+    tx.commit()
+}
+
+/// Tells whether a store has the table of format 3.
+pub(in crate::store) fn has_parts(conn: &Connection) -> rusqlite::Result<bool> {
+    let select = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'output_part'";
+    conn.query_row(select, [], |row| row.get::<_, i64>(0)).map(|count| count > 0)
 }
 
 /// Raises the epoch, durably, in the name of `me`.
@@ -159,7 +176,7 @@ pub(super) fn output_bytes(conn: &Connection, file: &Path) -> Result<u64, OpenEr
         return Ok(bytes);
     }
     tracing::warn!(file = %file.display(), "the size of all outputs is counted anew");
-    let count = "SELECT coalesce(sum(length(data)), 0) FROM output";
+    let count = "SELECT coalesce(sum(max(head, length(data))), 0) FROM output";
     let bytes: i64 = conn.query_row(count, [], |row| row.get(0)).map_err(failed)?;
     Ok(bytes.cast_unsigned())
 }
@@ -215,6 +232,13 @@ const READ_SETTINGS: &str = "
     PRAGMA trusted_schema = OFF;
     PRAGMA query_only = ON;
     PRAGMA temp_store = MEMORY;";
+
+/// What format 3 has and the ones before it do not.
+const SINCE_3: &str = "
+    CREATE TABLE output_part (
+        task BIGINT NOT NULL, attempt BIGINT NOT NULL, stream BIGINT NOT NULL,
+        part BIGINT NOT NULL, hash BLOB NOT NULL, data BLOB NOT NULL,
+        PRIMARY KEY (task, attempt, stream, part));";
 
 const TABLES: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, hash BLOB NOT NULL);

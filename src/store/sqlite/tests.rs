@@ -9,6 +9,7 @@ use super::*;
 use crate::store::{Output, fsck};
 
 mod damage;
+mod parts;
 
 pub(super) fn me() -> Holder {
     Holder { pid: 7, host: "h".to_owned() }

@@ -2,6 +2,9 @@
 
 use std::sync::mpsc;
 
+use ganger_proto::TaskId;
+use ganger_proto::command::Stream;
+
 use super::thread::{COMMIT_BYTES_MAX, Times};
 use super::*;
 use crate::store::{
@@ -100,9 +103,73 @@ impl FencedLog for Gated {
     fn trim(&mut self, term: &Term) -> Result<Trim, AppendError> {
         self.log.trim(term)
     }
+    fn write_output_part(
+        &mut self,
+        term: &Term,
+        of: OutputKey,
+        part: u32,
+        data: &[u8],
+    ) -> Result<(), AppendError> {
+        self.entered.send(data.len()).unwrap();
+        self.gate.recv().unwrap();
+        self.log.write_output_part(term, of, part, data)
+    }
+    fn drop_output_parts(&mut self, of: OutputKey) {
+        self.log.drop_output_parts(of);
+    }
+    fn trim_outputs(&mut self, term: &Term) -> Result<Trim, AppendError> {
+        self.log.trim_outputs(term)
+    }
     fn reader(&self) -> Result<Box<dyn BodyReader>, OpenError> {
         self.log.reader()
     }
+}
+
+fn key(task: u64) -> OutputKey {
+    OutputKey { task: TaskId::new(task), attempt: 1, stream: Stream::Stdout }
+}
+
+#[test]
+fn a_flood_of_parts_lets_every_commit_pass() {
+    let (entered, seen) = mpsc::sync_channel(100);
+    let (open, gate) = mpsc::sync_channel(100);
+    let log = MemoryLog::new();
+    let writer = spawn(Gated { log: log.clone(), entered, gate });
+    let parts = writer.parts();
+    let mut written: Vec<_> = (0..4).map(|part| parts.write(key(7), part, vec![1; 99])).collect();
+    assert_eq!(seen.recv().unwrap(), 99, "one part is being written");
+    for n in 1..=3 {
+        writer.submit(batch(n), WallMs(1));
+        open.send(()).unwrap();
+        assert_eq!(seen.recv().unwrap(), 1, "the commit goes before the next part");
+        open.send(()).unwrap();
+        assert_eq!(seen.recv().unwrap(), 99);
+    }
+    open.send(()).unwrap();
+    written.drain(..).for_each(|written| written.blocking_recv().unwrap());
+    writer.shutdown().unwrap();
+    assert!(log.body_reader().output_part(key(7), 3).unwrap().is_some());
+}
+
+#[test]
+fn parts_wait_for_room_on_a_full_disk_and_go_when_their_output_is_let_go() {
+    let log = MemoryLog::new();
+    log.fail_next(Fault::Full);
+    let writer = spawn(log.clone());
+    let parts = writer.parts();
+    let written = parts.write(key(7), 0, vec![1]);
+    until(&writer, |durable| durable.trouble.is_some());
+    writer.retry();
+    written.blocking_recv().unwrap();
+    assert_eq!(until(&writer, |durable| durable.trouble.is_none()).seq, Seq(0));
+    assert!(log.body_reader().output_part(key(7), 0).unwrap().is_some());
+    parts.drop_parts(key(7));
+    parts.write(key(8), 0, vec![1]).blocking_recv().unwrap();
+    assert!(log.body_reader().output_part(key(7), 0).unwrap().is_none());
+    writer.shutdown().unwrap();
+    let late = parts.write(key(8), 1, vec![1]);
+    drop(parts);
+    drop(late);
 }
 
 #[test]

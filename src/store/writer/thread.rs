@@ -9,7 +9,7 @@ use ganger_proto::WallMs;
 use tokio::sync::watch;
 
 use super::super::{AppendError, Batch, FencedLog, Seq, Term, Trim};
-use super::{Durable, Poke, Shared, Slot, Trouble, Waiting};
+use super::{Durable, Piece, Poke, Shared, Slot, Trouble, Waiting};
 use crate::clock::Clock;
 
 /// A snapshot on its way to the disk.
@@ -61,6 +61,10 @@ pub(super) struct Worker {
     /// Taken from the list and not yet durable; kept over a full disk.
     group: Group,
     job: Option<Job>,
+    /// A piece of an output, taken and not yet durable; kept over a full disk.
+    piece: Option<Piece>,
+    /// Whether parts of outputs are left that nobody needs.
+    needless: Trim,
     times: Times,
 }
 
@@ -77,8 +81,20 @@ impl Worker {
         clock: Clock,
         (shared, tell): (Arc<Shared>, watch::Sender<Durable>),
     ) -> Self {
-        let (group, times) = (Group::default(), Times::default());
-        Self { log, term, clock, shared, tell, durable: term.last, group, job: None, times }
+        Self {
+            log,
+            term,
+            clock,
+            shared,
+            tell,
+            durable: term.last,
+            group: Group::default(),
+            job: None,
+            piece: None,
+            // An earlier life may have left some.
+            needless: Trim::More,
+            times: Times::default(),
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -105,9 +121,13 @@ impl Worker {
             if self.job.is_none() {
                 self.job = state.job.take();
             }
+            if self.piece.is_none() {
+                self.piece = state.pieces.pop_front();
+            }
             self.group.take_from(&mut state.waiting);
             let ending = state.poke == Poke::End;
-            if !self.group.batches.is_empty() || (self.job.is_some() && !ending) {
+            let between = self.job.is_some() || self.piece.is_some() || self.needless == Trim::More;
+            if !self.group.batches.is_empty() || (between && !ending) {
                 return Turn::Work;
             }
             if ending {
@@ -128,8 +148,8 @@ impl Worker {
             return Turn::Work;
         }
         drop(state);
-        // Snapshots do not hold the end up; every batch gets its last chance.
-        self.job = None;
+        // Snapshots and parts do not hold the end up; every batch gets its last chance.
+        (self.job, self.piece, self.needless) = (None, None, Trim::Done);
         while let Turn::Work = self.wait() {
             if let Err(error) = self.commit() {
                 let trouble = Trouble::of(&error);
@@ -140,10 +160,16 @@ impl Worker {
         Turn::End
     }
 
-    /// One commit, then one piece of a snapshot.
+    /// One commit, then one piece of an output, and of a snapshot.
     fn step(&mut self) -> Result<(), AppendError> {
         if !self.group.batches.is_empty() {
             self.commit()?;
+            self.needless = Trim::More;
+        }
+        if let Some(piece) = self.piece.take() {
+            self.write_output(piece)?;
+        } else if self.needless == Trim::More {
+            self.needless = self.log.trim_outputs(&self.term)?;
         }
         let Some(mut job) = self.job.take() else { return Ok(()) };
         let result = self.write_piece(&mut job);
@@ -177,6 +203,25 @@ impl Worker {
             durable.sync_us_max = max;
             durable.trouble = None;
         });
+        Ok(())
+    }
+
+    fn write_output(&mut self, piece: Piece) -> Result<(), AppendError> {
+        match piece {
+            Piece::Drop { of } => {
+                self.log.drop_output_parts(of);
+                self.needless = Trim::More;
+            }
+            Piece::Part { of, part, data, written } => {
+                if let Err(error) = self.log.write_output_part(&self.term, of, part, &data) {
+                    self.piece = Some(Piece::Part { of, part, data, written });
+                    return Err(error);
+                }
+                // Who waited for it may be gone, and says so with a drop.
+                let _gone = written.send(());
+                self.tell.send_if_modified(|durable| durable.trouble.take().is_some());
+            }
+        }
         Ok(())
     }
 

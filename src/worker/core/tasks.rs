@@ -9,7 +9,7 @@ use ganger_proto::message::{
 };
 use ganger_proto::{Cwd, Ended, Kind, Lane, LeaseId, Outcome, Spec};
 
-use super::{Attempt, Effect, Fate, Link, Output, Running, Start, Told, Work, WorkerCore};
+use super::{Attempt, Effect, Fate, Link, Output, Running, Sent, Start, Told, Work, WorkerCore};
 use crate::worker::inline;
 use crate::worker::lanes::in_lane;
 use crate::worker::waiting::last_of;
@@ -18,6 +18,11 @@ use crate::worker::waiting::last_of;
 const STARTED_US: u64 = 20_000;
 /// Unstored output above which no further child is started.
 pub(super) const OUTPUT_BYTES_MAX: usize = 64 << 20;
+/// Bytes of outputs that the master may have to hold unread, at most; half of what a connection
+/// allows.
+const OUTPUTS_ON_WAY_BYTES_MAX: usize = 8 << 20;
+/// Bytes of one output that it may have to hold unread: what one stream allows.
+const WINDOW_BYTES: usize = 1 << 20;
 /// Squares answered in one piece, and pieces in one turn of the driver.
 const SQUARES_MAX: u64 = 512;
 const PIECES_MAX: usize = 8;
@@ -154,18 +159,52 @@ impl WorkerCore {
 
     pub(super) fn store(&mut self, mut ended: Ended, header: OutputHeader, bytes: Vec<u8>) {
         ended.has_output = true;
+        self.spooled(&header);
         let bytes = Arc::new(bytes);
         self.output_bytes += bytes.len();
-        if self.link != Link::Down {
-            self.effects.push(Effect::SendOutput(header, Arc::clone(&bytes)));
-        }
-        self.outputs.insert(ended.lease, Output { ended, header, bytes });
+        self.outputs.insert(ended.lease, Output { ended, header, bytes, sent: Sent::No });
+        self.send_outputs();
     }
 
     pub(super) fn take_output(&mut self, lease: LeaseId) -> Option<Output> {
         let output = self.outputs.remove(&lease)?;
         self.output_bytes -= output.bytes.len();
+        self.send_outputs();
         Some(output)
+    }
+
+    /// Takes note that there is a file to be removed.
+    pub(super) fn spooled(&mut self, header: &OutputHeader) {
+        if header.is_long() {
+            self.scratch.insert(header.lease);
+        }
+    }
+
+    /// Sends all outputs again: a connection begins.
+    pub(super) fn send_outputs_again(&mut self) {
+        self.outputs.values_mut().for_each(|output| output.sent = Sent::No);
+        self.send_outputs();
+    }
+
+    /// Sends outputs, but not more than the master reads at once: what it does not read fills the
+    /// connection's window, through which everything goes. Of those with a file one at a time.
+    fn send_outputs(&mut self) {
+        if self.link == Link::Down {
+            return;
+        }
+        let sent = self.outputs.values().filter(|output| output.sent == Sent::Yes);
+        let mut on_way: usize = sent.clone().map(Output::window).sum();
+        let mut long = sent.filter(|output| output.header.is_long()).count();
+        for output in self.outputs.values_mut().filter(|output| output.sent == Sent::No) {
+            let is_long = output.header.is_long();
+            if (is_long && long > 0) || on_way + output.window() > OUTPUTS_ON_WAY_BYTES_MAX {
+                continue;
+            }
+            output.sent = Sent::Yes;
+            on_way += output.window();
+            long += usize::from(is_long);
+            self.effects.push(Effect::SendOutput(output.header, Arc::clone(&output.bytes)));
+        }
     }
 
     /// Follows a child that runs. What has ended comes with its report, and what a sleep prints is
@@ -294,5 +333,11 @@ impl WorkerCore {
         if !leases.is_empty() {
             self.effects.push(Effect::Send(WorkerMessage::Release { leases }));
         }
+    }
+}
+
+impl Output {
+    fn window(&self) -> usize {
+        if self.header.is_long() { WINDOW_BYTES } else { self.bytes.len().min(WINDOW_BYTES) }
     }
 }

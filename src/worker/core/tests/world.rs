@@ -126,7 +126,7 @@ impl World {
 
     pub(super) fn end_long(&mut self, counter: u64, bytes: usize) {
         let ended = Ended::bare(lease(counter), Outcome::Done, 10_000);
-        let stdout = Kept { head: u32::try_from(bytes).unwrap(), skipped: 0, tail: 0 };
+        let stdout = Kept { head: bytes as u64, skipped: 0, tail: 0 };
         let header = OutputHeader { lease: lease(counter), stdout, stderr: Kept::default() };
         let end = AttemptEnded { ended, output: Some((header, vec![b'x'; bytes])) };
         self.core.handle_ended(self.now_us, end);
