@@ -185,8 +185,10 @@ fn what_is_kept_whole_comes_back_whole() {
     let letters: Vec<u8> = expected.iter().map(|b| if *b == b'\n' { *b } else { b + 49 }).collect();
     assert!(printed(&rig, &["logs", "1", "--stderr"]) == letters, "stderr");
     assert!(printed(&rig, &["results", "b1"]) == expected, "results");
-    let (followed, err) = Following::start(&rig, &["1"]).rest();
-    assert!(followed == expected && err.into_bytes() == letters, "followed after its end");
+    for (which, expected) in [("--stdout", &expected), ("--stderr", &letters)] {
+        let followed = Following::start(&rig, &["1", which]).rest().0;
+        assert!(followed == *expected, "{which}, followed after its end");
+    }
     let spooled = rig.home.path().join("local-worker/run/spool");
     wait_for("the files to go", || {
         std::fs::read_dir(&spooled).unwrap().next().is_none().then_some(())
