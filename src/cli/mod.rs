@@ -265,7 +265,20 @@ pub(crate) fn finish(result: Result<()>) -> ExitCode {
 
 /// Runs a future on a runtime of its own.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    block_on_runtime(tokio::runtime::Builder::new_multi_thread(), work)
+}
+
+/// As [`block_on`], on this one thread: for a worker, whose parts wake each other for each task.
+/// Between threads that cost more than what they did.
+pub(crate) fn block_on_one_thread<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    block_on_runtime(tokio::runtime::Builder::new_current_thread(), work)
+}
+
+fn block_on_runtime<T>(
+    mut builder: tokio::runtime::Builder,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| error::CliError::io("cannot start the runtime", &error))?;
@@ -288,6 +301,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command()),
         Some(Command::Fsck(args)) => fsck::run(&place, &args),
         Some(Command::Man(args)) => man::run(&args, Cli::command()),
+        Some(Command::LocalWorker(args)) => {
+            block_on_one_thread(Box::pin(local_worker::run(&place, args)))
+        }
         Some(command) => return block_on(Box::pin(dispatch(place, command))),
         None if cli.plain || place.form == out::Form::Json => block_on(plain::run(&place)),
         None => block_on(Box::pin(no_command(place, cli.screen))),

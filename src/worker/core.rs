@@ -20,7 +20,7 @@ use ganger_proto::{Ended, Lane, LeaseId, Outcome, PerLane, SessionId, Spec, Spec
 
 use super::inline::Squares;
 use super::lanes::{Lanes, in_lane};
-use super::reports::Reports;
+use super::reports::{Busy, Reports};
 use super::waiting::join;
 
 mod present;
@@ -303,7 +303,9 @@ impl WorkerCore {
         let sleep = self.sleeps.first().map(|(due_us, _)| *due_us);
         let link = match self.link {
             Link::Down => None,
-            Link::Up { beat_us, started_us } => Some(started_us.unwrap_or(beat_us).min(beat_us)),
+            Link::Up { beat_us, started_us } => {
+                [started_us, self.reports.due_us(), Some(beat_us)].into_iter().flatten().min()
+            }
         };
         [sleep, link].into_iter().flatten().min()
     }
@@ -315,7 +317,8 @@ impl WorkerCore {
             if started_us.is_some_and(|due_us| due_us <= now_us) {
                 self.say_started(beat_us);
             }
-            while let Some(report) = self.reports.next_to_send() {
+            let busy = if self.lanes.waiting() > 0 { Busy::Yes } else { Busy::No };
+            while let Some(report) = self.reports.next_to_send(now_us, busy) {
                 self.effects.push(Effect::Send(WorkerMessage::Report(report)));
             }
             let hold = self.hold();

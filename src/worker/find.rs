@@ -24,12 +24,27 @@ pub(super) struct Place {
     pub(super) exec: ExecPolicy,
     /// Below which folders paths are checked.
     pub(super) roots: Roots,
+    /// The program that was looked for last: tasks of a batch name the same one.
+    pub(super) known: Option<Known>,
 }
+
+/// A program that was found on a PATH.
+#[derive(Debug)]
+pub(super) struct Known {
+    name: Vec<u8>,
+    path: Option<Vec<u8>>,
+    file: PathBuf,
+    until_us: u64,
+}
+
+/// How long a program counts as found: another one of its name may come before it on the PATH.
+const KNOWN_US: u64 = 1_000_000;
 
 /// Nothing may run before the worker has said what may.
 impl Default for Place {
     fn default() -> Self {
-        Self { worker: String::new(), exec: ExecPolicy::HandlersOnly, roots: Roots::default() }
+        let roots = Roots::default();
+        Self { worker: String::new(), exec: ExecPolicy::HandlersOnly, roots, known: None }
     }
 }
 
@@ -70,16 +85,56 @@ pub(super) fn directory<'a>(place: &Place, order: &'a Order) -> Result<&'a Path,
 }
 
 /// Returns the file to start.
-pub(super) fn program(place: &Place, order: &Order) -> Result<PathBuf, NotStarted> {
+pub(super) fn program(
+    place: &mut Place,
+    order: &Order,
+    now_us: u64,
+) -> Result<PathBuf, NotStarted> {
     if order.program == Program::Shell {
         return Ok(PathBuf::from(SHELL));
     }
     let name = order.argv.first().map_or(&[][..], |word| word);
-    let path = look(order, name)?;
+    let path = look_again(&mut place.known, order, name, now_us)?;
     match place.exec.objection(&path) {
         Some(message) => Err(NotStarted::unfit(message)),
         None => Ok(path),
     }
+}
+
+/// As [`look`], but asks the disk only whether the program found last is still there.
+fn look_again(
+    known: &mut Option<Known>,
+    order: &Order,
+    name: &[u8],
+    now_us: u64,
+) -> Result<PathBuf, NotStarted> {
+    let path = path_of(order);
+    if let Some(known) = known
+        && (known.name.as_slice(), known.path.as_deref()) == (name, path)
+        && now_us < known.until_us
+        && access(&known.file, Access::EXEC_OK).is_ok()
+    {
+        return Ok(known.file.clone());
+    }
+    let file = look(order, name)?;
+    // A PATH with relative folders names other files in other directories.
+    let fixed = path.is_none_or(|path| path.split(|byte| *byte == b':').all(is_absolute));
+    *known = (fixed && !name.contains(&b'/')).then(|| Known {
+        name: name.to_vec(),
+        path: path.map(<[u8]>::to_vec),
+        file: file.clone(),
+        until_us: now_us.saturating_add(KNOWN_US),
+    });
+    Ok(file)
+}
+
+fn is_absolute(folder: &[u8]) -> bool {
+    folder.first() == Some(&b'/')
+}
+
+fn path_of(order: &Order) -> Option<&[u8]> {
+    let path = order.env.iter().rev().find(|(key, _)| key.as_slice() == b"PATH");
+    path.map(|(_, path)| path.as_slice())
 }
 
 fn look(order: &Order, name: &[u8]) -> Result<PathBuf, NotStarted> {
@@ -89,8 +144,7 @@ fn look(order: &Order, name: &[u8]) -> Result<PathBuf, NotStarted> {
     if name.contains(&b'/') {
         found = Some(cwd.join(file));
     } else if !name.is_empty() {
-        let path = order.env.iter().rev().find(|(key, _)| key.as_slice() == b"PATH");
-        let path = path.map_or(PATH, |(_, path)| path.as_slice());
+        let path = path_of(order).unwrap_or(PATH);
         for folder in path.split(|byte| *byte == b':') {
             let candidate = cwd.join(OsStr::from_bytes(folder)).join(file);
             if is_file(&candidate) {

@@ -198,7 +198,7 @@ impl Launcher {
         let now_us = self.clock.micros();
         match message {
             ToLauncher::Setup { worker, exec, privileges, roots } => {
-                self.place = Place { worker, exec, roots: Roots::open(&roots) };
+                self.place = Place { worker, exec, roots: Roots::open(&roots), known: None };
                 if privileges == Permission::Refused {
                     rustix::thread::set_no_new_privs(true)?;
                 }
@@ -207,7 +207,7 @@ impl Launcher {
                 if self.running.is_some() {
                     return Err(io::Error::other("a second child was ordered while one runs"));
                 }
-                match start(&self.place, &order, now_us) {
+                match start(&mut self.place, &order, now_us) {
                     Ok(running) => self.running = Some(running),
                     Err(why) => {
                         let finished = Box::new(not_started(order.number, why));
@@ -236,12 +236,12 @@ impl Launcher {
     }
 }
 
-fn start(place: &Place, order: &Order, now_us: u64) -> Result<Running, NotStarted> {
+fn start(place: &mut Place, order: &Order, now_us: u64) -> Result<Running, NotStarted> {
     let cwd = find::directory(place, order)?;
     if let Some(path) = &order.path {
         place.roots.check(&place.worker, cwd, path)?;
     }
-    let program = find::program(place, order)?;
+    let program = find::program(place, order, now_us)?;
     let text = |bytes: &ByteBuf| OsStr::from_bytes(bytes).to_owned();
     let mut words = order.argv.iter();
     let mut command = Command::new(&program);

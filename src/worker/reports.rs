@@ -21,11 +21,25 @@ pub(super) struct Reports {
     unsent: usize,
     /// The newest number.
     number: u64,
+    /// When what gathers goes, although more tasks wait to run.
+    due_us: Option<u64>,
+}
+
+/// Whether the worker has something else to run, so that nobody waits for its reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Busy {
+    /// Tasks wait for the slots that ends free.
+    Yes,
+    /// What ends is waited for.
+    No,
 }
 
 /// A report of this many tasks or bytes goes without waiting for the one before it.
 const FULL_TASKS: usize = 512;
 const FULL_BYTES: usize = 256 << 10;
+/// How long ends of children gather while more tasks wait to run. Each report costs a packet, a
+/// turn of the master, and a commit; well below what a worker holds in advance.
+const GATHER_US: u64 = 5_000;
 
 impl Reports {
     /// Adds a run that ended well.
@@ -44,15 +58,25 @@ impl Reports {
         self.close_if_full();
     }
 
-    /// Returns the next report to send: at once when none is on its way, else when it is full.
-    pub(super) fn next_to_send(&mut self) -> Option<Report> {
+    /// Returns the next report to send. When none is on its way it goes at once, or, if the worker
+    /// has more to run, after a moment; else when it is full.
+    pub(super) fn next_to_send(&mut self, now_us: u64, busy: Busy) -> Option<Report> {
         if self.closed.is_empty() && self.open_tasks > 0 {
-            self.close();
+            let gathers = busy == Busy::Yes && self.open.done.is_empty();
+            let due_us = *self.due_us.get_or_insert(now_us.saturating_add(GATHER_US));
+            if !gathers || due_us <= now_us {
+                self.close();
+            }
         }
         let at = self.closed.len().checked_sub(self.unsent)?;
         let report = self.closed.get(at)?;
         self.unsent -= 1;
         Some(report.clone())
+    }
+
+    /// Returns when something that gathers goes.
+    pub(super) fn due_us(&self) -> Option<u64> {
+        self.due_us
     }
 
     /// Forgets what is durable, and returns it.
@@ -102,7 +126,7 @@ impl Reports {
         self.number += 1;
         let mut report = std::mem::take(&mut self.open);
         report.number = self.number;
-        (self.open_tasks, self.open_bytes) = (0, 0);
+        (self.open_tasks, self.open_bytes, self.due_us) = (0, 0, None);
         self.closed.push_back(report);
         self.unsent += 1;
     }
@@ -122,7 +146,7 @@ mod tests {
     }
 
     fn sent(reports: &mut Reports) -> Vec<(u64, usize)> {
-        let next = || reports.next_to_send();
+        let next = || reports.next_to_send(0, Busy::No);
         std::iter::from_fn(next).map(|report| (report.number, report.ended.len())).collect()
     }
 
@@ -144,6 +168,26 @@ mod tests {
         reports.acknowledge(99);
         assert!(reports.is_empty());
         assert_eq!(reports.newest(), 5);
+    }
+
+    #[test]
+    fn ends_gather_for_a_moment_while_more_tasks_wait() {
+        let mut reports = Reports::default();
+        end(&mut reports, 1..2);
+        assert_eq!(reports.next_to_send(1_000, Busy::Yes), None);
+        end(&mut reports, 2..4);
+        assert_eq!(reports.next_to_send(3_000, Busy::Yes), None, "the first one's moment counts");
+        assert_eq!(reports.due_us(), Some(1_000 + GATHER_US));
+        let report = reports.next_to_send(1_000 + GATHER_US, Busy::Yes).unwrap();
+        assert_eq!((report.ended.len(), reports.due_us()), (3, None));
+        reports.acknowledge(1);
+        end(&mut reports, 4..5);
+        assert_eq!(reports.next_to_send(9_000, Busy::Yes), None);
+        let report = reports.next_to_send(9_001, Busy::No).unwrap();
+        assert_eq!(report.ended.len(), 1, "nothing else to run: it is waited for");
+        // What gathers behind a report on its way has no moment of its own yet.
+        end(&mut reports, 5..6);
+        assert_eq!((reports.next_to_send(9_002, Busy::Yes), reports.due_us()), (None, None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `ganger bench`: how fast this machine's ganger is, end to end. Starts its own master and workers
 //! on a temp home, submits, waits, restarts the master, and checks every value; or it fails.
 
+mod beside;
 mod eye;
 mod load;
 mod probe;
@@ -18,7 +19,9 @@ use super::error::CliError;
 use super::out::Form;
 use super::place::Place;
 use crate::clock::Clock;
+use beside::Beside;
 use load::Load;
+use probe::CpuUs;
 use rig::Rig;
 
 /// Measure tasks per second, latency and memory of a master and workers of its own.
@@ -27,7 +30,8 @@ use rig::Rig;
 Examples:
   ganger bench                                   200,000 squares, listed one by one, durable
   ganger bench --range --tasks 1000000           the same as one range
-  ganger bench --kind exec --tasks 5000          a process per task (`true`)
+  ganger bench --kind exec --tasks 20000         a process per task (`true`), beside a bare loop,
+                                                 xargs and GNU parallel in the same run
   ganger bench --store memory --json             without a disk, as JSON
   ganger bench --screen                          key to frame over 10 million tasks
 
@@ -120,6 +124,22 @@ struct Report {
     worker_peak_kib: Vec<u64>,
     submitter_peak_kib: u64,
     checked: u64,
+    /// For processes: what else starts them, and what each part of ganger costs.
+    exec: Option<Exec>,
+}
+
+/// Processor time of a task by process, in microseconds, and the others.
+#[derive(Debug, Serialize)]
+struct Exec {
+    ganger: beside::Rate,
+    master_us: f64,
+    worker_us: f64,
+    launchers_us: f64,
+    children_us: f64,
+    ratio_spawn_loop: f64,
+    ratio_xargs: Option<f64>,
+    ratio_parallel: Option<f64>,
+    beside: Beside,
 }
 
 /// Runs the benchmark and prints what it found; fails when a process cannot be started, dies, or
@@ -145,7 +165,9 @@ async fn bench(args: BenchArgs, form: Form) -> Result<()> {
     let result = measure(&args, &clock, &mut rig).await;
     rig.stop().await;
     let report = result?;
-    print(&report, &rows(&report), form)
+    let mut lines = rows(&report);
+    lines.extend(report.exec.iter().flat_map(exec_rows));
+    print(&report, &lines, form)
 }
 
 async fn measure(args: &BenchArgs, clock: &Clock, rig: &mut Rig) -> Result<Report> {
@@ -156,7 +178,15 @@ async fn measure(args: &BenchArgs, clock: &Clock, rig: &mut Rig) -> Result<Repor
     let load = Load { kind: args.kind, tasks: args.tasks, listed: !args.range };
     let before_kib = probe::peak_kib(rig.master_pid());
     let commits_before = load::commits(&caller).await?;
+    let before = Costs::of(rig);
+    let other_tasks = if args.kind == BenchKind::Exec { args.tasks.div_ceil(2) } else { 0 };
+    let others = beside(clock, other_tasks, args).await?;
     let run = load.run(&caller, clock).await?;
+    let costs = Costs::of(rig);
+    let exec = match (others, beside(clock, other_tasks, args).await?) {
+        (Some(one), Some(two)) => Some(costs.since(&before, &run, args.tasks, one.and(two))),
+        (_, _) => None,
+    };
     let master_peak_kib = probe::peak_kib(rig.master_pid());
     let commits = load::commits(&caller).await?.saturating_sub(commits_before);
     let mut singles = load.singles(&caller, clock, args.singles).await?;
@@ -193,7 +223,90 @@ async fn measure(args: &BenchArgs, clock: &Clock, rig: &mut Rig) -> Result<Repor
         worker_peak_kib,
         submitter_peak_kib: probe::peak_kib(std::process::id()),
         checked,
+        exec,
     })
+}
+
+/// Measures the others, before and after ganger: such machines are not equally quiet all the time.
+async fn beside(clock: &Clock, tasks: u64, args: &BenchArgs) -> Result<Option<Beside>> {
+    if tasks == 0 {
+        return Ok(None);
+    }
+    Beside::measure(clock, tasks, args.slots * args.workers).await.map(Some)
+}
+
+/// The processor time of ganger's processes so far.
+struct Costs {
+    master: CpuUs,
+    worker: CpuUs,
+    launchers: CpuUs,
+}
+
+impl Costs {
+    fn of(rig: &Rig) -> Self {
+        let sum = |pids: &[u32]| {
+            pids.iter().map(|pid| probe::cpu_us(*pid)).fold(CpuUs::default(), CpuUs::and)
+        };
+        let workers: Vec<u32> = rig.worker_pids().collect();
+        let launchers: Vec<u32> = workers.iter().flat_map(|pid| probe::children(*pid)).collect();
+        let master = probe::cpu_us(rig.master_pid());
+        Self { master, worker: sum(&workers), launchers: sum(&launchers) }
+    }
+
+    fn since(self, before: &Self, run: &load::Run, tasks: u64, others: Beside) -> Exec {
+        let [master, worker] = [self.master.since(before.master), self.worker.since(before.worker)];
+        let launchers = self.launchers.since(before.launchers);
+        let each = |us: u64| us as f64 / tasks as f64;
+        let own = CpuUs { own: master.own + worker.own, children: launchers.all() };
+        let ganger = beside::Rate::new(tasks, run.total_us, own);
+        let ratio = |other: &beside::Rate| ganger.tasks_per_second / other.tasks_per_second;
+        Exec {
+            ganger,
+            master_us: each(master.own),
+            worker_us: each(worker.own),
+            launchers_us: each(launchers.own),
+            children_us: each(launchers.children),
+            ratio_spawn_loop: ratio(&others.spawn_loop),
+            ratio_xargs: others.xargs.as_ref().map(ratio),
+            ratio_parallel: others.parallel.as_ref().map(ratio),
+            beside: others,
+        }
+    }
+}
+
+fn exec_rows(exec: &Exec) -> Vec<(&'static str, String)> {
+    let row = |rate: &beside::Rate, ratio: f64| {
+        let (each, cpu) = (rate.tasks_per_second, rate.cpu_us_per_task);
+        format!(
+            "{each:.0}/s with {} tasks: ganger is {ratio:.2} of it; {cpu:.0} µs of CPU",
+            rate.tasks
+        )
+    };
+    let mut rows = vec![
+        (
+            "CPU of a task",
+            format!(
+                "{:.0} µs: master {:.0}, worker {:.0}, launchers {:.0}, the process itself {:.0}",
+                exec.ganger.cpu_us_per_task,
+                exec.master_us,
+                exec.worker_us,
+                exec.launchers_us,
+                exec.children_us
+            ),
+        ),
+        ("bare spawn loop", row(&exec.beside.spawn_loop, exec.ratio_spawn_loop)),
+    ];
+    let others = [
+        ("xargs", &exec.beside.xargs, exec.ratio_xargs),
+        ("GNU parallel", &exec.beside.parallel, exec.ratio_parallel),
+    ];
+    for (name, rate, ratio) in others {
+        match (rate, ratio) {
+            (Some(rate), Some(ratio)) => rows.push((name, row(rate, ratio))),
+            (_, _) => rows.push((name, "not installed".to_owned())),
+        }
+    }
+    rows
 }
 
 #[expect(clippy::print_stdout, reason = "the report is what the command is for")]

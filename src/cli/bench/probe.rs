@@ -1,8 +1,73 @@
-//! What a benchmark must say of its processes: their peak memory.
+//! What a benchmark must say of its processes: their peak memory, their processor time.
 
 /// Returns the peak resident memory of a process in KiB (`VmHWM` of proc(5)); 0 when it is gone.
 pub(super) fn peak_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+}
+
+/// Processor time, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct CpuUs {
+    /// Of the process itself.
+    pub(super) own: u64,
+    /// Of the children that it has waited for.
+    pub(super) children: u64,
+}
+
+impl CpuUs {
+    pub(super) const fn all(self) -> u64 {
+        self.own + self.children
+    }
+
+    pub(super) const fn since(self, before: Self) -> Self {
+        Self { own: self.own - before.own, children: self.children - before.children }
+    }
+
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self { own: self.own + other.own, children: self.children + other.children }
+    }
+}
+
+/// Returns the processor time of a process so far; none when it is gone.
+pub(super) fn cpu_us(pid: u32) -> CpuUs {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    cpu_of(&stat).unwrap_or_default()
+}
+
+fn cpu_of(stat: &str) -> Option<CpuUs> {
+    // Hundredths of a second, for every program, whatever the kernel counts in.
+    const TICK_US: u64 = 10_000;
+    // The second field is the program's name in brackets and may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut ticks = rest.split_ascii_whitespace().skip(11).map_while(|word| word.parse().ok());
+    let mut next = || -> Option<u64> { ticks.next() };
+    let own = next()? + next()?;
+    let children = next()? + next()?;
+    Some(CpuUs { own: own * TICK_US, children: children * TICK_US })
+}
+
+/// Returns the children of a process, of all its threads.
+pub(super) fn children(pid: u32) -> Vec<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let parse = |list: String| -> Vec<u32> {
+        list.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()
+    };
+    lists.flat_map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_read_behind_any_name() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 12 3 40 5 20 0 1 0 9";
+        assert_eq!(cpu_of(stat), Some(CpuUs { own: 150_000, children: 450_000 }));
+        assert_eq!(cpu_of(""), None);
+        assert_eq!(cpu_us(0), CpuUs::default());
+    }
 }
