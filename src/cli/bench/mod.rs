@@ -3,6 +3,7 @@
 
 mod beside;
 mod eye;
+mod flood;
 mod load;
 mod probe;
 mod rig;
@@ -33,6 +34,7 @@ Examples:
   ganger bench --kind exec --tasks 20000         a process per task (`true`), beside a bare loop,
                                                  xargs and GNU parallel in the same run
   ganger bench --store memory --json             without a disk, as JSON
+  ganger bench --output 1073741824               one task that writes 1 GiB, kept whole
   ganger bench --screen                          key to frame over 10 million tasks
 
 The figure counts from the first submission to the answer that all have ended. Afterwards the master
@@ -71,6 +73,10 @@ pub(crate) struct BenchArgs {
     /// tasks held and 50,000 results a second flowing; draws; memory; the master's throughput.
     #[arg(long, conflicts_with_all = ["kind", "range", "listed", "singles"])]
     screen: bool,
+    /// Measure one task instead that writes so many bytes, all kept, and what is beside it.
+    #[arg(long, value_name = "BYTES")]
+    #[arg(conflicts_with_all = ["kind", "range", "listed", "screen"])]
+    output: Option<u64>,
     /// Where the temp home is made; the filesystem matters.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -161,6 +167,12 @@ async fn bench(args: BenchArgs, form: Form) -> Result<()> {
         rig.stop().await;
         let report = result?;
         return print(&report, &screen::rows(&report), form);
+    }
+    if let Some(bytes) = args.output {
+        let result = flood::measure(&args, bytes, &clock, &mut rig).await;
+        rig.stop().await;
+        let report = result?;
+        return print(&report, &flood::rows(&report), form);
     }
     let result = measure(&args, &clock, &mut rig).await;
     rig.stop().await;

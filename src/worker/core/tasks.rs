@@ -18,6 +18,8 @@ use crate::worker::waiting::last_of;
 const STARTED_US: u64 = 20_000;
 /// Unstored output above which no further child is started.
 pub(super) const OUTPUT_BYTES_MAX: usize = 64 << 20;
+/// The same, of output that is on disk.
+const SPOOLED_BYTES_MAX: u64 = 8 << 30;
 /// Bytes of outputs that the master may have to hold unread, at most; half of what a connection
 /// allows.
 const OUTPUTS_ON_WAY_BYTES_MAX: usize = 8 << 20;
@@ -74,7 +76,9 @@ impl WorkerCore {
                 Kind::Square => self.start_squares(lane),
                 Kind::Sleep => self.start_sleep(now_us, slot, spec),
                 Kind::Exec { .. } | Kind::Shell { .. } | Kind::Handler { .. } => {
-                    if self.output_bytes > OUTPUT_BYTES_MAX {
+                    if self.output_bytes > OUTPUT_BYTES_MAX
+                        || self.spooled_bytes() > SPOOLED_BYTES_MAX
+                    {
                         return;
                     }
                     self.start_child(now_us, slot, spec);
@@ -171,6 +175,11 @@ impl WorkerCore {
         self.output_bytes -= output.bytes.len();
         self.send_outputs();
         Some(output)
+    }
+
+    fn spooled_bytes(&self) -> u64 {
+        let headers = self.outputs.values().map(|output| &output.header);
+        headers.map(|header| header.stdout.beyond() + header.stderr.beyond()).sum()
     }
 
     /// Takes note that there is a file to be removed.

@@ -104,11 +104,9 @@ fn a_cancel_stops_what_runs_and_ends_what_waits() {
     world.grant(1, EXEC, &["a", "b", "c"]);
     world.act();
     world.say(ToWorker::Cancel { leases: vec![leases(1, 2), leases(99, 5)] });
-    assert_eq!(world.act(), "stop 1; report 1: 2 cancelled");
+    assert_eq!(world.act(), "stop 1");
     world.end(1, Outcome::Cancelled);
-    assert_eq!(world.act(), "start 3 in 0");
-    world.say(ToWorker::Ack { report: 1 });
-    assert_eq!(world.act(), "report 2: 1 cancelled");
+    assert_eq!(world.act(), "start 3 in 0; report 1: 2 cancelled, 1 cancelled");
 }
 
 #[test]
@@ -131,7 +129,9 @@ fn without_a_connection_work_goes_on_and_is_presented_again() {
     world.grant(1, EXEC, &["a", "b", "c"]);
     world.act();
     world.end(1, Outcome::Done);
-    assert_eq!(world.act(), "start 2 in 0; report 1: 1 done");
+    assert_eq!(world.act(), "start 2 in 0");
+    world.pass(5);
+    assert_eq!(world.act(), "report 1: 1 done");
     world.core.handle_link_lost();
     world.end(2, Outcome::Done);
     assert_eq!(world.act(), "start 3 in 0");
@@ -162,6 +162,58 @@ fn long_output_is_stored_before_its_report() {
     assert_eq!(world.act(), "report 1: 1 done with output");
     world.say(ToWorker::Ack { report: 1 });
     assert_eq!(world.act(), "clean 1");
+}
+
+#[test]
+fn outputs_go_as_fast_as_the_master_stores_them_and_long_ones_one_at_a_time() {
+    const LONG: usize = 300 << 10;
+    const SHORT: usize = 200 << 10;
+    let mut world = World::connected(50);
+    world.grant_args(1, EXEC, Args::Repeat { count: 50 });
+    world.act();
+    for counter in 1..=3 {
+        world.end_long(counter, LONG);
+    }
+    assert_eq!(world.act(), "output 1");
+    for counter in 4..=50 {
+        world.end_long(counter, SHORT);
+    }
+    let sent = world.act().split("; ").map(str::to_owned).collect::<Vec<_>>();
+    // One MiB may be unread of the long one, and the rest is for short ones.
+    assert_eq!(sent.len(), (7 << 20) / SHORT);
+    assert_eq!(sent[0], "output 4", "a long one that waits holds no short one up");
+    let next = |world: &mut World, stored| {
+        world.say(ToWorker::OutputStored { lease: lease(stored) });
+        let did = world.act();
+        did.split("; ").filter(|word| word.starts_with("output")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(next(&mut world, 4), format!("output {}", 4 + sent.len()));
+    assert_eq!(next(&mut world, 1), "output 2");
+    // A new connection begins with as many.
+    world.core.handle_link_lost();
+    world.welcome(u64::MAX, vec![]);
+    let again = world.act();
+    let again = again.split("; ").filter(|word| word.starts_with("output"));
+    assert_eq!(again.count(), 1 + sent.len());
+}
+
+#[test]
+fn ends_gather_only_while_more_tasks_wait() {
+    let mut world = World::connected(1);
+    world.grant_args(1, EXEC, Args::Repeat { count: 4 });
+    world.act();
+    world.end(1, Outcome::Done);
+    assert_eq!(world.act(), "start 2 in 0");
+    world.pass(1);
+    world.end(2, Outcome::Done);
+    assert_eq!(world.act(), "start 3 in 0");
+    assert!(world.core.wake_at_us().unwrap() <= world.now_us + 4_000);
+    world.pass(4);
+    assert_eq!(world.act(), "report 1: 1 done, 2 done");
+    world.say(ToWorker::Ack { report: 1 });
+    world.end(3, Outcome::Done);
+    assert_eq!(world.act(), "start 4 in 0; report 2: 3 done", "nothing waits behind it");
+    assert!(world.core.wake_at_us().unwrap() > world.now_us + 4_000);
 }
 
 #[test]

@@ -327,10 +327,11 @@ async fn what_is_left_in_the_background_is_swept() {
 
 #[tokio::test]
 async fn nothing_survives_a_cancel() {
-    let (dir, mut slot) = slot(quick());
+    let (dir, mut slot) = slot(Policy { grace: Duration::from_millis(10), ..Policy::local() });
     let command = escaping(dir.path());
     let mut there = BufReader::new(fifo(dir.path()));
-    for round in 0..20 {
+    // A hundred that are asked to stop, and some that are killed at once.
+    for round in 0..120 {
         slot.start(round, &command, |spec| {
             let run = dir.path().join("run");
             spec.cwd = Cwd::Directory(run.as_os_str().as_encoded_bytes().to_vec());
@@ -339,7 +340,7 @@ async fn nothing_survives_a_cancel() {
         lines(&mut there, 2).await;
         let all = below(slot.launcher());
         assert!(all.len() >= 2, "{all:?}");
-        let order = if round % 2 == 0 { SlotOrder::Stop } else { SlotOrder::Kill };
+        let order = if round % 6 == 5 { SlotOrder::Kill } else { SlotOrder::Stop };
         slot.orders.send(SlotOrder::Stop(lease(999))).await.unwrap();
         slot.orders.send(order(lease(round))).await.unwrap();
         let end = slot.ends.recv().await.unwrap().ended;
@@ -347,6 +348,77 @@ async fn nothing_survives_a_cancel() {
         assert_eq!(survivors(&all), 0, "round {round}");
     }
     slot.close().await;
+}
+
+/// Returns the processes with a variable in their environment.
+fn marked(mark: &str) -> Vec<String> {
+    let folders = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let has = |folder: &PathBuf| {
+        let environ = fs::read(folder.join("environ")).unwrap_or_default();
+        environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    folders.filter(has).map(|folder| folder.display().to_string()).collect()
+}
+
+/// At the limit some have just begun, and some are about to leave their group, session or parent.
+#[tokio::test]
+async fn nothing_survives_a_limit_of_time() {
+    let (dir, mut slot) = slot(Policy { grace: Duration::from_millis(10), ..Policy::local() });
+    let mark = format!("{}", dir.path().display());
+    let command = [
+        "sh",
+        "-c",
+        "(setsid sh -c '(setsid sleep 300 &) ; sleep 300 & (sleep 300 &) ; wait' &)
+        (sleep 300 &) ; trap '' TERM; sleep 300; sleep 300; true",
+    ];
+    let mut seen = 0;
+    for round in 0..100 {
+        slot.start(round, &command, |spec| {
+            spec.timeout_ms = 1 + round % 25;
+            spec.env = vec![("MARK".to_owned(), mark.clone())];
+        })
+        .await;
+        let end = loop {
+            match slot.ends.try_recv() {
+                Ok(end) => break end.ended,
+                Err(_) => seen = seen.max(marked(&format!("MARK={mark}")).len()),
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!((end.lease, end.outcome), (lease(round), Outcome::TimedOut));
+        assert_eq!(marked(&format!("MARK={mark}")), [] as [&str; 0], "round {round}");
+        assert_eq!(process::children(slot.launcher()), []);
+    }
+    assert!(seen > 1, "the mark is seen while they live");
+    slot.close().await;
+}
+
+#[tokio::test]
+async fn output_that_is_kept_whole_is_spooled_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_dir, mut slot) = slot(Policy::local());
+    let script = "seq 500000; echo small >&2";
+    let AttemptEnded { ended, output } =
+        slot.run(&["sh", "-c", script], |spec| spec.output_bytes_max = 1 << 30).await;
+    let (header, bytes) = output.unwrap();
+    let expected: Vec<u8> = (1..=500_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+    assert_eq!((ended.outcome, header.stdout.head), (Outcome::Done, expected.len() as u64));
+    assert_eq!((header.stdout.skipped, header.stdout.tail, header.is_long()), (0, 0, true));
+    assert_eq!(header.stderr.head, 6);
+    let path = slot.run_dir.join("spool/1-1.out");
+    let whole = [&bytes[..OUTPUT_HEAD_BYTES], &fs::read(&path).unwrap()].concat();
+    assert!(whole == expected && bytes.ends_with(b"small\n"));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let most = |spec: &mut Spec| spec.output_bytes_max = 2_000_000;
+    let AttemptEnded { ended, output } = slot.run(&["sh", "-c", script], most).await;
+    assert_eq!(ended.outcome, Outcome::Failed { code: OWN_FAULT });
+    assert!(ended.message.starts_with("output cut: it wrote 3388895 bytes"), "{}", ended.message);
+    let stdout = output.unwrap().0.stdout;
+    assert_eq!((stdout.head, stdout.skipped), (2_000_000, 1_388_895));
+    let run_dir = slot.run_dir.clone();
+    slot.close().await;
+    spool::remove(&run_dir, lease(1)).unwrap();
+    assert!(!path.exists());
 }
 
 #[tokio::test]
