@@ -106,12 +106,11 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
     let (mail, mailbox) = Mailbox::new();
     let mut engine = opened.engine;
     engine.handle(clock.now(), Input::Began { epoch: opened.term.epoch });
-    let cpu = Arc::new(AtomicU32::new(0));
-    let newest = opened.term.last;
-    let longs = Longs::new(opened.writer.parts(), mail.clone());
+    let (cpu, newest) = (Arc::new(AtomicU32::new(0)), opened.term.last);
     let mut master = Master {
         bodies: Bodies::start(opened.reader, cache.clone(), cpu.clone())?,
         cache,
+        longs: Longs::new(opened.writer.parts(), mail.clone()),
         writer: opened.writer,
         engine,
         authority,
@@ -122,7 +121,6 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
         hunts: super::searches::Hunts::default(),
         follows: Follows::new(mail.clone()),
         ends: Ends::default(),
-        longs,
         held: std::collections::VecDeque::new(),
         newest,
         outputs: Vec::new(),
