@@ -239,7 +239,8 @@ pub trait FencedLog: Send {
         Ok(())
     }
 
-    /// Writes one part of an output, in a commit of its own: [`OUTPUT_PART_BYTES`](ganger_proto::limits::OUTPUT_PART_BYTES) each but the
+    /// Writes one part of an output, in a commit of its own:
+    /// [`OUTPUT_PART_BYTES`](ganger_proto::limits::OUTPUT_PART_BYTES) each but the
     /// last, from 0. They count only with an [`Output`] appended later that says how many bytes
     /// they have; written again, a part replaces the one before.
     ///

@@ -18,8 +18,8 @@ pub(super) struct Prefetch {
 const WAITING_MAX: u32 = 4_096;
 /// Tasks longer than this are not fetched ahead.
 const LONG_US: f64 = 1e6;
-/// What the master and the disk take besides the round trip.
-const MASTER_US: f64 = 20_000.0;
+/// What gathering reports, the master, and the disk take besides the round trip.
+const MASTER_US: f64 = 30_000.0;
 /// The weight of what was known before one more task ended.
 const MEMORY: f64 = 0.9;
 
@@ -97,8 +97,8 @@ mod tests {
     #[test]
     fn short_tasks_are_fetched_ahead_and_long_ones_not() {
         check(2, &[], 0, 4);
-        check(2, &[1_000], 0, 2 + 40);
-        check(2, &[1_000], 80, 2 + 200);
+        check(2, &[1_000], 0, 2 + 60);
+        check(2, &[1_000], 80, 2 + 220);
         check(2, &[0], 0, 2 + 4_096);
         check(8, &[1_500_000], 500, 8);
         check(1, &[500_000], 0, 1);

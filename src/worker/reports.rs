@@ -39,7 +39,7 @@ const FULL_TASKS: usize = 512;
 const FULL_BYTES: usize = 256 << 10;
 /// How long ends of children gather while more tasks wait to run. Each report costs a packet, a
 /// turn of the master, and a commit; well below what a worker holds in advance.
-const GATHER_US: u64 = 5_000;
+const GATHER_US: u64 = 10_000;
 
 impl Reports {
     /// Adds a run that ended well.

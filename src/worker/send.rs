@@ -1,5 +1,5 @@
-//! Sends the kept output of an attempt to the master, on a stream of its own: what is in memory, and
-//! what was spooled. Does not decide what is sent when; see core.rs.
+//! Sends the kept output of an attempt to the master, on a stream of its own: what is in memory,
+//! and what was spooled. Does not decide what is sent when; see core.rs.
 
 use std::fs::File;
 use std::io::{self, Read as _};

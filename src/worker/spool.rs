@@ -1,5 +1,5 @@
-//! The file of an output that is kept whole, beyond what is held in memory. Written by the launcher,
-//! read by the worker that sends it; removed with its attempt, see home.rs for an earlier life's.
+//! The file of an output that is kept whole, beyond what is held in memory. Written by the
+//! launcher, read by the worker that sends it; removed with its attempt, or as home.rs begins.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};

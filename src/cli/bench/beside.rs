@@ -97,8 +97,10 @@ async fn spawn_loop(tasks: u64, slots: u32) -> Result<()> {
     for slot in 0..slots {
         let share = tasks / slots + u64::from(slot < tasks % slots);
         running.spawn(async move {
-            for _ in 0..share {
-                let output = Command::new("true").stdin(Stdio::null()).output().await?;
+            for n in 0..share {
+                // With an argument, as the others: it makes `true` look at its locale.
+                let mut command = Command::new("true");
+                let output = command.arg(n.to_string()).stdin(Stdio::null()).output().await?;
                 ensure!(output.status.success(), "`true` failed");
             }
             Ok(())

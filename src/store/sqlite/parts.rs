@@ -50,7 +50,7 @@ pub(super) fn trim(held: &mut Held, file: &Path) -> Result<Trim, AppendError> {
     Ok(if held.needless.is_empty() { Trim::Done } else { Trim::More })
 }
 
-/// Finds the outputs whose transfer was never finished, and those that an earlier life was dropping.
+/// Finds outputs whose transfer was never finished, and those that an earlier life was dropping.
 pub(super) fn find_needless(
     conn: &Connection,
     file: &Path,

@@ -130,7 +130,7 @@ fn without_a_connection_work_goes_on_and_is_presented_again() {
     world.act();
     world.end(1, Outcome::Done);
     assert_eq!(world.act(), "start 2 in 0");
-    world.pass(5);
+    world.pass(10);
     assert_eq!(world.act(), "report 1: 1 done");
     world.core.handle_link_lost();
     world.end(2, Outcome::Done);
@@ -207,13 +207,13 @@ fn ends_gather_only_while_more_tasks_wait() {
     world.pass(1);
     world.end(2, Outcome::Done);
     assert_eq!(world.act(), "start 3 in 0");
-    assert!(world.core.wake_at_us().unwrap() <= world.now_us + 4_000);
-    world.pass(4);
+    assert!(world.core.wake_at_us().unwrap() <= world.now_us + 9_000);
+    world.pass(9);
     assert_eq!(world.act(), "report 1: 1 done, 2 done");
     world.say(ToWorker::Ack { report: 1 });
     world.end(3, Outcome::Done);
     assert_eq!(world.act(), "start 4 in 0; report 2: 3 done", "nothing waits behind it");
-    assert!(world.core.wake_at_us().unwrap() > world.now_us + 4_000);
+    assert!(world.core.wake_at_us().unwrap() > world.now_us + 10_000);
 }
 
 #[test]
