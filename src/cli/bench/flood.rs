@@ -96,7 +96,13 @@ async fn submit(caller: &Caller, bytes: u64) -> Result<BatchId> {
     (spec.output_bytes_max, spec.cwd) = (bytes, Cwd::Scratch);
     let head = Some(SubmitHead { spec, options: BatchOptions::default() });
     let key = Key::new(fastrand::u128(..));
-    let submit = Submit { key, part: 0, last: true, head, args: Args::Repeat { count: 1 } };
+    let submit = Submit {
+        key,
+        part: 0,
+        last: true,
+        head: head.map(Box::new),
+        args: Args::Repeat { count: 1 },
+    };
     let Reply::Submitted { batch, .. } = caller.call(Request::Submit(submit)).await? else {
         bail!("a submission was answered with something else");
     };
