@@ -151,7 +151,13 @@ fn submit_whole(rig: &Rig, line: &str, most: u64) {
     (spec.output_bytes_max, spec.cwd) = (most, Cwd::Scratch);
     let head = Some(SubmitHead { spec, options: BatchOptions::default() });
     let key = Key::new(fastrand::u128(..));
-    let submit = Submit { key, part: 0, last: true, head, args: Args::Repeat { count: 1 } };
+    let submit = Submit {
+        key,
+        part: 0,
+        last: true,
+        head: head.map(Box::new),
+        args: Args::Repeat { count: 1 },
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let caller = Caller::connect(&identity, &[rig.address()]).await.unwrap();
