@@ -38,6 +38,14 @@ pub fn after_report(
     }
 }
 
+/// Returns what follows when the task's handler said that another try cannot help.
+pub const fn for_good(next: Next) -> Next {
+    match next {
+        Next::Delayed(_) => Next::Failed,
+        Next::Done | Next::Failed | Next::Cancelled | Next::Queued => next,
+    }
+}
+
 /// Returns what follows when a task's worker vanished while it ran.
 pub const fn after_loss(task: &Task) -> (Charge, Next) {
     if task.is_cancelling() {

@@ -108,6 +108,8 @@ impl Engine {
             turn.tasks.extend(found.iter().map(|(_, run)| *run));
             turn.block.add_run(run, &found);
         }
+        turn.for_good = report.for_good;
+        turn.for_good.sort_unstable();
         for ended in report.ended {
             self.judge(now, session, ended, &mut turn);
         }
@@ -138,6 +140,9 @@ impl Engine {
             retry::after_report(&task, outcome, options, now.wall, &mut self.soft.rng);
         if outcome == Outcome::Unfit && next == Next::Queued && !self.fits_elsewhere(run, worker) {
             next = Next::Failed;
+        }
+        if turn.for_good.binary_search(&ended.lease).is_ok() {
+            next = retry::for_good(next);
         }
         turn.moves.push(Move { leases, outcome, charge, next });
         turn.tasks.push(run);
@@ -266,4 +271,6 @@ struct ReportTurn {
     took: Vec<u16>,
     block: Block,
     stale: Vec<LeaseRun>,
+    /// Leases that are not to be tried again, in rising order.
+    for_good: Vec<LeaseId>,
 }

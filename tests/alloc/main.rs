@@ -151,7 +151,7 @@ fn answers(number: u64, grant: &Grant) -> Report {
         let results: ArgList = std::iter::repeat_n(b"7 * 7 = 49".as_slice(), count).collect();
         DoneRun { first: run.lease, took_us: vec![3; count], results }
     });
-    Report { number, done: done.collect(), ended: Vec::new() }
+    Report { number, done: done.collect(), ..Report::default() }
 }
 
 /// What a worker says of child processes: each end by itself.
@@ -160,7 +160,7 @@ fn ends(number: u64, grant: &Grant) -> Report {
         (0..run.args.count()).map(|at| LeaseId { counter: run.lease.counter + at, ..run.lease })
     });
     let ended = leases.map(|lease| Ended::bare(lease, Outcome::Done, 900)).collect();
-    Report { number, done: Vec::new(), ended }
+    Report { number, ended, ..Report::default() }
 }
 
 fn exec() -> Kind {
@@ -208,7 +208,7 @@ fn the_wire_allocates_per_frame_and_not_per_task() {
     let report = Report {
         number: 1,
         done: vec![DoneRun { first: lease, took_us, results: list }],
-        ended: Vec::new(),
+        ..Report::default()
     };
     round_trip("a report of answers", &WorkerMessage::Report(report), count, 0.01);
     let leases = vec![LeaseRun { first: lease, count: 4_096 }];

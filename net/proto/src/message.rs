@@ -192,6 +192,9 @@ pub struct Report {
     pub done: Vec<DoneRun>,
     /// Attempts with anything else to say.
     pub ended: Vec<Ended>,
+    /// Leases among those whose tasks are not to be tried again, although retries may be left:
+    /// their handler said that another try cannot help.
+    pub for_good: Vec<LeaseId>,
 }
 
 /// Consecutive leases that all ended [`Done`](crate::Outcome::Done) with a small stdout, no stderr

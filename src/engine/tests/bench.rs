@@ -216,6 +216,10 @@ impl Bench {
                 report.number = self.reports;
             }
             "fail" => end(Outcome::Failed { code: 3 }),
+            "useless" => {
+                end(Outcome::Failed { code: 1 });
+                report.for_good.push(lease);
+            }
             "timeout" => end(Outcome::TimedOut),
             "stopped" => end(Outcome::Cancelled),
             "unfit" => end(Outcome::Unfit),

@@ -175,6 +175,9 @@ fn retries_wait_and_run_out() {
     check("submit 1 limit=100; join a; start 1; wait 500; beat a; wait 100; beat a", "failed");
     check("submit 1 limit=100; join a; wait 500; beat a; wait 500; beat a", "sent");
     check("submit 1 limit=100 retries=1; join a; timeout 1", "delayed");
+    check("submit 1 retries=9; join a; useless 1", "failed");
+    check("submit 1 retries=9; join a; useless 1; retry 1; useless 1", "failed");
+    check("submit 1; join a; cancel 1; useless 1", "cancelled");
 }
 
 #[test]
