@@ -7,14 +7,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use ganger_proto::label::LABELS_MAX;
-use ganger_proto::place::Need;
+use ganger_proto::place::{Need, OFFERS_MAX};
 use ganger_proto::{Label, Name, Role};
 
 use crate::clock::Clock;
 use crate::config;
 use crate::logs::{self, Ring};
 use crate::worker::{
-    Permission, Policy, WorkerOptions, add_resource, own_launcher, roots_objection,
+    Handler, Permission, Policy, WorkerOptions, add_resource, own_launcher, roots_objection,
 };
 
 use super::error::{CliError, Result, with_causes};
@@ -31,6 +31,7 @@ Examples:
   ganger-worker join TOKEN               joins, keeps the flags, runs; the same line again just runs
   ganger-worker join TOKEN --slots 4 --allow-shell
   ganger-worker join TOKEN --io-slots 200 --resource gpu=1 --resource mem=8G
+  ganger-worker join TOKEN --handler resize='python3 resize.py'
   ganger-worker                          runs with the identity joined before
 
 `ganger invite` on the master prints the line with the token. SIGTERM or Ctrl-C lets running tasks
@@ -83,6 +84,11 @@ struct Flags {
     #[arg(long = "label", global = true, value_name = "KEY=VALUE")]
     labels: Vec<Label>,
 
+    /// Offer a warm handler, a command split into words as a shell does, run where this is typed;
+    /// kept for the next start; may be repeated
+    #[arg(long = "handler", global = true, value_name = "NAME=CMD", value_parser = handler)]
+    handlers: Vec<(Name, Handler)>,
+
     /// Run shell lines too; kept for the next start
     #[arg(long, global = true)]
     allow_shell: bool,
@@ -103,6 +109,18 @@ struct Flags {
     /// The master's address instead of the ones in the identity; may be repeated
     #[arg(long, global = true, env = "GANGER_MASTER", value_name = "HOST:PORT")]
     master: Vec<String>,
+}
+
+/// Reads `NAME=CMD`. The command is meant from the directory in which it is typed.
+fn handler(text: &str) -> std::result::Result<(Name, Handler), String> {
+    let (name, command) =
+        text.split_once('=').ok_or("write NAME=CMD, such as resize='python3 resize.py'")?;
+    let name = Name::parse(name).map_err(|error| error.to_string())?;
+    let words = shlex::split(command).ok_or("its command has a quote that is not closed")?;
+    let cwd =
+        std::env::current_dir().map_err(|error| format!("this directory is gone: {error}"))?;
+    let handler = Handler::of(words, Some(cwd)).map_err(|_| "its command is empty")?;
+    Ok((name, handler))
 }
 
 /// Tasks at once at most, as in `worker.toml`.
@@ -127,6 +145,7 @@ async fn run(cli: Cli) -> Result<()> {
     flags.roots = whole_roots(&flags.roots)?;
     check_labels(&flags.labels)?;
     check_resources(&flags.resources)?;
+    check_handlers(&flags.handlers)?;
     let home = config::home_folder(flags.home.as_deref(), &config::process_env)?;
     config::make_folder(&home)?;
     let folder = match cli.command {
@@ -150,6 +169,16 @@ async fn run(cli: Cli) -> Result<()> {
     }
     if !flags.roots.is_empty() {
         policy.roots.clone_from(&flags.roots);
+    }
+    for (name, asked) in &flags.handlers {
+        policy
+            .handlers
+            .entry(name.clone())
+            .and_modify(|known| {
+                known.command.clone_from(&asked.command);
+                known.cwd.clone_from(&asked.cwd);
+            })
+            .or_insert_with(|| asked.clone());
     }
     if flags.allow_root {
         policy.root = Permission::Allowed;
@@ -301,6 +330,19 @@ fn check_resources(resources: &[Need]) -> Result<()> {
     Ok(())
 }
 
+/// Each handler is given once.
+fn check_handlers(handlers: &[(Name, Handler)]) -> Result<()> {
+    if handlers.len() > OFFERS_MAX {
+        return Err(CliError::usage(format!("a worker has at most {OFFERS_MAX} handlers")));
+    }
+    for (at, (name, _)) in handlers.iter().enumerate() {
+        if handlers[..at].iter().any(|(other, _)| other == name) {
+            return Err(CliError::usage(format!("the handler {name} is given twice; keep one")));
+        }
+    }
+    Ok(())
+}
+
 /// Makes roots absolute paths that a file can keep.
 fn whole_roots(roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let whole = |root: &PathBuf| {
@@ -319,13 +361,30 @@ fn whole_roots(roots: &[PathBuf]) -> Result<Vec<PathBuf>> {
     roots_objection(&roots).map_or(Ok(roots), |why| Err(CliError::usage(why)))
 }
 
+/// Adds handlers to a table that is kept, beside what it says of them.
+fn keep_handlers(settings: &mut toml::Table, given: &[(Name, Handler)]) -> Result<()> {
+    let wrong = || CliError::usage("`handlers` in worker.toml is no table; write [handlers.NAME]");
+    for (name, handler) in given {
+        let table = || toml::Value::from(toml::Table::new());
+        let all = settings.entry("handlers").or_insert_with(table);
+        let all = all.as_table_mut().ok_or_else(wrong)?;
+        let one = all.entry(name.as_str()).or_insert_with(table);
+        let one = one.as_table_mut().ok_or_else(wrong)?;
+        one.insert("command".to_owned(), handler.command.clone().into());
+        if let Some(cwd) = handler.cwd.as_ref().and_then(|cwd| cwd.to_str()) {
+            one.insert("cwd".to_owned(), cwd.into());
+        }
+    }
+    Ok(())
+}
+
 /// Keeps flags in `worker.toml`; what it says besides, it keeps saying.
 fn keep(path: &Path, flags: &Flags) -> Result<()> {
     let shell = flags.allow_shell.then_some(true);
     let numbers = [("slots", flags.slots), ("io_slots", flags.io_slots)];
     let none = numbers.iter().all(|(_, slots)| slots.is_none()) && shell.is_none();
     let lists = flags.labels.is_empty() && flags.resources.is_empty() && flags.roots.is_empty();
-    if none && lists {
+    if none && lists && flags.handlers.is_empty() {
         return Ok(());
     }
     let mut settings: toml::Table = config::read_toml(path)?.unwrap_or_default();
@@ -355,6 +414,7 @@ fn keep(path: &Path, flags: &Flags) -> Result<()> {
             flags.roots.iter().map(|root| root.to_string_lossy().into_owned()).collect();
         settings.insert("roots".to_owned(), roots.into());
     }
+    keep_handlers(&mut settings, &flags.handlers)?;
     let text = toml::to_string(&settings).expect("a table that was read or made can be written");
     Ok(config::replace_file(path, text.as_bytes())?)
 }
@@ -460,6 +520,33 @@ mod tests {
         assert!(error.sentence.contains("without `..`"), "{error}");
         let odd = std::ffi::OsString::from_vec(b"/a\xff".to_vec());
         assert!(whole_roots(&[odd.into()]).unwrap_err().sentence.contains("not UTF-8"));
+    }
+
+    #[test]
+    fn handlers_are_read_and_kept_beside_what_the_owner_wrote_of_them() {
+        let words = ["ganger-worker", "join", "T", "--handler", "resize=python3 'my file.py' -v"];
+        let flags = Cli::try_parse_from(words).unwrap().flags;
+        let here = std::env::current_dir().unwrap();
+        let (name, handler) = &flags.handlers[0];
+        assert_eq!((name.as_str(), handler.cwd.as_ref()), ("resize", Some(&here)));
+        assert_eq!(handler.command, ["python3", "my file.py", "-v"]);
+        for bad in ["resize", "=x", "a b=x", "a=", "a='x"] {
+            assert!(Cli::try_parse_from(["ganger-worker", "--handler", bad]).is_err(), "{bad}");
+        }
+        let twice = [flags.handlers.clone(), flags.handlers.clone()].concat();
+        assert!(check_handlers(&twice).unwrap_err().sentence.contains("resize is given twice"));
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("worker.toml");
+        let text = "labels = [\"a=1\"]\n[handlers.resize]\ncommand = [\"old\"]\nlane = \"io\"\n\
+                    [handlers.other]\ncommand = [\"other\"]\n";
+        std::fs::write(&path, text).unwrap();
+        keep(&path, &flags).unwrap();
+        let policy = Policy::default().load(&path).unwrap();
+        let resize = &policy.handlers[name];
+        assert_eq!((resize.lane, resize.command.len()), (ganger_proto::Lane::Io, 3));
+        assert_eq!(resize.cwd.as_ref(), Some(&here));
+        assert_eq!((policy.handlers.len(), policy.labels.len()), (2, 1));
     }
 
     #[test]

@@ -25,8 +25,10 @@ use super::waiting::join;
 
 mod present;
 mod tasks;
+mod warm;
 
 pub(super) use present::{Offers, Present};
+pub(super) use warm::{GIVE_TASKS_MAX, WarmEnds};
 
 /// What the driver must do.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +53,8 @@ pub(super) enum Effect {
     Beat(u32),
     /// Remove the attempt's scratch directory and the files of its output.
     Clean(LeaseId),
+    /// End the handlers that idle: nothing new comes.
+    Rest,
 }
 
 /// A child to start.
@@ -58,7 +62,7 @@ pub(super) enum Effect {
 pub(super) struct Start {
     /// Where it runs.
     pub(super) at: Attempt,
-    /// Its task, as a run of one.
+    /// Its task, as a run of one; of a handler, several short ones.
     pub(super) run: GrantRun,
     /// What it is.
     pub(super) spec: Arc<Spec>,
@@ -96,6 +100,7 @@ pub(super) struct WorkerCore {
     outputs: BTreeMap<LeaseId, Output>,
     output_bytes: usize,
     scratch: BTreeSet<LeaseId>,
+    ahead: warm::Ahead,
     reports: Reports,
     link: Link,
     drain: Drain,
@@ -179,6 +184,7 @@ impl WorkerCore {
             outputs: BTreeMap::new(),
             output_bytes: 0,
             scratch: BTreeSet::new(),
+            ahead: warm::Ahead::default(),
             reports: Reports::default(),
             link: Link::Down,
             drain: Drain::default(),
@@ -215,6 +221,9 @@ impl WorkerCore {
             ToWorker::TakeBack { leases } => self.give_back(&leases),
             ToWorker::Drain { on } => {
                 self.drain.master = on;
+                if on {
+                    self.effects.push(Effect::Rest);
+                }
                 self.release_waiting();
             }
             ToWorker::Slots { slots } => self.set_slots(slots),
@@ -232,6 +241,11 @@ impl WorkerCore {
 
     /// A child ended, or could not be started.
     pub(super) fn handle_ended(&mut self, now_us: u64, end: AttemptEnded) {
+        self.end_child(end);
+        self.start_what_can(now_us);
+    }
+
+    fn end_child(&mut self, end: AttemptEnded) {
         let lease = end.ended.lease;
         let Some(running) = self.leave(lease) else { return };
         if running.fate == Fate::Drop {
@@ -246,7 +260,6 @@ impl WorkerCore {
                 None => self.reports.ended(end.ended),
             }
         }
-        self.start_what_can(now_us);
     }
 
     /// Squares were answered, each in `each_us`.
@@ -284,6 +297,7 @@ impl WorkerCore {
     pub(super) fn handle_drain(&mut self) {
         if !self.drain.own {
             self.drain.own = true;
+            self.effects.push(Effect::Rest);
             if self.link != Link::Down {
                 self.effects.push(Effect::Send(WorkerMessage::Draining { on: true }));
             }
@@ -350,7 +364,7 @@ impl WorkerCore {
         let next_us = if due_us > now_us {
             due_us
         } else {
-            let running = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
+            let running = u32::try_from(self.slots_busy()).unwrap_or(u32::MAX);
             self.effects.push(Effect::Beat(running));
             now_us.saturating_add(every)
         };

@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::core::{Attempt, AttemptEnded, Effect, Offers, Present, Start, WorkerCore};
+use super::core::{Attempt, Effect, GIVE_TASKS_MAX, Offers, Present, Start, WorkerCore};
 use super::home::Home;
 use super::inline;
 use super::link::{self, Input, Link, Turn};
@@ -28,7 +28,7 @@ use super::policy::{Permission, Policy};
 use super::prepare::Ground;
 use super::process::LoadMeter;
 use super::send::Sending;
-use super::slot::{self, Shared, SlotOrder};
+use super::slot::{self, Shared, SlotEnd, SlotOrder};
 use super::{WorkerError, WorkerOptions, resources_of, slots_of, spool};
 use crate::clock::Clock;
 
@@ -39,8 +39,8 @@ pub(super) struct Driver {
     clock: Clock,
     /// Full when the driver is busy: then slots and the reader of the connection wait.
     inputs: mpsc::Receiver<Input>,
-    ends: mpsc::Sender<AttemptEnded>,
-    ended: mpsc::Receiver<AttemptEnded>,
+    ends: mpsc::Sender<SlotEnd>,
+    ended: mpsc::Receiver<SlotEnd>,
     /// Those that ever ran something, by their number.
     slots: BTreeMap<u32, Slot>,
     shared: Arc<Shared>,
@@ -61,8 +61,8 @@ struct Slot {
 }
 
 const INPUTS: usize = 64;
-/// A slot has one order at a time, and may be told to stop it more than once.
-const ORDERS: usize = 8;
+/// A slot has one order at a time, and each of its tasks may be told to stop more than once.
+const ORDERS: usize = 8 + GIVE_TASKS_MAX as usize;
 /// Pieces of a followed output on their way from a launcher to the network. When the network is
 /// slow no more are asked for, and the launcher keeps what it can.
 const PIECES: usize = 2;
@@ -96,7 +96,7 @@ impl Driver {
         let link = Link::new(Dialer::new(&identity)?, addresses, to_driver);
         let offers = Offers {
             slots: slots_of(&policy),
-            handlers: Vec::new(),
+            handlers: policy.offers(),
             resources: resources_of(&policy),
         };
         let (ends, ended) = mpsc::channel(INPUTS);
@@ -151,7 +151,7 @@ impl Driver {
             }
             for _ in 0..TURN_MAX {
                 if let Ok(end) = self.ended.try_recv() {
-                    self.core.handle_ended(self.clock.micros(), end);
+                    self.ended(end);
                 } else if let Ok(input) = self.inputs.try_recv() {
                     self.take(input)?;
                 } else {
@@ -178,7 +178,7 @@ impl Driver {
             }
         };
         tokio::select! {
-            Some(end) = self.ended.recv() => self.core.handle_ended(self.clock.micros(), end),
+            Some(end) = self.ended.recv() => self.ended(end),
             Some(input) = self.inputs.recv() => self.take(input)?,
             turn = self.link.turn() => match turn {
                 Turn::Dial => self.link.dial(self.core.hello(self.present.clone())),
@@ -189,6 +189,14 @@ impl Driver {
             _ = self.interrupt.recv() => return Ok(self.asked_to_end()),
         }
         Ok(Next::Go)
+    }
+
+    fn ended(&mut self, end: SlotEnd) {
+        let now_us = self.clock.micros();
+        match end {
+            SlotEnd::Child(end) => self.core.handle_ended(now_us, *end),
+            SlotEnd::Warm(ends) => self.core.handle_warm(now_us, ends),
+        }
     }
 
     fn asked_to_end(&mut self) -> Next {
@@ -245,6 +253,7 @@ impl Driver {
                     Effect::Unfollow(at) => self.tell(at, SlotOrder::Unfollow(at.lease)),
                     Effect::Beat(running) => self.beat(running),
                     Effect::Clean(lease) => self.clean(lease),
+                    Effect::Rest => self.rest(),
                 }
             }
         }
@@ -269,6 +278,13 @@ impl Driver {
         {
             // Full means that it was told before, or that its end is on its way.
             tracing::debug!(lease = %at.lease, "a slot is not told again to stop");
+        }
+    }
+
+    fn rest(&self) {
+        for slot in self.slots.values() {
+            // Full means that it is busy with a cancel; its handlers then end with the worker.
+            let _full = slot.orders.try_send(SlotOrder::Rest);
         }
     }
 

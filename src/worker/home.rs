@@ -2,6 +2,7 @@
 //! earlier life of the worker left. The identity in the same folder belongs to `ganger-net`.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -108,13 +109,13 @@ pub(super) struct Nursery {
 }
 
 impl Nursery {
-    /// Starts a slot's launcher with `spawn` and remembers it.
+    /// Starts a launcher with `spawn` and remembers it by its slot, and what it keeps there.
     ///
     /// # Errors
     /// What `spawn` says.
     pub(super) fn start<T>(
         &self,
-        slot: u32,
+        slot: impl fmt::Display,
         spawn: impl FnOnce() -> io::Result<(T, Pid)>,
     ) -> io::Result<(T, Pid)> {
         let mut alive = self.alive();
@@ -129,7 +130,7 @@ impl Nursery {
 
     /// Forgets a launcher that has ended. If it was killed, its children have come to this process
     /// when this is a child subreaper, and end here.
-    pub(super) fn ended(&self, slot: u32, pid: Pid) {
+    pub(super) fn ended(&self, slot: impl fmt::Display, pid: Pid) {
         let mut alive = self.alive();
         alive.remove(&pid.as_raw_nonzero().get());
         let _may_be_gone = fs::remove_file(self.file(slot));
@@ -151,7 +152,7 @@ impl Nursery {
         }
     }
 
-    fn file(&self, slot: u32) -> PathBuf {
+    fn file(&self, slot: impl fmt::Display) -> PathBuf {
         self.dir.join(slot.to_string())
     }
 

@@ -146,6 +146,22 @@ impl Lanes {
         self.one_mut(lane).waiting.take(most)
     }
 
+    /// Puts a run before all others of a lane.
+    pub(super) fn push_front(&mut self, lane: Lane, run: GrantRun) {
+        self.one_mut(lane).waiting.push_front(run);
+    }
+
+    /// Returns how many slots of a lane nothing takes.
+    pub(super) fn free(&self, lane: Lane) -> u32 {
+        let one = self.one(lane);
+        one.slots.saturating_sub(one.taken)
+    }
+
+    /// Returns how many tasks wait in a lane.
+    pub(super) fn waiting_in(&self, lane: Lane) -> u64 {
+        self.one(lane).waiting.tasks()
+    }
+
     /// Takes out the tasks of these leases wherever they wait, and returns which were there.
     pub(super) fn remove(&mut self, leases: &[LeaseRun]) -> Vec<LeaseRun> {
         let mut removed = self.cpu.waiting.remove(leases);

@@ -32,9 +32,9 @@ use super::order::{
 use super::output::{Collector, Stream};
 use super::pipe::{Follow, Pipe};
 use super::policy::Permission;
-use super::process;
 use super::roots::Roots;
 use super::spool::Spool;
+use super::{process, warm};
 use crate::clock::Clock;
 
 /// Is the launcher until its worker goes away. Its standard input is its end of the socket pair.
@@ -189,12 +189,14 @@ impl Launcher {
             Err(error) => return Err(error),
         }
         while let Some(message) = self.frames.next().map_err(io::Error::other)? {
-            self.obey(message)?;
+            if self.obey(message)? == Worker::Gone {
+                return Ok(Worker::Gone);
+            }
         }
         Ok(Worker::There)
     }
 
-    fn obey(&mut self, message: ToLauncher) -> io::Result<()> {
+    fn obey(&mut self, message: ToLauncher) -> io::Result<Worker> {
         let now_us = self.clock.micros();
         match message {
             ToLauncher::Setup { worker, exec, privileges, roots } => {
@@ -202,6 +204,10 @@ impl Launcher {
                 if privileges == Permission::Refused {
                     rustix::thread::set_no_new_privs(true)?;
                 }
+            }
+            ToLauncher::Keep(setup) => {
+                let (link, frames) = (self.link.try_clone()?, std::mem::take(&mut self.frames));
+                return warm::keep(link, frames, *setup).map(|()| Worker::Gone);
             }
             ToLauncher::Run(order) => {
                 if self.running.is_some() {
@@ -232,7 +238,7 @@ impl Launcher {
                 }
             }
         }
-        Ok(())
+        Ok(Worker::There)
     }
 }
 

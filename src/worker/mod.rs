@@ -6,11 +6,13 @@
 //! | `core.rs`, `lanes.rs`, `waiting.rs`, `reports.rs`, `prefetch.rs`, `inline.rs` | PURE: decisions |
 //! | `driver.rs`, `link.rs`, `send.rs`, `slot.rs` | the loop, the connection, kept output, a slot |
 //! | `launcher.rs`, `find.rs`, `roots.rs`, `pipe.rs`, `output.rs`, `spool.rs` | the launcher process |
+//! | `handlers.rs`, `warm.rs` | warm handlers: what the owner says, and a slot's side of them |
 //! | `prepare.rs`, `policy.rs`, `home.rs`, `process.rs` | orders, policy, the folder, `/proc` |
 
 mod core;
 mod driver;
 mod find;
+mod handlers;
 mod home;
 mod inline;
 mod lanes;
@@ -29,6 +31,7 @@ mod send;
 mod slot;
 mod spool;
 mod waiting;
+mod warm;
 
 use std::ffi::OsString;
 use std::num::NonZeroU32;
@@ -40,6 +43,7 @@ use ganger_proto::gang::SLOTS_MAX;
 use ganger_proto::place::Need;
 use ganger_proto::{Name, PerLane};
 
+pub use handlers::{Handler, HandlerError};
 pub use home::HomeError;
 pub use launcher::launcher_main;
 pub use order::LAUNCHER_WORD;

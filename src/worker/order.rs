@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::output::Stream;
 use super::policy::{ExecPolicy, Permission};
 use super::roots::PathCheck;
+use super::warm::Setup;
 
 /// The hidden first argument that makes the program a launcher.
 pub const LAUNCHER_WORD: &str = "__launcher";
@@ -29,6 +30,9 @@ pub(super) enum ToLauncher {
         /// Below which folders the paths must be that are checked.
         roots: Vec<PathBuf>,
     },
+    /// Comes first, in place of [`ToLauncher::Setup`]: keep a handler. What follows is not of this
+    /// type; see warm/order.rs.
+    Keep(Box<Setup>),
     /// Start a child; only when none runs.
     Run(Order),
     /// TERM to its process group, and after its grace KILL to all.
@@ -153,6 +157,13 @@ pub(super) enum End {
     Signal {
         /// Its number.
         signal: i32,
+    },
+    /// A handler answered, or its process did something else.
+    Answered {
+        /// What is reported.
+        outcome: Outcome,
+        /// What it means, for people; may be empty.
+        message: String,
     },
     /// It could not be started.
     NotStarted {

@@ -1,6 +1,7 @@
 //! What this worker lets a master run on it: `worker.toml`, which no master can set. Does not
 //! start anything; see prepare.rs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -8,11 +9,13 @@ use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use ganger_proto::Label;
 use ganger_proto::gang::{Allows, SLOTS_MAX};
 use ganger_proto::label::LABELS_MAX;
-use ganger_proto::place::{Need, OFFERS_MAX};
+use ganger_proto::place::{Need, OFFERS_MAX, Offer};
+use ganger_proto::{Label, Name};
 use serde::{Deserialize, Serialize};
+
+use super::handlers::{self, Handler};
 
 /// A worker's policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub struct Policy {
     pub labels: Vec<Label>,
     /// The folders below which checked paths must be, as absolute paths.
     pub roots: Vec<PathBuf>,
+    /// Its warm handlers. They run under every [`ExecPolicy`]: they are the worker's own.
+    pub handlers: BTreeMap<Name, Handler>,
 }
 
 /// Which programs may run.
@@ -48,7 +53,7 @@ pub enum ExecPolicy {
     Any,
     /// These alone, by absolute path.
     AllowList(Vec<PathBuf>),
-    /// None: only the kinds that run inside the worker.
+    /// None: only the kinds that run inside the worker, and its handlers.
     HandlersOnly,
 }
 
@@ -100,6 +105,7 @@ struct PolicyFile {
     allow_root: Option<bool>,
     labels: Option<Vec<Label>>,
     roots: Option<Vec<PathBuf>>,
+    handlers: Option<BTreeMap<Name, Handler>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -131,6 +137,7 @@ impl Default for Policy {
             root: Permission::Refused,
             labels: Vec::new(),
             roots: Vec::new(),
+            handlers: BTreeMap::new(),
         }
     }
 }
@@ -154,9 +161,13 @@ impl Policy {
     /// When the file cannot be read, has an unknown key, or makes no sense; names the line.
     pub fn load(self, path: &Path) -> Result<Self, PolicyError> {
         match fs::read_to_string(path) {
-            Ok(text) => self
-                .parse(&text)
-                .map_err(|reason| PolicyError::Malformed { path: path.to_owned(), reason }),
+            Ok(text) => {
+                let mut policy = self
+                    .parse(&text)
+                    .map_err(|reason| PolicyError::Malformed { path: path.to_owned(), reason })?;
+                handlers::settle(&mut policy.handlers, path.parent().unwrap_or(path));
+                Ok(policy)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self),
             Err(source) => Err(PolicyError::Io { path: path.to_owned(), source }),
         }
@@ -196,6 +207,9 @@ impl Policy {
         if let Some(objection) = file.roots.as_deref().and_then(roots_objection) {
             return Err(objection);
         }
+        if file.handlers.as_ref().is_some_and(|all| all.len() > OFFERS_MAX) {
+            return Err(format!("`handlers` has over {OFFERS_MAX}; give a worker fewer"));
+        }
         Ok(Self {
             exec,
             shell: Permission::of(file.allow_shell, self.shell),
@@ -208,6 +222,7 @@ impl Policy {
             root: Permission::of(file.allow_root, self.root),
             labels: file.labels.unwrap_or(self.labels),
             roots: file.roots.unwrap_or(self.roots),
+            handlers: file.handlers.unwrap_or(self.handlers),
         })
     }
 
@@ -221,6 +236,12 @@ impl Policy {
             Permission::Allowed => programs.and(Allows::SHELL),
             Permission::Refused => programs,
         }
+    }
+
+    /// Returns its handlers as a master hears of them.
+    pub(super) fn offers(&self) -> Vec<Offer> {
+        let all = self.handlers.iter();
+        all.map(|(name, handler)| Offer { name: name.clone(), lane: handler.lane }).collect()
     }
 
     /// Tells whether children see this variable of the worker's own environment.
@@ -289,11 +310,12 @@ impl fmt::Display for Policy {
             Permission::Refused => f.write_str(", no new privileges")?,
         }
         match self.roots.as_slice() {
-            [] => Ok(()),
-            [root] if root.parent().is_none() => Ok(()),
-            [root] => write!(f, ", paths below {}", root.display()),
-            roots => write!(f, ", paths below {} roots", roots.len()),
+            [] => {}
+            [root] if root.parent().is_none() => {}
+            [root] => write!(f, ", paths below {}", root.display())?,
+            roots => write!(f, ", paths below {} roots", roots.len())?,
         }
+        handlers::show(&self.handlers, f)
     }
 }
 
@@ -387,6 +409,10 @@ mod tests {
             "exec 2 listed, no shell, no new privileges",
         );
         check("exec = \"handlers-only\"", "no exec, no shell, no new privileges");
+        check(
+            "exec = \"handlers-only\"\n[handlers.resize]\ncommand = [\"python3\", \"resize.py\"]",
+            "no exec, no shell, no new privileges, handlers resize",
+        );
         assert_eq!(Policy::local().to_string(), "exec any, shell");
         check("roots = [\"/data\"]", "exec any, no shell, no new privileges, paths below /data");
         check(
@@ -446,7 +472,7 @@ mod tests {
             "slots = 2\nslosts = 3\n",
             "line 2: unknown field `slosts`, expected one of `exec`, `allow`, `allow_shell`, \
              `env_pass`, `grace_s`, `slots`, `io_slots`, `resources`, `no_new_privs`, `allow_root`, \
-             `labels`, `roots`",
+             `labels`, `roots`, `handlers`",
         );
         check("slots = 0", "line 1: invalid value: integer `0`, expected a nonzero u32");
         check("io_slots = 9999", "`io_slots` is over 1024; use a smaller number");

@@ -58,7 +58,6 @@ impl Ground {
     ) -> Result<Order, String> {
         let argument = argument(run);
         let path = path_check(&spec.form, argument.as_deref());
-        let argument = argument.map(|whole| first_column(&spec.form, whole));
         let number = run.index.saturating_add(1);
         // Slots are counted from 0 here, and from 1 in templates.
         let values = Values::new(&spec.form, argument.as_deref(), number).in_slot(slot + 1);
@@ -75,8 +74,7 @@ impl Ground {
                 (Program::Shell, vec![b"sh".to_vec(), b"-c".to_vec(), line])
             }
             Kind::Exec { argv } => (Program::Named, expand_argv(argv, &values)),
-            Kind::Handler { name } => return Err(format!("this worker has no handler {name}")),
-            Kind::Square | Kind::Sleep => {
+            Kind::Square | Kind::Sleep | Kind::Handler { .. } => {
                 return Err("this kind starts no process; the worker's own fault".to_owned());
             }
         };
@@ -147,14 +145,6 @@ fn argument(run: &GrantRun) -> Option<Vec<u8>> {
             Some(argument)
         }
     }
-}
-
-/// Returns the first column of an argument.
-fn first_column(form: &ArgForm, argument: Vec<u8>) -> Vec<u8> {
-    if form.is_plain() {
-        return argument;
-    }
-    form.fields(&argument).columns.first().map_or_else(Vec::new, |first| first.to_vec())
 }
 
 /// Returns what is looked at before the task starts: the path in its first column, if it is one.

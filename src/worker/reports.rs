@@ -1,7 +1,7 @@
 //! Reports: ends of attempts gathered, numbered, and kept until the master says that they are
 //! durable. PURE. Sends nothing; see core.rs.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use ganger_proto::message::{DoneRun, LeaseRun, Report};
 use ganger_proto::{Ended, LeaseId};
@@ -15,6 +15,8 @@ pub(super) struct Reports {
     open: Report,
     open_tasks: usize,
     open_bytes: usize,
+    /// Leases that are not to be tried again and whose ends are still to come.
+    for_good: BTreeSet<LeaseId>,
     /// Numbered, not acknowledged; numbers rise by one.
     closed: VecDeque<Report>,
     /// How many of `closed`, counted from the end, this connection has not sent.
@@ -50,8 +52,16 @@ impl Reports {
         self.close_if_full();
     }
 
+    /// Takes note that the task of an end that is still to come is not to be tried again.
+    pub(super) fn for_good(&mut self, lease: LeaseId) {
+        self.for_good.insert(lease);
+    }
+
     /// Adds any other end.
     pub(super) fn ended(&mut self, ended: Ended) {
+        if self.for_good.remove(&ended.lease) {
+            self.open.for_good.push(ended.lease);
+        }
         self.open_tasks += 1;
         self.open_bytes += ended.stdout.len() + ended.stderr.len() + ended.message.len() + 96;
         self.open.ended.push(ended);

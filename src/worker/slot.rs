@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -12,18 +13,20 @@ use std::time::Duration;
 
 use ganger_proto::follow::Piece;
 use ganger_proto::message::OutputHeader;
-use ganger_proto::{Ended, LeaseId, Outcome};
+use ganger_proto::{Ended, Kind, LeaseId, Outcome};
 use rustix::process::Pid;
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-use super::core::{AttemptEnded, Start};
+use super::core::{AttemptEnded, Start, WarmEnds};
 use super::home::Nursery;
 use super::order::{End, Finished, Frames, FromLauncher, Order, Stopped, ToLauncher, encode};
 use super::prepare::Ground;
 use super::spool;
+use super::warm::Warm;
 use crate::clock::Clock;
 
 /// What a slot is told.
@@ -39,6 +42,17 @@ pub(super) enum SlotOrder {
     Follow(LeaseId, mpsc::Sender<Piece>),
     /// Nobody follows it any more.
     Unfollow(LeaseId),
+    /// Nothing comes soon: end the handlers that are kept.
+    Rest,
+}
+
+/// What a slot hands to the driver.
+#[derive(Debug)]
+pub(super) enum SlotEnd {
+    /// The end of a child.
+    Child(Box<AttemptEnded>),
+    /// What became of the tasks of a handler.
+    Warm(WarmEnds),
 }
 
 /// What all slots share.
@@ -59,7 +73,7 @@ pub(super) async fn serve(
     slot: u32,
     shared: Arc<Shared>,
     orders: mpsc::Receiver<SlotOrder>,
-    ends: mpsc::Sender<AttemptEnded>,
+    ends: mpsc::Sender<SlotEnd>,
 ) {
     serve_with(slot, shared, orders, ends, IDLE).await;
 }
@@ -69,40 +83,50 @@ async fn serve_with(
     slot: u32,
     shared: Arc<Shared>,
     mut orders: mpsc::Receiver<SlotOrder>,
-    ends: mpsc::Sender<AttemptEnded>,
+    ends: mpsc::Sender<SlotEnd>,
     idle: Duration,
 ) {
+    let warm = Warm::new(slot, Arc::clone(&shared));
     let mut state =
-        Slot { slot, shared, launcher: None, running: None, followed: None, follows: 0 };
+        Slot { slot, shared, launcher: None, warm, running: None, followed: None, follows: 0 };
     loop {
-        let end = match &mut state.launcher {
-            None => match orders.recv().await {
+        let idles = (state.launcher.is_some() && state.running.is_none()).then_some(idle);
+        let end = tokio::select! {
+            order = orders.recv() => match order {
                 Some(order) => state.obey(order).await,
-                None => return,
+                None => return state.end().await,
             },
-            Some(launcher) => tokio::select! {
-                order = orders.recv() => match order {
-                    Some(order) => state.obey(order).await,
-                    None => return state.close().await,
-                },
-                answer = launcher.answer() => match answer {
-                    Some(FromLauncher::Finished(finished)) => state.finished(*finished),
-                    Some(FromLauncher::Shown { follow, piece }) => state.shown(follow, piece),
-                    None => state.launcher_gone().await,
-                },
-                room = room(state.followed.as_ref()) => state.ask(room).await,
-                () = idled(idle, state.running) => {
-                    state.close().await;
-                    None
-                }
-            },
+            answer = answer(state.launcher.as_mut()) => match answer {
+                Some(FromLauncher::Finished(finished)) => state.finished(*finished),
+                Some(FromLauncher::Shown { follow, piece }) => state.shown(follow, piece),
+                None => state.launcher_gone().await,
+            }
+            .map(child),
+            said = state.warm.next() => state.warm.take(said).await.map(SlotEnd::Warm),
+            room = room(state.followed.as_ref()) => state.ask(room).await.map(child),
+            () = idled(idles) => {
+                state.close().await;
+                None
+            }
         };
         // The driver takes ends as fast as it can; one waits here, and this slot is idle then.
         if let Some(end) = end
             && ends.send(end).await.is_err()
         {
-            return state.close().await;
+            return state.end().await;
         }
+    }
+}
+
+fn child(end: AttemptEnded) -> SlotEnd {
+    SlotEnd::Child(Box::new(end))
+}
+
+/// Waits for the next answer of a launcher; for ever when there is none.
+async fn answer(launcher: Option<&mut Launcher>) -> Option<FromLauncher> {
+    match launcher {
+        Some(launcher) => launcher.answer().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -110,6 +134,7 @@ struct Slot {
     slot: u32,
     shared: Arc<Shared>,
     launcher: Option<Launcher>,
+    warm: Warm,
     running: Option<LeaseId>,
     followed: Option<Followed>,
     /// Counts followers.
@@ -117,59 +142,63 @@ struct Slot {
 }
 
 /// Who follows what runs.
-struct Followed {
-    number: u64,
+pub(super) struct Followed {
+    pub(super) number: u64,
     /// Full when the network is slow.
-    to: mpsc::Sender<Piece>,
+    pub(super) to: mpsc::Sender<Piece>,
     /// The room for each piece that the launcher was asked for.
-    asked: VecDeque<mpsc::OwnedPermit<Piece>>,
+    pub(super) asked: VecDeque<mpsc::OwnedPermit<Piece>>,
 }
 
-type Room = Result<mpsc::OwnedPermit<Piece>, mpsc::error::SendError<()>>;
+pub(super) type Room = Result<mpsc::OwnedPermit<Piece>, mpsc::error::SendError<()>>;
 
 /// Waits until a follower has room for another piece, or is gone; for ever when there is none.
-async fn room(followed: Option<&Followed>) -> Room {
+pub(super) async fn room(followed: Option<&Followed>) -> Room {
     match followed {
         Some(followed) => followed.to.clone().reserve_owned().await,
         None => std::future::pending().await,
     }
 }
 
-/// Waits until a launcher that runs nothing was idle for long enough.
-async fn idled(idle: Duration, running: Option<LeaseId>) {
-    match running {
-        Some(_) => std::future::pending().await,
-        None => tokio::time::sleep(idle).await,
+/// Waits until a launcher that runs nothing was idle for long enough; for ever when none idles.
+async fn idled(idles: Option<Duration>) {
+    match idles {
+        Some(idle) => tokio::time::sleep(idle).await,
+        None => std::future::pending().await,
     }
 }
 
-struct Launcher {
-    process: Child,
-    pid: Pid,
-    link: UnixStream,
+/// A launcher, as its slot holds it.
+pub(super) struct Launcher {
+    pub(super) process: Child,
+    pub(super) pid: Pid,
+    pub(super) link: UnixStream,
     frames: Frames,
     buffer: Vec<u8>,
-    number: u64,
+    /// Counts the orders to it.
+    pub(super) number: u64,
 }
 
 /// The exit code of an attempt that failed by ganger's own fault, as of `timeout` and `docker`.
-const OWN_FAULT: i32 = 125;
+pub(super) const OWN_FAULT: i32 = 125;
 const READ_BYTES: usize = 64 << 10;
 /// How long an idle launcher stays: there are as many slots of the lane `io` as a rush may need,
 /// and not as many processes afterwards.
 const IDLE: Duration = Duration::from_secs(60);
 
 impl Slot {
-    async fn obey(&mut self, order: SlotOrder) -> Option<AttemptEnded> {
+    async fn obey(&mut self, order: SlotOrder) -> Option<SlotEnd> {
         match order {
-            SlotOrder::Run(start) => self.run(*start).await,
+            SlotOrder::Run(start) if matches!(start.spec.kind, Kind::Handler { .. }) => {
+                return self.warm.run(*start).await.map(SlotEnd::Warm);
+            }
+            SlotOrder::Run(start) => return self.run(*start).await.map(child),
+            order if self.warm.has(&order) => self.warm.obey(order).await,
             SlotOrder::Stop(lease) => {
                 self.say(lease, |number| ToLauncher::Stop { number }).await;
-                None
             }
             SlotOrder::Kill(lease) => {
                 self.say(lease, |number| ToLauncher::Kill { number }).await;
-                None
             }
             SlotOrder::Follow(lease, to) => {
                 if self.running == Some(lease) {
@@ -177,13 +206,13 @@ impl Slot {
                     let (number, asked) = (self.follows, VecDeque::new());
                     self.followed = Some(Followed { number, to, asked });
                 }
-                None
             }
             SlotOrder::Unfollow(lease) => {
                 self.followed = self.followed.take().filter(|_| self.running != Some(lease));
-                None
             }
+            SlotOrder::Rest => self.warm.rest().await,
         }
+        None
     }
 
     /// Asks the launcher for a piece when there is room for it.
@@ -217,7 +246,14 @@ impl Slot {
             Err(message) => return Some(bare(lease, Outcome::Unfit, message)),
         };
         if self.launcher.is_none() {
-            match Launcher::start(self.slot, &self.shared).await {
+            let policy = &self.shared.ground.policy;
+            let setup = ToLauncher::Setup {
+                worker: self.shared.ground.worker.to_string(),
+                exec: policy.exec.clone(),
+                privileges: policy.privileges,
+                roots: policy.roots.clone(),
+            };
+            match Launcher::start(self.slot, &setup, &self.shared).await {
                 Ok(launcher) => self.launcher = Some(launcher),
                 Err(error) => {
                     let message = format!(
@@ -265,21 +301,26 @@ impl Slot {
         self.running.take().map(|lease| bare(lease, outcome, message))
     }
 
-    /// Cuts the lifeline and waits until everything below the launcher is gone.
     async fn close(&mut self) {
-        if let Some(Launcher { mut process, pid, link, .. }) = self.launcher.take() {
-            drop(link);
-            let _status = process.wait().await;
-            let shared = Arc::clone(&self.shared);
-            let slot = self.slot;
-            let clean = tokio::task::spawn_blocking(move || shared.nursery.ended(slot, pid));
-            let _done = clean.await;
+        if let Some(launcher) = self.launcher.take() {
+            launcher.close(self.slot.to_string(), &self.shared).await;
         }
+    }
+
+    /// Ends everything of this slot.
+    async fn end(&mut self) {
+        self.close().await;
+        self.warm.close().await;
     }
 }
 
 impl Launcher {
-    async fn start(slot: u32, shared: &Shared) -> std::io::Result<Self> {
+    /// Starts one and makes it what `setup` says.
+    pub(super) async fn start(
+        slot: impl Display,
+        setup: &ToLauncher,
+        shared: &Shared,
+    ) -> std::io::Result<Self> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut words = shared.launcher.iter();
@@ -298,19 +339,23 @@ impl Launcher {
         // The command keeps a copy of the launcher's end until it is dropped.
         drop(command);
         let mut link = UnixStream::from_std(ours)?;
-        let setup = ToLauncher::Setup {
-            worker: shared.ground.worker.to_string(),
-            exec: shared.ground.policy.exec.clone(),
-            privileges: shared.ground.policy.privileges,
-            roots: shared.ground.policy.roots.clone(),
-        };
-        link.write_all(&encode(&setup)).await?;
+        link.write_all(&encode(setup)).await?;
         let buffer = vec![0; READ_BYTES];
         Ok(Self { process, pid, link, frames: Frames::default(), buffer, number: 0 })
     }
 
+    /// Cuts the lifeline and waits until everything below the launcher is gone.
+    pub(super) async fn close(self, slot: String, shared: &Arc<Shared>) {
+        let Self { mut process, pid, link, .. } = self;
+        drop(link);
+        let _status = process.wait().await;
+        let shared = Arc::clone(shared);
+        let clean = tokio::task::spawn_blocking(move || shared.nursery.ended(slot, pid));
+        let _done = clean.await;
+    }
+
     /// Waits for the next answer; none when the launcher is gone. Cancel-safe.
-    async fn answer(&mut self) -> Option<FromLauncher> {
+    pub(super) async fn answer<T: DeserializeOwned>(&mut self) -> Option<T> {
         loop {
             match self.frames.next() {
                 Ok(Some(answer)) => return Some(answer),
@@ -328,14 +373,19 @@ impl Launcher {
     }
 }
 
-fn bare(lease: LeaseId, outcome: Outcome, message: String) -> AttemptEnded {
+pub(super) fn bare(lease: LeaseId, outcome: Outcome, message: String) -> AttemptEnded {
     AttemptEnded { ended: Ended { message, ..Ended::bare(lease, outcome, 0) }, output: None }
 }
 
-fn end_of(lease: LeaseId, finished: Finished) -> AttemptEnded {
+/// Makes what is reported of a child's end.
+pub(super) fn end_of(lease: LeaseId, finished: Finished) -> AttemptEnded {
     let Finished { end, stopped, usage, took_us, stdout, stderr, left, .. } = finished;
     let mut message = left;
     let outcome = match (end, stopped) {
+        (End::Answered { outcome, message: said }, _) => {
+            message = if message.is_empty() { said } else { message };
+            outcome
+        }
         (End::NotStarted { outcome, message: why }, _) => {
             message = why;
             outcome

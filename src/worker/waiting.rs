@@ -29,6 +29,14 @@ impl Waiting {
         }
     }
 
+    /// Adds a run before all others.
+    pub(super) fn push_front(&mut self, grant: GrantRun) {
+        self.tasks += grant.args.count();
+        if grant.args.count() > 0 {
+            self.runs.push_front(Run { grant, gone: 0 });
+        }
+    }
+
     /// Returns how many tasks wait.
     pub(super) fn tasks(&self) -> u64 {
         self.tasks

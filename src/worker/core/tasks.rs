@@ -75,14 +75,14 @@ impl WorkerCore {
                 Kind::Square if self.squaring.len() >= PIECES_MAX => return,
                 Kind::Square => self.start_squares(lane),
                 Kind::Sleep => self.start_sleep(now_us, slot, spec),
-                Kind::Exec { .. } | Kind::Shell { .. } | Kind::Handler { .. } => {
+                Kind::Exec { .. } | Kind::Shell { .. } | Kind::Handler { .. }
                     if self.output_bytes > OUTPUT_BYTES_MAX
-                        || self.spooled_bytes() > SPOOLED_BYTES_MAX
-                    {
-                        return;
-                    }
-                    self.start_child(now_us, slot, spec);
+                        || self.spooled_bytes() > SPOOLED_BYTES_MAX =>
+                {
+                    return;
                 }
+                Kind::Exec { .. } | Kind::Shell { .. } => self.start_child(now_us, slot, spec),
+                Kind::Handler { .. } => self.start_warm(now_us, slot, id, spec),
             }
         }
     }
@@ -129,8 +129,13 @@ impl WorkerCore {
         self.effects.push(Effect::Start(Box::new(Start { at, run, spec })));
     }
 
-    fn enter(&mut self, now_us: u64, at: Attempt, spec: Arc<Spec>, work: Work) {
+    pub(super) fn enter(&mut self, now_us: u64, at: Attempt, spec: Arc<Spec>, work: Work) {
         self.lanes.enter(at.slot, &spec.place);
+        self.begin(now_us, at, spec, work);
+    }
+
+    /// Lets a task run in a slot that is taken for it, or for one before it.
+    pub(super) fn begin(&mut self, now_us: u64, at: Attempt, spec: Arc<Spec>, work: Work) {
         let (told, fate) = (Told::No, Fate::Report);
         let running = Running { slot: at.slot, spec, began_us: now_us, work, told, fate };
         self.running.insert(at.lease, running);
@@ -145,7 +150,9 @@ impl WorkerCore {
 
     pub(super) fn leave(&mut self, lease: LeaseId) -> Option<Running> {
         let running = self.running.remove(&lease)?;
-        self.lanes.leave(running.slot, &running.spec.place);
+        if self.ahead.left(running.slot) {
+            self.lanes.leave(running.slot, &running.spec.place);
+        }
         if let Work::Sleep { until_us, .. } = running.work {
             self.sleeps.remove(&(until_us, lease));
         }

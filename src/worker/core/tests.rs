@@ -5,7 +5,7 @@ mod random;
 mod world;
 
 use ganger_proto::Args;
-use ganger_proto::message::Grant;
+use ganger_proto::message::{Grant, GrantRun};
 
 use self::world::*;
 use super::tasks::OUTPUT_BYTES_MAX;
@@ -250,7 +250,7 @@ fn a_drain_gives_back_what_has_not_started() {
     world.grant(1, EXEC, &["a", "b", "c"]);
     world.act();
     world.say(ToWorker::Drain { on: true });
-    assert_eq!(world.act(), "release 2+2");
+    assert_eq!(world.act(), "rest; release 2+2");
     world.grant(9, EXEC, &["d"]);
     assert_eq!(world.act(), "release 9+1");
     world.say(ToWorker::Drain { on: false });
@@ -261,7 +261,7 @@ fn a_drain_gives_back_what_has_not_started() {
     assert_eq!(world.act(), "start 20 in 0");
     world.core.handle_drain();
     world.core.handle_drain();
-    assert_eq!(world.act(), "draining true");
+    assert_eq!(world.act(), "rest; draining true");
     world.say(ToWorker::Ack { report: 1 });
     world.end(20, Outcome::Done);
     assert_eq!(world.act(), "report 2: 20 done");
@@ -278,7 +278,7 @@ fn a_drain_without_a_connection_starts_nothing_more() {
     world.core.handle_link_lost();
     world.core.handle_drain();
     world.end(1, Outcome::Done);
-    assert_eq!(world.act(), "");
+    assert_eq!(world.act(), "rest");
     assert!(!world.core.is_finished(), "an end is kept for the master");
     assert!(world.core.hello(Present::default()).draining);
     world.welcome(0, vec![]);
@@ -353,4 +353,44 @@ fn the_hold_follows_the_tasks() {
     assert_eq!(told.first(), Some(&4_098), "squares reach the cap at once");
     assert_eq!(told[told.len() - 2..], [2, 0], "long tasks are not fetched ahead");
     assert!(told.len() < 30, "{told:?}");
+}
+
+#[test]
+fn short_tasks_of_a_handler_are_given_together_and_shared_among_slots() {
+    let mut world = World::connected(2);
+    let run = |first: u64, count: u64| GrantRun {
+        lease: lease(first),
+        task: ganger_proto::TaskId::new(first),
+        batch: ganger_proto::BatchId::new(1),
+        index: 0,
+        attempt: 1,
+        spec: SpecId::new(HANDLER),
+        args: Args::Range { first: 0, step: 1, count },
+    };
+    world.grant_args(1, HANDLER, Args::Range { first: 0, step: 1, count: 100 });
+    assert_eq!(world.act(), "start 1 in 0; start 2 in 1", "nothing is known of them");
+    world.warm(&run(1, 1), 1, 400);
+    assert_eq!(world.act(), "start 3+10 in 0; report 1: 1+1 w", "4 ms of work at once");
+    world.pass(30);
+    let said = world.act();
+    assert!(said.contains("started 2+11"), "{said}");
+    // The other slot is free for half of what is left.
+    world.warm(&run(2, 1), 1, 10);
+    assert_eq!(world.act(), "start 13+13 in 1");
+    // One takes long: what is behind it goes to the front, and to the slot that is free first.
+    world.warm(&run(15, 11), 0, 0);
+    assert_eq!(world.act(), "", "no slot is free");
+    world.warm(&run(3, 10), 10, 10);
+    assert_eq!(world.act(), "start 15 in 0");
+    world.say(ToWorker::Cancel { leases: vec![leases(13, 3)] });
+    assert_eq!(world.act(), "stop 13; stop 14; stop 15");
+}
+
+#[test]
+fn a_drain_lets_handlers_end() {
+    let mut world = World::connected(1);
+    world.say(ToWorker::Drain { on: true });
+    assert_eq!(world.act(), "rest");
+    world.core.handle_drain();
+    assert_eq!(world.act(), "rest; draining true");
 }

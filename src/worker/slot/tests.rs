@@ -49,10 +49,31 @@ fn lease(counter: u64) -> LeaseId {
 
 struct TestSlot {
     orders: mpsc::Sender<SlotOrder>,
-    ends: mpsc::Receiver<AttemptEnded>,
+    ends: Ends,
     task: tokio::task::JoinHandle<()>,
     run_dir: PathBuf,
     _home: Home,
+}
+
+/// What a slot hands over.
+struct Ends(mpsc::Receiver<SlotEnd>);
+
+impl Ends {
+    /// Waits for the end of a child.
+    async fn recv(&mut self) -> Option<AttemptEnded> {
+        match self.0.recv().await? {
+            SlotEnd::Child(end) => Some(*end),
+            SlotEnd::Warm(ends) => panic!("{ends:?} is not of a child"),
+        }
+    }
+
+    /// Returns the end of a child that has come.
+    fn try_recv(&mut self) -> Option<AttemptEnded> {
+        match self.0.try_recv().ok()? {
+            SlotEnd::Child(end) => Some(*end),
+            SlotEnd::Warm(ends) => panic!("{ends:?} is not of a child"),
+        }
+    }
 }
 
 impl TestSlot {
@@ -72,7 +93,7 @@ impl TestSlot {
         let (orders, inbox) = mpsc::channel(8);
         let (to_test, ends) = mpsc::channel(1);
         let task = tokio::spawn(serve_with(0, shared, inbox, to_test, idle));
-        Self { orders, ends, task, run_dir, _home: home }
+        Self { orders, ends: Ends(ends), task, run_dir, _home: home }
     }
 
     async fn start(&self, counter: u64, argv: &[&str], change: impl FnOnce(&mut Spec)) {
@@ -380,8 +401,8 @@ async fn nothing_survives_a_limit_of_time() {
         .await;
         let end = loop {
             match slot.ends.try_recv() {
-                Ok(end) => break end.ended,
-                Err(_) => seen = seen.max(marked(&format!("MARK={mark}")).len()),
+                Some(end) => break end.ended,
+                None => seen = seen.max(marked(&format!("MARK={mark}")).len()),
             }
             tokio::task::yield_now().await;
         };
@@ -504,3 +525,4 @@ async fn be_worker_without_luck() {
 
 mod following;
 mod paths;
+mod warm;

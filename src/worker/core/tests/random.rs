@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ganger_proto::message::ToWorker;
+use ganger_proto::message::{GrantRun, ToWorker};
 use ganger_proto::place::Need;
-use ganger_proto::{Args, Outcome, Placement};
+use ganger_proto::{Args, Kind, Outcome, Placement, SpecId};
 
 use super::world::*;
 use crate::worker::core::*;
@@ -26,6 +26,8 @@ struct Master {
     reports: BTreeMap<u64, BTreeSet<u64>>,
     durable: u64,
     children: BTreeSet<u64>,
+    /// Tasks that handlers have, by their first lease.
+    warm: BTreeMap<u64, GrantRun>,
     outputs: BTreeSet<u64>,
     up: bool,
 }
@@ -35,17 +37,31 @@ fn among(run: &LeaseRun) -> std::ops::Range<u64> {
 }
 
 impl Master {
+    /// Returns what runs and is not of a handler.
+    fn plain(&self) -> BTreeSet<u64> {
+        let plain = |lease: &&u64| {
+            let before = self.warm.range(..=**lease).next_back();
+            before.is_none_or(|(first, run)| first + run.args.count() <= **lease)
+        };
+        self.children.iter().filter(plain).copied().collect()
+    }
+
     fn hear(&mut self, effect: Effect, world: &mut World) {
         match effect {
             Effect::Start(start) => {
-                let lease = start.at.lease.counter;
-                assert!(self.open.contains(&lease), "{lease} was given back or is stale");
-                assert!(self.children.insert(lease));
-                let lane = self.lane(lease);
+                let first = start.at.lease.counter;
+                for lease in first..first + start.run.args.count() {
+                    assert!(self.open.contains(&lease), "{lease} was given back or is stale");
+                    assert!(self.children.insert(lease));
+                }
+                let lane = self.lane(first);
                 assert_eq!(in_lane(start.at.slot).0, lane);
                 let waiting = world.core.lanes.leases();
-                let mut before = waiting.iter().flat_map(among).filter(|other| *other < lease);
-                assert!(!before.any(|other| self.lane(other) == lane), "{lease} overtook");
+                let mut before = waiting.iter().flat_map(among).filter(|other| *other < first);
+                assert!(!before.any(|other| self.lane(other) == lane), "{first} overtook");
+                if start.run.spec == SpecId::new(HANDLER) {
+                    self.warm.insert(first, start.run);
+                }
             }
             Effect::Kill(at) | Effect::Stop(at) | Effect::Follow(at, _) | Effect::Unfollow(at) => {
                 assert!(self.children.contains(&at.lease.counter));
@@ -59,7 +75,7 @@ impl Master {
                 assert!(self.up);
                 self.outputs.insert(header.lease.counter);
             }
-            Effect::Beat(_) | Effect::Clean(_) => {}
+            Effect::Beat(_) | Effect::Clean(_) | Effect::Rest => {}
             Effect::Send(message) => {
                 assert!(self.up, "nothing is sent without a connection");
                 self.hear_message(message);
@@ -85,9 +101,14 @@ impl Master {
         let (mut taken, mut gpus, mut slots) = (PerLane::default(), 0, BTreeSet::new());
         for running in world.core.running.values() {
             let place = &running.spec.place;
+            // Those behind the first task of a handler take nothing more.
+            let warm = matches!(running.spec.kind, Kind::Handler { .. });
+            if !slots.insert(running.slot) {
+                assert!(warm, "slot {} runs two tasks", running.slot);
+                continue;
+            }
             *taken.of_mut(place.lane.unwrap_or_default()) += place.slots();
             gpus += place.beside_slots().map(|need| need.amount).sum::<u64>();
-            assert!(slots.insert(running.slot), "slot {} runs two tasks", running.slot);
         }
         let has = world.core.lanes.slots();
         for lane in Lane::ALL {
@@ -158,6 +179,14 @@ fn some(random: &mut fastrand::Rng, set: &BTreeSet<u64>) -> Option<u64> {
     random.choice(set.iter().copied())
 }
 
+/// Some tasks of a handler are done, and those behind them come back.
+fn end_warm(world: &mut World, master: &mut Master, random: &mut fastrand::Rng) {
+    let Some((first, run)) = master.warm.pop_first() else { return };
+    let count = run.args.count();
+    master.children.retain(|lease| !(first..first + count).contains(lease));
+    world.warm(&run, random.u64(0..=count), random.u32(1..5_000));
+}
+
 fn step(world: &mut World, master: &mut Master, random: &mut fastrand::Rng) {
     match random.u32(0..12) {
         0..=2 if master.up => {
@@ -166,8 +195,11 @@ fn step(world: &mut World, master: &mut Master, random: &mut fastrand::Rng) {
             let first = master.granted(count, gap, spec);
             world.grant_args(first, id.raw(), Args::Range { first: -3, step: 1, count });
         }
+        3 if !master.warm.is_empty() => {
+            end_warm(world, master, random);
+        }
         3 | 4 => {
-            let Some(lease) = some(random, &master.children) else { return };
+            let Some(lease) = some(random, &master.plain()) else { return };
             master.children.remove(&lease);
             match random.u8(0..4) {
                 0 => world.end_long(lease, 9_000),

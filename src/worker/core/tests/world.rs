@@ -30,6 +30,7 @@ pub(super) const TWO_CPU: u32 = 9;
 pub(super) const GPU: u32 = 10;
 pub(super) const IO_GPU: u32 = 11;
 pub(super) const TWO_GPU: u32 = 12;
+pub(super) const HANDLER: u32 = 13;
 
 pub(super) fn specs() -> Vec<(SpecId, Spec)> {
     let exec = Kind::Exec { argv: vec![Template::from_text("true").unwrap()] };
@@ -46,6 +47,7 @@ pub(super) fn specs() -> Vec<(SpecId, Spec)> {
         placed(exec.clone(), None, &["gpu=1"]),
         placed(exec.clone(), Some(Lane::Io), &["gpu=1"]),
         placed(exec, None, &["gpu=2"]),
+        Spec::of(Kind::Handler { name: Name::from_lossy("h") }),
     ];
     (1..).map(SpecId::new).zip(specs).collect()
 }
@@ -132,6 +134,27 @@ impl World {
         self.core.handle_ended(self.now_us, end);
     }
 
+    /// The first tasks of a run of a handler are done, the others come back.
+    pub(super) fn warm(&mut self, run: &GrantRun, done: u64, took_us: u32) {
+        let mut ends = WarmEnds::of(run.spec);
+        let part = |skip, count| GrantRun {
+            lease: run.lease.plus(skip),
+            task: run.task.plus(skip),
+            index: run.index + skip,
+            args: run.args.slice(skip, count),
+            ..run.clone()
+        };
+        if done > 0 {
+            let results = std::iter::repeat_n(&b"w"[..], done as usize).collect();
+            let took_us = vec![took_us; done as usize];
+            ends.done.push(DoneRun { first: run.lease, took_us, results });
+        }
+        if done < run.args.count() {
+            ends.returned.push(part(done, run.args.count() - done));
+        }
+        self.core.handle_warm(self.now_us, ends);
+    }
+
     pub(super) fn pass(&mut self, ms: u64) {
         self.now_us += ms * 1_000;
         self.core.handle_time(self.now_us);
@@ -167,7 +190,11 @@ pub(super) fn word(effect: &Effect) -> Option<String> {
         Effect::Start(start) => {
             let (lane, number) = in_lane(start.at.slot);
             let lane = if lane == Lane::Io { "io " } else { "" };
-            format!("start {} in {lane}{number}", start.at.lease.counter)
+            let more = match start.run.args.count() {
+                1 => String::new(),
+                count => format!("+{count}"),
+            };
+            format!("start {}{more} in {lane}{number}", start.at.lease.counter)
         }
         Effect::Stop(at) => format!("stop {}", at.lease.counter),
         Effect::Kill(at) => format!("kill {}", at.lease.counter),
@@ -176,6 +203,7 @@ pub(super) fn word(effect: &Effect) -> Option<String> {
         Effect::Unfollow(at) => format!("unfollow {}", at.lease.counter),
         Effect::Beat(running) => format!("beat {running}"),
         Effect::Clean(lease) => format!("clean {}", lease.counter),
+        Effect::Rest => "rest".to_owned(),
         Effect::Square(_) => return None,
         Effect::Send(message) => match message {
             WorkerMessage::Hold { .. } => return None,
