@@ -6,6 +6,7 @@
 mod bad_input;
 mod batches;
 mod chaos;
+mod handlers;
 mod hostile;
 mod joining;
 mod lanes;

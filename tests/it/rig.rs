@@ -1,6 +1,7 @@
 //! Processes on a temp home: a master, workers, commands. Stops what it started, by its id.
 
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -48,8 +49,21 @@ impl Rig {
         rig
     }
 
-    fn start(local_worker: &'static str) -> Self {
+    /// Starts a master with a local worker of two slots that has this `worker.toml`.
+    pub fn with_policy(text: &str) -> Self {
         let home = TempDir::new().unwrap();
+        // The worker's key comes to lie there too.
+        std::fs::DirBuilder::new().mode(0o700).create(home.path().join("local-worker")).unwrap();
+        std::fs::write(home.path().join("local-worker/worker.toml"), text).unwrap();
+        Self::in_home(home, "2")
+    }
+
+    fn start(local_worker: &'static str) -> Self {
+        Self::in_home(TempDir::new().unwrap(), local_worker)
+    }
+
+    /// Starts a master in a home that is there.
+    pub fn in_home(home: TempDir, local_worker: &'static str) -> Self {
         let mut rig = Self { home, master: None, local_worker, port: 0 };
         rig.start_master();
         rig
