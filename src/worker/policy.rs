@@ -457,13 +457,23 @@ mod tests {
     #[test]
     fn each_line_of_the_sample_is_right() {
         let sample = include_str!("../../assets/config/worker.toml");
-        let settings = sample.lines().filter_map(|line| line.strip_prefix("# "));
-        let settings: Vec<&str> = settings.filter(|line| line.contains(" = ")).collect();
-        assert!(settings.len() >= 9, "{settings:?}");
-        for setting in settings {
-            let text = setting.replace("allow = [", "exec = \"allow-list\"\nallow = [");
-            Policy::default().parse(&text).unwrap();
+        let (mut section, mut settings) = ("", 0);
+        for line in sample.lines().filter_map(|line| line.strip_prefix("# ")) {
+            if line.starts_with('[') {
+                section = line;
+            }
+            if !line.contains(" = ") {
+                continue;
+            }
+            settings += 1;
+            let mut text = line.replace("allow = [", "exec = \"allow-list\"\nallow = [");
+            if section.starts_with("[handlers") && !line.starts_with("command") {
+                text = format!("command = [\"x\"]\n{text}");
+            }
+            let text = format!("{section}\n{text}");
+            Policy::default().parse(&text).unwrap_or_else(|why| panic!("{text}: {why}"));
         }
+        assert!(settings >= 14, "{settings}");
     }
 
     #[test]
