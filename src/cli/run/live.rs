@@ -1,5 +1,5 @@
-//! `--line-buffer`: outputs of running tasks, followed and printed line by line. What a task printed
-//! when nobody followed it comes with its end; see print.rs.
+//! `--line-buffer`: outputs of running tasks, followed and printed line by line. What a task
+//! printed when nobody followed it comes with its end; see print.rs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
