@@ -210,6 +210,7 @@ fn json_lines_go_in_and_come_out() {
     let path = file.to_str().unwrap();
     let text = rig.ok(&["run", "-k", "--jsonl", path, "echo", "{who}-{n}"]);
     assert_eq!(text, "a b-5\nit's-7\n");
+    assert_eq!(rig.ok(&["run", "--jsonl", "/dev/null", "echo"]), "");
     let text = rig.ok(&["run", "-k", "--json", "echo", "{2}{1}", ":::", "a", ":::", "b", "c"]);
     let rows: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

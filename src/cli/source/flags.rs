@@ -1,6 +1,7 @@
 //! The flags that say where the arguments of `submit` and `run` come from, and the source that they
 //! make together with the words of the command line.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use ganger_proto::Kind;
@@ -8,7 +9,7 @@ use ganger_proto::form::{ArgForm, COLUMNS_MAX, Columns};
 use regex::bytes::Regex;
 
 use super::super::error::{CliError, Result};
-use super::super::text;
+use super::super::{out, text};
 use super::cross::{Cross, Link};
 use super::json::{For, JsonLines};
 use super::records::{self, Blank, Cutting, Reading, Records, Row};
@@ -104,7 +105,14 @@ impl Source {
         let in_process = matches!(kind, Kind::Square | Kind::Sleep | Kind::Handler { .. });
         if inputs.is_empty() {
             match otherwise {
-                Default::Stdin => inputs.push(Input::file("-")),
+                Default::Stdin => {
+                    if std::io::stdin().is_terminal() {
+                        out::note(
+                            "reading arguments from this terminal, one a line; Ctrl-D ends them",
+                        );
+                    }
+                    inputs.push(Input::file("-"));
+                }
                 Default::OneTask if in_process => {
                     return Err(CliError::usage(format!(
                         "the kind {kind} needs an argument a task; give them after `:::`, with \

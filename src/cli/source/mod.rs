@@ -297,7 +297,8 @@ impl Source {
 }
 
 fn named(names: Vec<String>) -> Columns {
-    Columns::Many { count: of_u16(names.len()), names }
+    // Objects without a field, or no object at all, are still one column.
+    Columns::Many { count: of_u16(names.len().max(1)), names }
 }
 
 /// What is over the limit is refused by the check of the form.

@@ -25,7 +25,9 @@ use super::{out, reach, wait};
 Options go before the command and before `:::`. The replacement strings are those of GNU parallel:
 {} the argument, {.} without extension, {/} base name, {//} directory, {/.} base name without
 extension, {#} the task's number; and {n:04} the argument padded with zeros. Without any, the
-argument is appended. In --shell they are quoted for the shell.
+argument is appended. In --shell they are quoted for the shell. Of several columns {1} {2.} {-1} is
+one, and {name} one with a name. Sources are crossed: `::: A B ::: 1 2`; `:::+` links one to the
+source before, `::::` reads files. `ganger run` is the same in the foreground.
 
 Examples:
   ganger submit -- make -C /src all             one task
