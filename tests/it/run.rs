@@ -74,6 +74,7 @@ fn what_cannot_run_says_why() {
     check(&["--halt", "later", "echo", ":::", "1"], 255, "now,fail=1");
     check(&["-a", "/no/such/file", "echo"], 255, "cannot open /no/such/file");
     check(&["--nope", "echo"], 255, "--nope");
+    check(&["--kind", "square", "echo", ":::", "1"], 255, "takes none");
     check(&["--retry-failed", "--joblog", "/no/log"], 255, "cannot read the job log");
 }
 
@@ -168,6 +169,18 @@ fn a_run_that_no_worker_can_take_says_so_and_waits() {
     let said = run.ended();
     assert_eq!(said.code, 255, "{said:?}");
     assert!(said.err.contains("2 tasks of b1 did not run to their end"), "{said:?}");
+}
+
+#[test]
+fn a_handler_that_no_worker_has_is_said_and_waited_for() {
+    let rig = Rig::with_worker();
+    let mut run = Going::start(&rig, &["--kind", "handler:resize", ":::", "a.png"]);
+    let said = run.says("none runs");
+    assert!(said.contains("resize"), "{said}");
+    run.signal(Signal::INT);
+    assert_eq!(run.ended().code, 255);
+    let text = rig.ok(&["run", "-k", "--tag", "--kind", "square", ":::", "1..3"]);
+    assert_eq!(text, "1\t1 * 1 = 1\n2\t2 * 2 = 4\n3\t3 * 3 = 9\n");
 }
 
 #[test]

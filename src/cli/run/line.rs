@@ -9,6 +9,7 @@ use ganger_proto::template::{self, Values};
 use ganger_proto::{ArgForm, Kind, Template};
 
 use super::super::error::{CliError, Result};
+use super::super::submit::spec::Word;
 use super::super::text;
 
 /// What each task runs.
@@ -18,6 +19,8 @@ pub(crate) enum Line {
     Words(Template),
     /// The arguments are the commands.
     Arguments,
+    /// No command: the worker does this with the arguments.
+    Own(Kind),
 }
 
 impl Line {
@@ -40,6 +43,30 @@ impl Line {
         Ok(Self::Words(Template::parse(&line).map_err(SpecError::from)?))
     }
 
+    /// Takes a kind of the worker's own instead of a command.
+    ///
+    /// # Errors
+    /// When the kind needs a command, or there is one beside it.
+    pub(crate) fn of_kind(word: &Word, words: &[OsString]) -> Result<Self> {
+        let kind = match word {
+            Word::Square => Kind::Square,
+            Word::Sleep => Kind::Sleep,
+            Word::Handler(name) => Kind::Handler { name: name.clone() },
+            Word::Exec | Word::Shell => {
+                return Err(CliError::usage(
+                    "run sees by itself whether a line needs a shell; leave --kind away",
+                ));
+            }
+        };
+        match words.first() {
+            None => Ok(Self::Own(kind)),
+            Some(word) => Err(CliError::usage(format!(
+                "`{}` is a command, and the kind {kind} takes none; put arguments after `:::`",
+                text::line(&word.to_string_lossy())
+            ))),
+        }
+    }
+
     /// Returns the kind that runs it.
     pub(crate) fn kind(&self, form: &ArgForm) -> Kind {
         match self {
@@ -51,6 +78,7 @@ impl Line {
                 let line = Template::from_text("eval {}").expect("it has no width to be wrong");
                 Kind::Shell { line }
             }
+            Self::Own(kind) => kind.clone(),
         }
     }
 
@@ -59,6 +87,14 @@ impl Line {
         match self {
             Self::Words(line) => template::expand_line(line, values),
             Self::Arguments => values.columns().join(&b' '),
+            Self::Own(kind) => {
+                let mut shown = kind.to_string().into_bytes();
+                for column in values.columns() {
+                    shown.push(b' ');
+                    template::quote(column, &mut shown);
+                }
+                shown
+            }
         }
     }
 }
@@ -89,6 +125,16 @@ mod tests {
         check(&["exit", "3"], "shell: exit 3 'a b'");
         check(&[], "shell: a b");
         check(&[""], "shell: a b");
+    }
+
+    #[test]
+    fn a_kind_of_the_workers_own_takes_no_command() {
+        let line = Line::of_kind(&Word::Square, &[]).unwrap();
+        let form = ArgForm::default();
+        assert_eq!(line.shown(&Values::new(&form, Some(b"5"), 1)), b"square 5");
+        let error = Line::of_kind(&Word::Sleep, &["x".into()]).unwrap_err();
+        assert!(error.sentence.contains("takes none"), "{error}");
+        assert!(Line::of_kind(&Word::Shell, &[]).is_err());
     }
 
     #[test]

@@ -79,6 +79,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     batching: spec::Batching,
 
+    /// Run no command but what the worker does itself with each argument: square, sleep, or
+    /// handler:NAME (a warm process of the worker's own)
+    #[arg(long, value_name = "KIND", value_parser = spec::word)]
+    kind: Option<spec::Word>,
+
     /// Print outputs in the order of the arguments
     #[arg(short, long)]
     keep_order: bool,

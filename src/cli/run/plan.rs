@@ -7,7 +7,7 @@ use std::path::Path;
 
 use ganger_proto::command::SubmitHead;
 use ganger_proto::spec::Rate;
-use ganger_proto::{ArgForm, Args as TaskArgs, Template};
+use ganger_proto::{ArgForm, Args as TaskArgs, Kind, Spec, Template};
 
 use crate::clock::Clock;
 
@@ -21,7 +21,7 @@ use super::Args;
 use super::joblog::{self, Before, JobLog};
 use super::line::Line;
 use super::pace::Limit;
-use super::print::{Look, Order};
+use super::print::{LineEnd, Look, Order};
 use super::saved::Saved;
 
 /// What is to be done.
@@ -66,7 +66,7 @@ impl Plan {
                 .map_err(|_| CliError::usage("the delay is over 49 days; give a shorter one"))?;
             options.rate = Some(Rate { starts: 1, per_ms });
         }
-        let look = look(args, &spec.form)?;
+        let look = look(args, &spec)?;
         let total = source.total();
         let fitting = Fitting::new(source, &spec);
         let before = if args.keeps_log() { Before::Kept } else { Before::Emptied };
@@ -92,7 +92,10 @@ fn what(args: &Args, command: Vec<OsString>, inputs: Vec<Input>) -> Result<(Line
         let rows = failed.map(|entry| (entry.number, entry.command)).collect();
         return Ok((Line::Arguments, Source::given(rows)));
     }
-    let line = Line::of(&command)?;
+    let line = match &args.kind {
+        Some(word) => Line::of_kind(word, &command)?,
+        None => Line::of(&command)?,
+    };
     if args.from.is_plain()
         && let [Input { origin: Origin::Words(words), .. }] = inputs.as_slice()
         && let [word] = words.as_slice()
@@ -138,7 +141,7 @@ fn numbers(path: &Path, is_done: impl Fn(&joblog::Entry) -> bool) -> Result<Hash
         .collect())
 }
 
-fn look(args: &Args, form: &ArgForm) -> Result<Look> {
+fn look(args: &Args, spec: &Spec) -> Result<Look> {
     let tag = match &args.tagstring {
         Some(text) => Some(text.as_str()),
         None => args.tag.then_some("{}"),
@@ -146,8 +149,12 @@ fn look(args: &Args, form: &ArgForm) -> Result<Look> {
     let tag = tag.map(Template::from_text).transpose();
     let tag = tag.map_err(|error| CliError::usage(error.to_string()))?;
     let order = if args.keep_order { Order::Arguments } else { Order::Ends };
-    let saved = args.results.as_ref().map(|path| Saved::below(path.clone(), form.names()));
-    Ok(Look { order, tag, saved })
+    let saved = args.results.as_ref().map(|path| Saved::below(path.clone(), spec.form.names()));
+    let end = match &spec.kind {
+        Kind::Exec { .. } | Kind::Shell { .. } => LineEnd::AsItIs,
+        Kind::Square | Kind::Sleep | Kind::Handler { .. } => LineEnd::Always,
+    };
+    Ok(Look { order, tag, end, saved })
 }
 
 #[cfg(test)]

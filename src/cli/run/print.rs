@@ -29,6 +29,15 @@ pub(crate) enum Order {
     Arguments,
 }
 
+/// Whether an output ends with a line end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LineEnd {
+    /// As the command wrote it.
+    AsItIs,
+    /// It gets one when it has none: what a worker answers itself has none.
+    Always,
+}
+
 /// How outputs are printed.
 pub(crate) struct Printer<'a> {
     link: &'a Link,
@@ -36,6 +45,7 @@ pub(crate) struct Printer<'a> {
     order: Order,
     /// What stands before each line.
     tag: Option<Template>,
+    end: LineEnd,
     saved: Option<Saved>,
     stdout: Out,
     stderr: Sink,
@@ -55,6 +65,8 @@ pub(crate) struct Look {
     pub(crate) order: Order,
     /// What stands before each line.
     pub(crate) tag: Option<Template>,
+    /// How they end.
+    pub(crate) end: LineEnd,
     /// Where outputs are kept.
     pub(crate) saved: Option<Saved>,
 }
@@ -87,12 +99,13 @@ impl Tagger<'_> {
 impl<'a> Printer<'a> {
     /// Prints for the tasks of a batch whose arguments have this form.
     pub(crate) fn new(place: &Place, link: &'a Link, form: &ArgForm, look: Look) -> Self {
-        let Look { order, tag, saved } = look;
+        let Look { order, tag, end, saved } = look;
         Self {
             link,
             form: form.clone(),
             order,
             tag,
+            end,
             saved,
             stdout: place.out(),
             stderr: Sink::stderr(),
@@ -237,8 +250,12 @@ impl<'a> Printer<'a> {
             let (bytes, more) = self.piece(row, stream, offset).await?;
             offset += bytes.len() as u64;
             self.show(stream, &bytes, tagger)?;
-            if !more {
-                return if stream == Stream::Stderr { self.stderr.end() } else { Ok(()) };
+            let open = self.end == LineEnd::Always && !bytes.ends_with(b"\n") && offset > 0;
+            match (more, stream) {
+                (true, _) => {}
+                (false, Stream::Stdout) if open => return self.show(stream, b"\n", tagger),
+                (false, Stream::Stdout) => return Ok(()),
+                (false, Stream::Stderr) => return self.stderr.end(),
             }
         }
     }

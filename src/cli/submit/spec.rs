@@ -126,7 +126,7 @@ pub(crate) struct Batching {
 
 /// The word of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(crate) enum Word {
     Square,
     Sleep,
     Exec,
@@ -135,7 +135,7 @@ pub(super) enum Word {
 }
 
 /// Reads the word of a kind.
-fn word(text: &str) -> std::result::Result<Word, String> {
+pub(crate) fn word(text: &str) -> std::result::Result<Word, String> {
     Ok(match text {
         "square" => Word::Square,
         "sleep" => Word::Sleep,
