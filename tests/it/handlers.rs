@@ -81,6 +81,49 @@ fn an_error_is_for_good_unless_the_handler_says_that_another_try_may_help() {
 }
 
 #[test]
+fn a_handler_is_given_no_path_that_is_not_what_it_must_be() {
+    let data = tempfile::tempdir().unwrap();
+    let inside = data.path().join("in");
+    std::fs::create_dir(&inside).unwrap();
+    let file = |path: PathBuf| {
+        std::fs::write(&path, "one\n").unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (good, outside) = (file(inside.join("good")), file(data.path().join("outside")));
+    let link = inside.join("link");
+    std::os::unix::fs::symlink(&outside, &link).unwrap();
+    let script = "while read -r line; do echo '{\"ok\":1}'; done";
+    let rig = Rig::with_policy(&format!(
+        "roots = [{inside:?}]\n[handlers.h]\ncommand = [\"sh\", \"-c\", {script:?}]\n"
+    ));
+    let link = link.to_str().unwrap();
+    let said = rig.ganger(&[
+        "submit",
+        "--kind",
+        "handler:h",
+        "--paths",
+        "--wait",
+        ":::",
+        &good,
+        link,
+        &outside,
+        &good,
+    ]);
+    assert_eq!(said.code, 2, "{said:?}");
+    let state = |id: &str| {
+        let detail: Value = serde_json::from_str(&rig.ok(&["show", id, "--json"])).unwrap();
+        let state = detail["row"]["state"].as_str().unwrap().to_owned();
+        (state, detail["attempts"][0]["ended"]["message"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!((state("1").0.as_str(), state("4").0.as_str()), ("done", "done"));
+    for id in ["2", "3"] {
+        let (state, message) = state(id);
+        assert_eq!(state, "failed", "{message}");
+        assert!(message.contains("roots"), "{message}");
+    }
+}
+
+#[test]
 fn a_flag_offers_a_handler_and_a_task_for_another_one_says_what_it_waits_for() {
     let rig = Rig::bare();
     let home = TempDir::new().unwrap();

@@ -97,13 +97,16 @@ pub(super) fn end_line(deadline_ms: Option<u64>, out: &mut Vec<u8>) {
 }
 
 fn write_args(form: &ArgForm, argument: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-    let fields = form.fields(argument);
+    let mut fields = form.fields_given(argument);
     match &form.columns {
         Columns::Text => write_text(fields.columns.first().unwrap_or(&&[][..]), out),
         Columns::Json => write_json(fields.columns.first().unwrap_or(&&[][..]), out)?,
         Columns::Many { names, .. } => {
             let (open, close) = if names.is_empty() { (b'[', b']') } else { (b'{', b'}') };
             out.push(open);
+            // Every name is there, so that a program may rely on it.
+            let count = fields.columns.len().max(names.len());
+            fields.columns.resize(count, &[]);
             for (place, column) in fields.columns.iter().enumerate() {
                 if place > 0 {
                     out.push(b',');
@@ -317,6 +320,8 @@ mod tests {
         args(Columns::Json, b"{\n\"a\": [1,\r\n 2.50]}", "{ \"a\": [1,   2.50]}");
         args(Columns::Json, b"\"x\\n\"", "\"x\\n\"");
         args(many(&[]), b"a\0b c", "[\"a\",\"b c\"]");
+        args(many(&[]), b"a", "[\"a\"]");
+        args(many(&["id", "url"]), b"7", "{\"id\":\"7\",\"url\":\"\"}");
         args(many(&["id", "url"]), b"7\0x", "{\"id\":\"7\",\"url\":\"x\"}");
         args(many(&["id"]), b"7\0x", "{\"id\":\"7\",\"2\":\"x\"}");
         for bad in [&b"{\"a\":"[..], b"", b"1 2", b"\"\xff\"", b"{\"a\":1}\n{\"b\":2}"] {
