@@ -221,7 +221,7 @@ fn workers() -> Vec<WorkerRow> {
         ..worker("golf", 6)
     });
     for row in &mut rows {
-        row.busy.cpu = row.running;
+        row.busy = PerLane { cpu: row.running - row.io_running, io: row.io_running };
     }
     rows
 }

@@ -153,7 +153,7 @@ fn candidates(model: &Model, argument: Argument, part: &str) -> Vec<Found> {
         Argument::Worker => {
             let rows = model.worker_rows().iter();
             let about = |busy: u32, slots: u32| format!("{busy} of {slots} slots busy");
-            rows.map(|row| word(row.name.as_str(), &about(row.running, row.slots))).collect()
+            rows.map(|row| word(row.name.as_str(), &about(row.busy.cpu, row.slots))).collect()
         }
         Argument::Queue => {
             let queues = picture.map_or(&[][..], |picture| &picture.queues);

@@ -2,7 +2,7 @@
 //! header when something is wrong.
 
 use ganger_proto::picture::{Counts, Gang, WorkerState};
-use ganger_proto::{Label, Picture, Request, Role};
+use ganger_proto::{Label, PerLane, Picture, Request, Role};
 
 use super::tests::{check, press};
 use crate::link::Outbound;
@@ -54,6 +54,7 @@ fn all_lost() -> Picture {
     for row in picture.workers.iter_mut().flat_map(|window| &mut window.rows) {
         row.state = WorkerState::Lost;
         (row.slots, row.running, row.waiting) = (0, 0, 0);
+        row.busy = PerLane::default();
         row.rtt_us = 0;
     }
     picture

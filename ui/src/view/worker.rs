@@ -190,7 +190,7 @@ fn is_here(row: &WorkerRow) -> bool {
 
 fn slots(row: &WorkerRow) -> Fact {
     let mut value = Vec::new();
-    let running = row.running.saturating_sub(row.io_running);
+    let running = row.busy.cpu;
     if row.slots <= SLOTS_DRAWN {
         let busy = running.min(row.slots) as usize;
         value.push(piece("■".repeat(busy), Role::Slot));

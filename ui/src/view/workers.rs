@@ -1,5 +1,6 @@
 //! The workers: a row each, with slots, load, round trip, counts.
 
+use ganger_proto::PerLane;
 use ganger_proto::picture::{WorkerRow, WorkerState};
 use ganger_proto::time::{HumanMicros, HumanMs};
 use ratatui::layout::Rect;
@@ -132,11 +133,6 @@ fn summary(model: &Model) -> Vec<Piece> {
     pieces
 }
 
-/// Returns how many tasks take slots of the lane `cpu`.
-const fn cpu_running(row: &WorkerRow) -> u32 {
-    row.running.saturating_sub(row.io_running)
-}
-
 fn is_here(row: &WorkerRow) -> bool {
     matches!(row.state, WorkerState::Up | WorkerState::Draining)
 }
@@ -146,7 +142,7 @@ fn cell(pen: &mut Pen<'_>, at: &Placed<Key>, y: u16, model: &Model, row: &Worker
         Key::Name => (row.name.to_string(), Role::Text),
         Key::State => state(model, row),
         Key::Slots => return slots(pen, at.x, y, row),
-        Key::Busy => (format!("{}/{}", cpu_running(row), row.slots), Role::Text),
+        Key::Busy => (format!("{}/{}", row.busy.cpu, row.slots), Role::Text),
         Key::Io if row.io_slots == 0 => ("—".to_owned(), Role::Dim),
         Key::Io if row.io_running == 0 => (format!("0/{}", row.io_slots), Role::Dim),
         Key::Io => (format!("{}/{}", row.io_running, row.io_slots), Role::Text),
@@ -187,7 +183,7 @@ fn state(model: &Model, row: &WorkerRow) -> (String, Role) {
 
 fn slots(pen: &mut Pen<'_>, x: u16, y: u16, row: &WorkerRow) {
     let drawn = row.slots.min(SLOTS_DRAWN);
-    let running = cpu_running(row);
+    let running = row.busy.cpu;
     let busy = match row.slots {
         0..=SLOTS_DRAWN => running.min(drawn),
         slots => (u64::from(running) * u64::from(drawn)).div_ceil(u64::from(slots)) as u32,
@@ -250,9 +246,10 @@ fn compact_row(pen: &mut Pen<'_>, inner: Rect, y: u16, model: &Model, row: &Work
         return;
     }
     let running = busy_of_eight(row);
-    let drawn = WorkerRow { slots: row.slots.min(8), running, io_running: 0, ..row.clone() };
+    let busy = PerLane { cpu: running, ..row.busy };
+    let drawn = WorkerRow { slots: row.slots.min(8), busy, ..row.clone() };
     slots(pen, x, y, &drawn);
-    pen.put_right(x + 14, y, &format!("{}/{}", cpu_running(row), row.slots), Role::Text);
+    pen.put_right(x + 14, y, &format!("{}/{}", row.busy.cpu, row.slots), Role::Text);
     pen.put(x + 16, y, "cpu", Role::Dim);
     load(pen, x + 20, y, row.cpu_permille, 6);
     pen.put(x + 33, y, "mem", Role::Dim);
@@ -268,8 +265,8 @@ fn compact_row(pen: &mut Pen<'_>, inner: Rect, y: u16, model: &Model, row: &Work
 
 fn busy_of_eight(row: &WorkerRow) -> u32 {
     match row.slots {
-        0..=8 => cpu_running(row),
-        slots => (cpu_running(row).min(slots) * 8).div_ceil(slots),
+        0..=8 => row.busy.cpu,
+        slots => (row.busy.cpu.min(slots) * 8).div_ceil(slots),
     }
 }
 
@@ -284,8 +281,8 @@ fn short_rows(pen: &mut Pen<'_>, area: Rect, model: &Model, rows: &[WorkerRow]) 
         let x = pen.put_cut((1, y), &text, 11, role);
         pen.put_cut((x.max(12), y), row.name.as_str(), area.width.saturating_sub(24), Role::Text);
         let right = match row.io_running {
-            0 => format!("{}/{}", row.running, row.slots),
-            io => format!("{}/{} io {io}", cpu_running(row), row.slots),
+            0 => format!("{}/{}", row.busy.cpu, row.slots),
+            io => format!("{}/{} io {io}", row.busy.cpu, row.slots),
         };
         pen.put_right(area.right().saturating_sub(1), y, &right, Role::Dim);
         if selected == Some(at) && model.screen == Screen::Workers {
