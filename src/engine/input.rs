@@ -121,6 +121,10 @@ impl Drain {
 
 /// Something that the driver must do, after the events of the same turn are durable.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a turn has few effects, and moves each of them once"
+)]
 pub enum Effect {
     /// Answer a client.
     Reply {

@@ -15,6 +15,10 @@ use crate::engine::input::{ClientId, Drain, Effect};
 
 /// Something that leaves when its time has come.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an effect is as large as its answers, and moves once"
+)]
 pub(super) enum Outgoing {
     /// An effect of the engine.
     Effect(Effect),

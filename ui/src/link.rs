@@ -69,7 +69,6 @@ pub struct Connection {
 
 /// What the screen says.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "few are under way, and most of them are requests")]
 pub enum Outbound {
     /// Show me this; replaces the previous watch.
     Watch(Watch),

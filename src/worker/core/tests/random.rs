@@ -195,9 +195,7 @@ fn step(world: &mut World, master: &mut Master, random: &mut fastrand::Rng) {
             let first = master.granted(count, gap, spec);
             world.grant_args(first, id.raw(), Args::Range { first: -3, step: 1, count });
         }
-        3 if !master.warm.is_empty() => {
-            end_warm(world, master, random);
-        }
+        3 if !master.warm.is_empty() => end_warm(world, master, random),
         3 | 4 => {
             let Some(lease) = some(random, &master.plain()) else { return };
             master.children.remove(&lease);
