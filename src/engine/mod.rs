@@ -16,6 +16,7 @@ mod close;
 pub mod deed;
 pub mod event;
 pub mod filter;
+mod gang;
 pub mod index;
 pub mod input;
 pub mod ledger;

@@ -1,20 +1,12 @@
-//! Answers to questions: rows of tasks, batches, queues and workers. Changes nothing.
-
-use std::collections::BTreeSet;
+//! Answers to questions: rows of tasks, batches and queues. Changes nothing.
 
 use ganger_proto::command::TaskDetail;
-use ganger_proto::gang::What;
-use ganger_proto::picture::{BatchRow, Counts, Gang, QueueRow, TaskRow, WorkerRow, WorkerState};
-use ganger_proto::{
-    Actor, Args, BatchId, BlockId, Lane, PerLane, Role, SessionId, TaskId, TaskState, WallMs,
-    WorkerId,
-};
+use ganger_proto::picture::{BatchRow, Counts, QueueRow, TaskRow};
+use ganger_proto::{Actor, Args, BatchId, BlockId, Role, TaskId, TaskState, WallMs, WorkerId};
 
 use super::Engine;
 use super::batch::Tally;
-use super::class::Used;
 use super::ledger::Past;
-use super::roster::{Live, Session};
 use super::runs::{IdSet, TaskRun};
 use super::sieve::{Place, write_command};
 use super::task::{State, Task};
@@ -257,165 +249,6 @@ impl Engine {
     /// Returns the block with a task's newest result.
     pub fn block_of(&self, id: TaskId) -> Option<BlockId> {
         self.ledger.task(id).block_id()
-    }
-
-    /// Returns all workers that the journal knows, the connected ones first, each with its session;
-    /// addresses and round trips are the driver's to add.
-    pub fn worker_rows(&self, now: Now) -> Vec<(Option<SessionId>, WorkerRow)> {
-        let mut rows = Vec::new();
-        let mut here = BTreeSet::new();
-        for id in self.soft.live.keys() {
-            if let Some((worker, row)) = self.live_row(now, *id) {
-                here.insert(worker);
-                rows.push((Some(*id), row));
-            }
-        }
-        for (id, worker) in self.ledger.workers.iter().filter(|(id, _)| !here.contains(*id)) {
-            let mut row = blank_row(worker);
-            if let Some(gone) = self.soft.gone.get(id) {
-                row.state = gone.state;
-                row.since = gone.since;
-                row.version.clone_from(&gone.version);
-                row.policy.clone_from(&gone.policy);
-                row.labels.clone_from(&gone.labels);
-            }
-            rows.push((None, row));
-        }
-        rows.sort_by(|(_, a), (_, b)| (a.state as u8, &a.name).cmp(&(b.state as u8, &b.name)));
-        rows
-    }
-
-    fn live_row(&self, now: Now, id: SessionId) -> Option<(WorkerId, WorkerRow)> {
-        let live = self.soft.live.get(&id)?;
-        let session = self.ledger.sessions.get(&id)?;
-        let worker = self.ledger.workers.get(&session.worker)?;
-        let mut row = blank_row(worker);
-        row.state = match (live.connected, live.draining || worker.drained) {
-            (true, _) if live.silent => WorkerState::Away,
-            (true, true) => WorkerState::Draining,
-            (true, false) => WorkerState::Up,
-            (false, _) => WorkerState::Away,
-        };
-        row.since = live.since;
-        row.version.clone_from(&live.version);
-        row.policy.clone_from(&live.policy);
-        row.labels.clone_from(&live.profile.labels);
-        row.slots = live.profile.slots.cpu;
-        row.io_slots = live.profile.slots.io;
-        let (running, busy) = self.running_on(session, live);
-        row.busy = busy;
-        row.running = u32::try_from(running).unwrap_or(u32::MAX).max(live.load.running);
-        let waiting = session.holds().saturating_sub(running);
-        row.waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
-        row.io_running = self.running_in_io(live, session).min(row.running);
-        row.cpu_permille = live.load.cpu_permille;
-        row.memory_permille = live.load.memory_permille;
-        row.done_per_s = live.recent.per_s(now.mono_ms);
-        row.beat_ms = now.mono_ms.saturating_sub(live.heard_ms);
-        Some((session.worker, row))
-    }
-
-    /// Returns how many tasks run in the lane for those that mostly wait.
-    fn running_in_io(&self, live: &Live, session: &Session) -> u32 {
-        // Most workers have none there, and are not looked through.
-        if live.used.slots.io == 0 {
-            return 0;
-        }
-        let batches = &self.ledger.batches;
-        let parts = session.held().flat_map(|(_, run)| batches.parts(run));
-        let in_io = parts.filter(|(batch, _)| {
-            let class = batches.classes.get(batches.known(*batch).class);
-            live.profile.takes(class) == Ok(Lane::Io)
-        });
-        let running: u64 = in_io.map(|(_, part)| self.soft.running.count_in(part)).sum();
-        u32::try_from(running).unwrap_or(u32::MAX)
-    }
-
-    /// Returns how many tasks a session runs, and how many slots they take. Short tasks are never
-    /// said to have started, but the worker counts them when it beats: those are taken to run in
-    /// the lane that has leases for them.
-    fn running_on(&self, session: &Session, live: &Live) -> (u64, PerLane) {
-        let batches = &self.ledger.batches;
-        let (mut running, mut used) = (0, Used::default());
-        for (_, run) in session.held().filter(|(_, run)| self.soft.running.count_in(*run) > 0) {
-            for (batch, part) in batches.parts(run) {
-                let class = batches.classes.get(batches.known(batch).class);
-                let count = self.soft.running.count_in(part);
-                used.add(class, live.profile.takes(class).unwrap_or_default(), count);
-                running += count;
-            }
-        }
-        let mut busy = used.slots;
-        let mut unsaid =
-            live.load.running.saturating_sub(u32::try_from(running).unwrap_or(u32::MAX));
-        for lane in Lane::ALL {
-            let most = live.profile.slots.of(lane).min(live.used.slots.of(lane));
-            let more = unsaid.min(most.saturating_sub(busy.of(lane)));
-            *busy.of_mut(lane) += more;
-            unsaid -= more;
-        }
-        (running, busy)
-    }
-
-    /// Returns all workers in numbers.
-    pub fn gang(&self, now: Now) -> Gang {
-        let mut gang = Gang::default();
-        for (_, row) in self.worker_rows(now) {
-            match row.state {
-                WorkerState::Up | WorkerState::Draining => {
-                    gang.up += 1;
-                    gang.draining += u32::from(row.state == WorkerState::Draining);
-                    gang.slots += row.slots;
-                    gang.busy += row.busy.cpu.min(row.slots);
-                }
-                WorkerState::Away | WorkerState::Lost => gang.lost += 1,
-                WorkerState::Gone | WorkerState::Revoked => {}
-            }
-        }
-        gang
-    }
-
-    /// Marks a worker's leaving as what it was, for the screen.
-    pub fn note_revoked(&mut self, now: Now, name: &ganger_proto::Name) {
-        let Some(worker) = self.ledger.worker_names.get(name).copied() else { return };
-        let sessions = self.sessions_of(worker);
-        let holds = sessions.iter().filter_map(|id| self.ledger.sessions.get(id));
-        let holds = holds.map(Session::holds).sum();
-        self.note(now, worker, What::Revoked { holds });
-        if let Some(gone) = self.soft.gone.get_mut(&worker) {
-            gone.state = WorkerState::Revoked;
-        }
-        for session in sessions {
-            self.expire(now, session);
-            self.say_gone(now, session, WorkerState::Revoked);
-            self.end_session(session);
-        }
-    }
-}
-
-fn blank_row(worker: &super::roster::Worker) -> WorkerRow {
-    WorkerRow {
-        name: worker.name.clone(),
-        state: WorkerState::Gone,
-        since: WallMs(0),
-        address: String::new(),
-        version: String::new(),
-        policy: String::new(),
-        labels: Vec::new(),
-        slots: 0,
-        io_slots: 0,
-        busy: PerLane::default(),
-        running: 0,
-        io_running: 0,
-        waiting: 0,
-        cpu_permille: 0,
-        memory_permille: 0,
-        rtt_us: 0,
-        beat_ms: 0,
-        done: worker.done,
-        failed: worker.failed,
-        done_per_s: 0.0,
-        certificate_ends: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Results and outputs for replies and pictures: read from the store on a thread of its own, so
 //! that the loop never waits for a disk. Sends what it completes straight to the client's outbox.
 
+mod pages;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +12,7 @@ use std::thread::JoinHandle;
 use ganger_net::pki::authority::Authority;
 use ganger_net::session::Session;
 use ganger_proto::audit::{AuditPlace, AuditRow};
-use ganger_proto::command::{AttemptRow, OutputPage, ResultLine, ResultPage, Stream, TaskDetail};
+use ganger_proto::command::{AttemptRow, ResultLine, ResultPage, Stream, TaskDetail};
 use ganger_proto::ends::{EndPage, EndRow};
 use ganger_proto::limits::{OUTPUT_PART_BYTES, PAGE_BYTES_MAX};
 use ganger_proto::message::ToClient;
@@ -19,13 +21,13 @@ use ganger_proto::{BlockId, Ended, Outcome, Picture, Refusal, Reply, TaskId, Tas
 use tokio::sync::oneshot;
 
 use super::outgoing::put;
-use super::relay::{Kept, KeptStream, PartReader};
+use super::relay::{Kept, PartReader};
 use super::{audit, status};
 use crate::engine::event;
 use crate::engine::ledger::Past;
 use crate::engine::picture::fill_result;
 use crate::engine::results::Block;
-use crate::store::{BlockCache, BodyReader, Output, OutputKey, ReadError, Seq};
+use crate::store::{BlockCache, BodyReader, OutputKey, ReadError, Seq};
 
 /// Jobs that wait for the thread; when it is full pictures are dropped and requests are told that
 /// the master is busy.
@@ -302,87 +304,6 @@ impl Library {
             detail.attempts.push(AttemptRow { attempt, worker, at: past.at, ended });
         }
         detail
-    }
-
-    fn output(&mut self, wanted: &Wanted, block: Option<BlockId>) -> Result<Reply, Refusal> {
-        let Wanted { task, attempt, stream, offset } = *wanted;
-        let stored = self.reader.output(task, attempt, stream).map_err(|error| broken(&error))?;
-        if let Some(kept) = stored {
-            if kept.is_in_parts() {
-                return self.page_of_parts(&kept, offset);
-            }
-            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(kept.bytes.len());
-            let to = (from + OUTPUT_PAGE_BYTES).min(kept.bytes.len());
-            return Ok(Reply::Output(OutputPage {
-                attempt: kept.attempt,
-                kept: kept.bytes.len() as u64,
-                skipped_at: kept.head,
-                skipped: kept.skipped,
-                bytes: kept.bytes[from..to].to_vec(),
-            }));
-        }
-        let ended = block.and_then(|block| self.ended(block, task));
-        let ended = ended.ok_or(Refusal::NoOutput(task))?;
-        let bytes = match stream {
-            Stream::Stdout => ended.stdout,
-            Stream::Stderr => ended.stderr,
-        };
-        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-        Ok(Reply::Output(OutputPage {
-            attempt: attempt.unwrap_or(1),
-            kept: bytes.len() as u64,
-            skipped_at: bytes.len() as u64,
-            skipped: 0,
-            bytes: bytes[from..].to_vec(),
-        }))
-    }
-
-    /// Returns the rest of the part that holds a byte.
-    fn page_of_parts(&mut self, kept: &Output, offset: u64) -> Result<Reply, Refusal> {
-        let (part, from) = (offset / OUTPUT_PART_BYTES as u64, offset % OUTPUT_PART_BYTES as u64);
-        let bytes = match u32::try_from(part) {
-            Ok(part) if offset < kept.head => {
-                let data = self.reader.output_part(kept.key(), part);
-                let data = data.map_err(|error| broken(&error))?;
-                let mut data = data.ok_or(Refusal::NoOutput(kept.task))?;
-                data.drain(..data.len().min(usize::try_from(from).unwrap_or(usize::MAX)));
-                data
-            }
-            Ok(_) | Err(_) => Vec::new(),
-        };
-        Ok(Reply::Output(OutputPage {
-            attempt: kept.attempt,
-            kept: kept.head,
-            skipped_at: kept.head,
-            skipped: kept.skipped,
-            bytes,
-        }))
-    }
-
-    fn kept(
-        &mut self,
-        task: TaskId,
-        attempt: u32,
-        block: Option<BlockId>,
-    ) -> Result<Kept, ReadError> {
-        let mut stored = |stream| self.reader.output(task, Some(attempt), stream);
-        let (stdout, stderr) = (stored(Stream::Stdout)?, stored(Stream::Stderr)?);
-        if stdout.is_none() && stderr.is_none() {
-            let ended = block.and_then(|block| self.ended(block, task));
-            let whole =
-                |bytes: Vec<u8>| KeptStream { head: bytes.len(), bytes, ..KeptStream::default() };
-            let both =
-                |ended: Ended| Kept { stdout: whole(ended.stdout), stderr: whole(ended.stderr) };
-            return Ok(ended.map(both).unwrap_or_default());
-        }
-        let part = |output: Output| KeptStream {
-            in_parts: output.is_in_parts().then(|| (output.key(), output.head)),
-            head: usize::try_from(output.head).unwrap_or(usize::MAX),
-            skipped: output.skipped,
-            bytes: output.bytes,
-        };
-        let part = |output: Option<Output>| output.map(part).unwrap_or_default();
-        Ok(Kept { stdout: part(stdout), stderr: part(stderr) })
     }
 
     fn events(&mut self, after: u64, rows: usize) -> Result<Reply, Refusal> {

@@ -146,9 +146,9 @@ impl Lanes {
         self.one_mut(lane).waiting.take(most)
     }
 
-    /// Puts a run before all others of a lane.
-    pub(super) fn push_front(&mut self, lane: Lane, run: GrantRun) {
-        self.one_mut(lane).waiting.push_front(run);
+    /// Puts a run that was taken back among those of its lane.
+    pub(super) fn put_back(&mut self, lane: Lane, run: GrantRun) {
+        self.one_mut(lane).waiting.put_back(run);
     }
 
     /// Returns how many slots of a lane nothing takes.

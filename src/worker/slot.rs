@@ -1,6 +1,8 @@
 //! One slot's side of its launcher: starts it when first needed, gives it orders, turns its
 //! answers into ends of attempts and pieces of output. Decides nothing about tasks; see core.rs.
 
+mod ends;
+
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -12,8 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ganger_proto::follow::Piece;
-use ganger_proto::message::OutputHeader;
-use ganger_proto::{Ended, Kind, LeaseId, Outcome};
+use ganger_proto::{Kind, LeaseId, Outcome};
 use rustix::process::Pid;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,9 +22,10 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
+pub(super) use self::ends::{bare, end_of};
 use super::core::{AttemptEnded, Start, WarmEnds};
 use super::home::Nursery;
-use super::order::{End, Finished, Frames, FromLauncher, Order, Stopped, ToLauncher, encode};
+use super::order::{Finished, Frames, FromLauncher, Order, ToLauncher, encode};
 use super::prepare::Ground;
 use super::spool;
 use super::warm::Warm;
@@ -371,54 +373,6 @@ impl Launcher {
             }
         }
     }
-}
-
-pub(super) fn bare(lease: LeaseId, outcome: Outcome, message: String) -> AttemptEnded {
-    AttemptEnded { ended: Ended { message, ..Ended::bare(lease, outcome, 0) }, output: None }
-}
-
-/// Makes what is reported of a child's end.
-pub(super) fn end_of(lease: LeaseId, finished: Finished) -> AttemptEnded {
-    let Finished { end, stopped, usage, took_us, stdout, stderr, left, .. } = finished;
-    let mut message = left;
-    let outcome = match (end, stopped) {
-        (End::Answered { outcome, message: said }, _) => {
-            message = if message.is_empty() { said } else { message };
-            outcome
-        }
-        (End::NotStarted { outcome, message: why }, _) => {
-            message = why;
-            outcome
-        }
-        (_, Some(Stopped::Asked)) => Outcome::Cancelled,
-        (_, Some(Stopped::TimedOut)) => Outcome::TimedOut,
-        (End::Exit { code: 0 }, None) => Outcome::Done,
-        (End::Exit { code }, None) => Outcome::Failed { code },
-        (End::Signal { signal }, None) => Outcome::Signalled { signal },
-    };
-    let cut = [&stdout.cut, &stderr.cut].into_iter().find(|cut| !cut.is_empty());
-    let outcome = match (outcome, cut) {
-        (Outcome::Done, Some(_)) => Outcome::Failed { code: OWN_FAULT },
-        (outcome, Some(_) | None) => outcome,
-    };
-    if let Some(cut) = cut.filter(|_| message.is_empty()) {
-        message.clone_from(cut);
-    }
-    let ended = Ended {
-        lease,
-        outcome,
-        took_us,
-        usage,
-        stdout: stdout.inline().to_vec(),
-        stderr: stderr.inline().to_vec(),
-        has_output: false,
-        message,
-    };
-    let output = (stdout.is_long() || stderr.is_long()).then(|| {
-        let header = OutputHeader { lease, stdout: stdout.kept(), stderr: stderr.kept() };
-        (header, [stdout.head, stdout.tail, stderr.head, stderr.tail].concat())
-    });
-    AttemptEnded { ended, output }
 }
 
 #[cfg(test)]

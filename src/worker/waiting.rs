@@ -29,11 +29,12 @@ impl Waiting {
         }
     }
 
-    /// Adds a run before all others.
-    pub(super) fn push_front(&mut self, grant: GrantRun) {
+    /// Adds a run that was taken before, among the others where its leases have it.
+    pub(super) fn put_back(&mut self, grant: GrantRun) {
         self.tasks += grant.args.count();
         if grant.args.count() > 0 {
-            self.runs.push_front(Run { grant, gone: 0 });
+            let later = self.runs.iter().position(|run| run.lease() > grant.lease);
+            self.runs.insert(later.unwrap_or(self.runs.len()), Run { grant, gone: 0 });
         }
     }
 

@@ -109,7 +109,7 @@ fn a_handler_is_given_no_path_that_is_not_what_it_must_be() {
         &outside,
         &good,
     ]);
-    assert_eq!(said.code, 2, "{said:?}");
+    assert_eq!(said.code, 1, "{said:?}");
     let state = |id: &str| {
         let detail: Value = serde_json::from_str(&rig.ok(&["show", id, "--json"])).unwrap();
         let state = detail["row"]["state"].as_str().unwrap().to_owned();

@@ -46,9 +46,10 @@ fn walk(all: RangeInclusive<u64>) {
             seen.stale,
             seen.removed,
             seen.blocked,
-            seen.asked_back,
         ];
-        assert!(enough.iter().all(|count| *count > 50), "seed {seed} tests too little: {seen:?}");
+        // Only a worker that holds much beside one that idles is asked for some of it.
+        let enough = enough.iter().all(|count| *count > 50) && seen.asked_back > 20;
+        assert!(enough, "seed {seed} tests too little: {seen:?}");
     }
 }
 

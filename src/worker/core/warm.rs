@@ -172,7 +172,7 @@ impl WorkerCore {
             let Some(running) = self.leave(lease) else { continue };
             if running.fate == Fate::Report {
                 let (lane, _) = in_lane(running.slot);
-                self.lanes.push_front(
+                self.lanes.put_back(
                     lane,
                     GrantRun {
                         lease,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use ganger_proto::Outcome;
+use ganger_proto::{Ended, Outcome};
 
 use super::*;
 use crate::worker::core::WarmEnds;
