@@ -21,6 +21,8 @@ use crate::engine::ledger::Ledger;
 pub(super) struct Bench {
     pub(super) engine: Engine,
     pub(super) journal: Vec<u8>,
+    /// All journals so far.
+    pub(super) written: Vec<Vec<u8>>,
     pub(super) replayed: Ledger,
     pub(super) now: Now,
     epoch: u32,
@@ -44,9 +46,10 @@ impl Bench {
     pub(super) fn with_limit(tasks_max: u64) -> Self {
         let engine = Engine::new(Settings { tasks_max, ..settings() });
         let now = Now { mono_ms: 50_000, wall: WallMs(1_000_000) };
-        let (journal, replayed) = (Vec::new(), Ledger::new());
+        let (journal, written, heard) = (Vec::new(), Vec::new(), String::new());
+        let replayed = Ledger::new();
         let mut bench =
-            Self { engine, journal, replayed, now, epoch: 0, reports: 0, heard: String::new() };
+            Self { engine, journal, written, replayed, now, epoch: 0, reports: 0, heard };
         bench.epoch = 1;
         bench.give(Input::Began { epoch: Epoch::new(1) });
         bench
@@ -66,6 +69,9 @@ impl Bench {
         self.engine.handle(self.now, input);
         let out = self.engine.drain(self.now);
         self.journal = encode(&out.events);
+        if !out.events.is_empty() {
+            self.written.push(self.journal.clone());
+        }
         for event in decode(&self.journal).unwrap() {
             self.replayed.apply(&event);
         }
