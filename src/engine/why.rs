@@ -248,6 +248,7 @@ fn not_taken(kind: &Kind, miss: Miss, nearest: &Here<'_>, workers: u32) -> Reaso
             let labels: Vec<String> = live.profile.labels.iter().map(Label::to_string).collect();
             (Missing::Label(label), labels.join(", "))
         }
+        Miss::Need(need, 0) => (Missing::Need(need), String::new()),
         Miss::Need(need, has) => {
             let has = Need { name: need.name.clone(), amount: has };
             (Missing::Need(need), has.to_string())

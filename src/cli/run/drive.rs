@@ -320,9 +320,13 @@ impl Drive<'_> {
         if self.cut_short > 0
             && let Some(batch) = self.batch
         {
+            let (tasks, their, them) = match self.cut_short {
+                1 => ("task", "its", "it"),
+                _ => ("tasks", "their", "them"),
+            };
             out::note(&format!(
-                "ganger: {} tasks of {batch} did not run to their end; `ganger retry {batch}` runs \
-                 them",
+                "ganger: {} {tasks} of {batch} did not run to {their} end; `ganger retry {batch}` \
+                 runs {them}",
                 number(self.cut_short)
             ));
         }

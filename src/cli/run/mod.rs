@@ -107,7 +107,7 @@ pub(crate) struct Args {
     bar: bool,
 
     /// Show how long it will take, instead of the bar
-    #[arg(long, conflicts_with = "bar")]
+    #[arg(long)]
     eta: bool,
 
     /// Write a line for each ended task, in GNU parallel's nine columns

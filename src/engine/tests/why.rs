@@ -24,7 +24,7 @@ fn waiting_tasks_say_why() {
         2,
         &["queue default is paused", "1 older task goes first in queue default"],
     );
-    let busy = "1 slot of 1 worker is busy";
+    let busy = "1 slot on 1 worker is busy";
     check("join a; submit 3", 2, &[busy]);
     check("join a; submit 3", 3, &[busy, "1 older task goes first in queue default"]);
     check(
@@ -90,11 +90,16 @@ fn tasks_that_are_held_back_say_by_what() {
         &["the one connected worker, a, has no handler h (it has none)"],
     );
     check(
+        "join a; submit 1 need=gpu:1",
+        1,
+        &["the one connected worker, a, lacks gpu=1 (it has none)"],
+    );
+    check(
         "join a; submit 1 lane=io",
         1,
         &["the one connected worker, a, has no slot in the lane io"],
     );
-    check("join a hold=9 has=gpu:1; submit 2 need=gpu:1", 2, &["1 slot of 1 worker is busy"]);
+    check("join a hold=9 has=gpu:1; submit 2 need=gpu:1", 2, &["1 slot on 1 worker is busy"]);
 }
 
 #[test]

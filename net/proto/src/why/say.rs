@@ -134,10 +134,11 @@ impl Reason {
             ),
             Self::Busy { workers, slots } => write!(
                 f,
-                "{} of {} busy; it begins when a task there ends, or sooner with more slots \
+                "{} on {} {} busy; it begins when a task there ends, or sooner with more slots \
                  (`ganger slots WORKER N`) or another worker (`ganger invite`)",
                 count(u64::from(*slots), "slot", "slots"),
-                count(u64::from(*workers), "worker is", "workers are")
+                count(u64::from(*workers), "worker", "workers"),
+                if *slots == 1 { "is" } else { "are" }
             ),
             Self::Blocked { .. }
             | Self::Jobs { .. }
