@@ -119,7 +119,7 @@ fn a_handler_is_given_no_path_that_is_not_what_it_must_be() {
     for id in ["2", "3"] {
         let (state, message) = state(id);
         assert_eq!(state, "failed", "{message}");
-        assert!(message.contains("roots"), "{message}");
+        assert!(message.contains(" root o"), "{message}");
     }
 }
 
