@@ -6,10 +6,13 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use ganger_proto::Outcome;
 use rustix::fs::{Access, access};
+use serde_bytes::ByteBuf;
 
 use super::order::{CwdKind, Order, Program};
 use super::policy::ExecPolicy;
@@ -82,6 +85,26 @@ pub(super) fn directory<'a>(place: &Place, order: &'a Order) -> Result<&'a Path,
             ))),
         },
     }
+}
+
+/// Makes what starts an order's program in a directory, in a process group of its own, with pipes
+/// for what it writes; what it reads is the caller's to say.
+pub(super) fn command(program: &Path, cwd: &Path, order: &Order) -> Command {
+    let text = |bytes: &ByteBuf| OsStr::from_bytes(bytes).to_owned();
+    let mut words = order.argv.iter();
+    let mut command = Command::new(program);
+    if let Some(name) = words.next() {
+        command.arg0(text(name));
+    }
+    command
+        .args(words.map(text))
+        .env_clear()
+        .envs(order.env.iter().map(|(key, value)| (text(key), text(value))))
+        .current_dir(cwd)
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
 }
 
 /// Returns the file to start.

@@ -11,8 +11,8 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ExitCode, Stdio};
 use std::time::Duration;
 
 use ganger_proto::Usage;
@@ -248,22 +248,8 @@ fn start(place: &mut Place, order: &Order, now_us: u64) -> Result<Running, NotSt
         place.roots.check(&place.worker, cwd, path)?;
     }
     let program = find::program(place, order, now_us)?;
-    let text = |bytes: &ByteBuf| OsStr::from_bytes(bytes).to_owned();
-    let mut words = order.argv.iter();
-    let mut command = Command::new(&program);
-    if let Some(name) = words.next() {
-        command.arg0(text(name));
-    }
-    command
-        .args(words.map(text))
-        .env_clear()
-        .envs(order.env.iter().map(|(key, value)| (text(key), text(value))))
-        .current_dir(cwd)
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| NotStarted::by_system(&program, &error))?;
+    let spawned = find::command(&program, cwd, order).stdin(Stdio::null()).spawn();
+    let mut child = spawned.map_err(|error| NotStarted::by_system(&program, &error))?;
     let pid = Pid::from_child(&child);
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => pidfd,
@@ -274,7 +260,9 @@ fn start(place: &mut Place, order: &Order, now_us: u64) -> Result<Running, NotSt
         }
     };
     let collector = |file: fn(&Whole) -> &ByteBuf| match &order.whole {
-        Some(whole) => Collector::whole(Spool::new(text(file(whole)).into(), whole.bytes_max)),
+        Some(whole) => {
+            Collector::whole(Spool::new(OsStr::from_bytes(file(whole)).into(), whole.bytes_max))
+        }
         None => Collector::default(),
     };
     let out = child.stdout.take().map(OwnedFd::from);

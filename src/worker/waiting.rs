@@ -117,17 +117,7 @@ impl Run {
 
     /// Returns `count` of the tasks that are left, from the `skip`th on.
     fn part(&self, skip: u64, count: u64) -> GrantRun {
-        let skip = self.gone + skip;
-        let run = &self.grant;
-        GrantRun {
-            lease: run.lease.plus(skip),
-            task: run.task.plus(skip),
-            batch: run.batch,
-            index: run.index.saturating_add(skip),
-            attempt: run.attempt,
-            spec: run.spec,
-            args: run.args.slice(skip, count),
-        }
+        part(&self.grant, self.gone + skip, count)
     }
 
     /// Returns which of the tasks that are left have these leases, as a half-open range.
@@ -138,6 +128,19 @@ impl Run {
         }
         let start = leases.first.counter.saturating_sub(own.counter);
         (start, leases.end.saturating_sub(own.counter).min(self.left()))
+    }
+}
+
+/// Returns `count` tasks of a run, from the `skip`th on.
+pub(super) fn part(run: &GrantRun, skip: u64, count: u64) -> GrantRun {
+    GrantRun {
+        lease: run.lease.plus(skip),
+        task: run.task.plus(skip),
+        batch: run.batch,
+        index: run.index.saturating_add(skip),
+        attempt: run.attempt,
+        spec: run.spec,
+        args: run.args.slice(skip, count),
     }
 }
 

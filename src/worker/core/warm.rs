@@ -8,6 +8,7 @@ use ganger_proto::{Ended, LeaseId, Outcome, Spec, SpecId};
 
 use super::in_lane;
 use super::{Attempt, AttemptEnded, Effect, Fate, Start, Work, WorkerCore};
+use crate::worker::waiting::part;
 
 /// Tasks given to a handler at once: one that it has, the others behind it.
 pub(in crate::worker) const GIVE_TASKS_MAX: u32 = 64;
@@ -127,7 +128,7 @@ impl WorkerCore {
             self.end_child(end);
         }
         for run in returned.into_iter().rev() {
-            self.warm_returned(run);
+            self.warm_returned(&run);
         }
         self.release_waiting();
         self.start_what_can(now_us);
@@ -166,22 +167,13 @@ impl WorkerCore {
     }
 
     /// Puts tasks that have not begun in front of those that wait.
-    fn warm_returned(&mut self, run: GrantRun) {
+    fn warm_returned(&mut self, run: &GrantRun) {
         for at in (0..run.args.count()).rev() {
             let lease = run.lease.plus(at);
             let Some(running) = self.leave(lease) else { continue };
             if running.fate == Fate::Report {
                 let (lane, _) = in_lane(running.slot);
-                self.lanes.put_back(
-                    lane,
-                    GrantRun {
-                        lease,
-                        task: run.task.plus(at),
-                        index: run.index.saturating_add(at),
-                        args: run.args.slice(at, 1),
-                        ..run
-                    },
-                );
+                self.lanes.put_back(lane, part(run, at, 1));
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::worker::find::NotStarted;
 use crate::worker::prepare::{Ground, path_check};
 use crate::worker::roots::Roots;
 use crate::worker::slot::bare;
+use crate::worker::waiting::part;
 
 /// Tasks that a launcher has.
 pub(super) struct Given {
@@ -112,19 +113,6 @@ pub(super) fn lines_of(
         ends.returned.push(part(run, at, count - at));
     }
     (lines, part(run, 0, at), open)
-}
-
-/// Returns `count` tasks of a run, from the `skip`th on.
-fn part(run: &GrantRun, skip: u64, count: u64) -> GrantRun {
-    GrantRun {
-        lease: run.lease.plus(skip),
-        task: run.task.plus(skip),
-        batch: run.batch,
-        index: run.index.saturating_add(skip),
-        attempt: run.attempt,
-        spec: run.spec,
-        args: run.args.slice(skip, count),
-    }
 }
 
 impl WarmEnds {

@@ -1,12 +1,10 @@
 //! The process of a warm handler as its launcher holds it: its pipes, its end, and the end of all
 //! that it started. Decides nothing about tasks; see keeper.rs.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use ganger_proto::Usage;
@@ -15,7 +13,6 @@ use rustix::io::{Errno, ioctl_fionbio, ioctl_fionread};
 use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, kill_process, kill_process_group, pidfd_open,
 };
-use serde_bytes::ByteBuf;
 use wait4::Wait4 as _;
 
 use super::line::ANSWER_BYTES_MAX;
@@ -127,22 +124,8 @@ impl Process {
     pub(super) fn start(place: &mut Place, order: &Order, now_us: u64) -> Result<Self, NotStarted> {
         let cwd = find::directory(place, order)?;
         let program = find::program(place, order, now_us)?;
-        let text = |bytes: &ByteBuf| OsStr::from_bytes(bytes).to_owned();
-        let mut words = order.argv.iter();
-        let mut command = Command::new(&program);
-        if let Some(name) = words.next() {
-            command.arg0(text(name));
-        }
-        command
-            .args(words.map(text))
-            .env_clear()
-            .envs(order.env.iter().map(|(key, value)| (text(key), text(value))))
-            .current_dir(cwd)
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| NotStarted::by_system(&program, &error))?;
+        let spawned = find::command(&program, cwd, order).stdin(Stdio::piped()).spawn();
+        let mut child = spawned.map_err(|error| NotStarted::by_system(&program, &error))?;
         let prepared = Self::prepare(&mut child);
         let (pidfd, stdin, out) = prepared.map_err(|error| {
             let _killed = child.kill();
