@@ -27,6 +27,10 @@ pub const CLOSE_GRACE: Duration = Duration::from_millis(20);
 pub const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long a listener waits for its connections to end.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+/// The least time between two answers to packets of connections that this end has forgotten. They
+/// tell the workers of a master that was killed that it is another's life; quinn's own 20 ms would
+/// leave thousands of them waiting.
+pub const RESET_EVERY: Duration = Duration::from_micros(100);
 /// Within this time a frame or output that has begun must bring [`PROGRESS_BYTES`].
 pub const PROGRESS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes that count as progress.

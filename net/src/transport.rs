@@ -14,8 +14,8 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::limits::{
     BIDI_BEFORE_HELLO, CONNECTION_WINDOW, CRYPTO_BYTES, FOLLOWED_MAX, IDLE_TIMEOUT, INCOMING_BYTES,
-    INCOMING_BYTES_ALL, INCOMING_MAX, JOIN_IDLE_TIMEOUT, JOIN_WINDOW, KEEP_ALIVE, SOCKET_BYTES,
-    STREAM_WINDOW,
+    INCOMING_BYTES_ALL, INCOMING_MAX, JOIN_IDLE_TIMEOUT, JOIN_WINDOW, KEEP_ALIVE, RESET_EVERY,
+    SOCKET_BYTES, STREAM_WINDOW,
 };
 use crate::pki::random;
 use crate::tls::JOIN_TAG;
@@ -116,6 +116,7 @@ pub(crate) fn listen(
 ) -> std::io::Result<Endpoint> {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &reset_key);
     let mut endpoint = EndpointConfig::new(Arc::new(key));
+    endpoint.min_reset_interval(RESET_EVERY);
     endpoint.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids_key)));
     Endpoint::new(endpoint, Some(config), socket(address)?, Arc::new(TokioRuntime))
 }

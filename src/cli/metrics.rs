@@ -214,16 +214,14 @@ fn workers(registry: &mut Registry, status: &Status) {
     let (slots, io_slots) = (Gauges::default(), Gauges::default());
     let (running, rtt) = (Gauges::default(), Gauges::default());
     let up = status.workers.iter().filter(|worker| worker.slots > 0);
-    let mut count = 0;
     for worker in up {
-        count += 1;
         let label = vec![("worker", worker.name.to_string())];
         slots.get_or_create(&label).set(f64::from(worker.slots));
         io_slots.get_or_create(&label).set(f64::from(worker.io_slots));
         running.get_or_create(&label).set(f64::from(worker.running));
         rtt.get_or_create(&label).set(worker.rtt_us as f64 / 1_000_000.0);
     }
-    registry.register("workers", "Connected workers", ConstGauge::new(count));
+    registry.register("workers", "Connected workers", ConstGauge::new(i64::from(status.gang.up)));
     registry.register("worker_slots", "Tasks of the lane cpu that the worker runs at once", slots);
     let help = "Tasks of the lane io that the worker runs at once";
     registry.register("worker_io_slots", help, io_slots);
@@ -277,7 +275,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use ganger_proto::Name;
-    use ganger_proto::picture::QueueRow;
+    use ganger_proto::picture::{Gang, QueueRow};
 
     use super::*;
     use crate::engine::picture::blank_master;
@@ -291,8 +289,13 @@ mod tests {
         master.version = "0\"\n1".to_owned();
         let queue =
             QueueRow { name: Name::from_lossy("mail"), paused: true, counts: master.counts };
-        let status =
-            Status { master, queues: vec![queue], workers: Vec::new(), batches: Vec::new() };
+        let status = Status {
+            master,
+            queues: vec![queue],
+            gang: Gang::default(),
+            workers: Vec::new(),
+            batches: Vec::new(),
+        };
         let handlers = BTreeMap::from([("resize".to_owned(), 2)]);
         let text = text_of(&status, &handlers);
         for line in [

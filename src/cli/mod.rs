@@ -226,6 +226,10 @@ enum Command {
     /// Run the worker that a master starts on its own machine
     #[command(name = "__local-worker", hide = true)]
     LocalWorker(local_worker::Args),
+    /// Run the workers of a benchmark
+    #[cfg(feature = "screen")]
+    #[command(name = "__bench-crowd", hide = true)]
+    BenchCrowd(bench::crowd::CrowdArgs),
 }
 
 /// Runs `ganger` with the process's arguments.
@@ -304,6 +308,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::LocalWorker(args)) => {
             block_on_one_thread(Box::pin(local_worker::run(&place, args)))
         }
+        #[cfg(feature = "screen")]
+        Some(Command::BenchCrowd(args)) => block_on_one_thread(Box::pin(bench::crowd::run(args))),
         Some(command) => return block_on(Box::pin(dispatch(place, command))),
         None if cli.plain || place.form == out::Form::Json => block_on(plain::run(&place)),
         None => block_on(Box::pin(no_command(place, cli.screen))),
@@ -354,6 +360,8 @@ async fn dispatch(place: Place, command: Command) -> Result<ExitCode> {
         #[cfg(feature = "screen")]
         Command::Bench(args) => bench::run(place, args).await,
         Command::LocalWorker(args) => local_worker::run(place, args).await,
+        #[cfg(feature = "screen")]
+        Command::BenchCrowd(args) => bench::crowd::run(args).await,
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         Command::Fsck(args) => fsck::run(place, &args),
         Command::Man(args) => man::run(&args, Cli::command()),

@@ -13,6 +13,9 @@ use super::place::Place;
 use super::table::{Table, number};
 use super::{queues, reach, text, workers};
 
+/// Workers on the page.
+const WORKERS_SHOWN: usize = 40;
+
 /// Prints the page.
 pub(crate) async fn run(place: &Place) -> Result<()> {
     let caller = reach::connect(place).await?;
@@ -47,7 +50,12 @@ fn page(status: &Status, now: WallMs, out: &mut Out) -> Result<()> {
     if status.workers.is_empty() {
         out.line("no worker is connected; `ganger invite` prints the line that brings one in")?;
     } else {
-        workers::table(&status.workers, now).print(out)?;
+        let shown = &status.workers[..status.workers.len().min(WORKERS_SHOWN)];
+        workers::table(shown, now).print(out)?;
+        if status.workers.len() > WORKERS_SHOWN {
+            let up = status.gang.up;
+            out.line(&format!("… {up} are connected in all; `ganger workers` lists every one"))?;
+        }
     }
     if !status.batches.is_empty() {
         out.line("")?;

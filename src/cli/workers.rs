@@ -1,5 +1,6 @@
 //! `ganger workers`: the workers, one a line, or everything about one.
 
+use ganger_net::client::Caller;
 use ganger_proto::gang::WorkerDetail;
 use ganger_proto::picture::{WorkerRow, WorkerState};
 use ganger_proto::time::{HumanMicros, HumanMs};
@@ -36,9 +37,7 @@ pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
         }
         return out.flush();
     }
-    let Reply::Workers(rows) = caller.call(Request::Workers).await? else {
-        return Err(reach::unexpected());
-    };
+    let rows = all(&caller).await?;
     let mut out = place.out();
     if out.is_json() {
         out.json(&rows)?;
@@ -48,6 +47,22 @@ pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
         table(&rows, Clock::start().wall()).print(&mut out)?;
     }
     out.flush()
+}
+
+/// Asks for all workers, page by page; the connected ones come first, then by name.
+async fn all(caller: &Caller) -> Result<Vec<WorkerRow>> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let Reply::Workers { rows, next } = caller.call(Request::Workers { after }).await? else {
+            return Err(reach::unexpected());
+        };
+        all.extend(rows);
+        if next.is_none() {
+            all.sort_by(|a, b| (a.state as u8, &a.name).cmp(&(b.state as u8, &b.name)));
+            return Ok(all);
+        }
+        after = next;
+    }
 }
 
 fn page(detail: &WorkerDetail, now: WallMs, out: &mut Out) -> Result<()> {

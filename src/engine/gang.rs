@@ -11,44 +11,61 @@ use super::class::Used;
 use super::roster::{Live, Session, Worker};
 use crate::clock::Now;
 
+/// A worker in a list, with the session that its row tells of, if one is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its session; a worker that comes back while an older life's leases last has two.
+    pub session: Option<SessionId>,
+}
+
 impl Engine {
-    /// Returns all workers that the journal knows, the connected ones first, each with its session;
-    /// addresses and round trips are the driver's to add.
-    pub fn worker_rows(&self, now: Now) -> Vec<(Option<SessionId>, WorkerRow)> {
-        let mut rows = Vec::new();
+    /// Returns all workers that the journal knows, the connected ones first, then by name.
+    pub fn workers_in_order(&self) -> Vec<Member> {
+        let mut all: Vec<(WorkerState, &Name, Member)> = Vec::new();
         let mut here = BTreeSet::new();
-        for id in self.soft.live.keys() {
-            if let Some((worker, row)) = self.live_row(now, *id) {
-                here.insert(worker);
-                rows.push((Some(*id), row));
-            }
+        for (id, live) in &self.soft.live {
+            let Some(session) = self.ledger.sessions.get(id) else { continue };
+            let Some(worker) = self.ledger.workers.get(&session.worker) else { continue };
+            here.insert(session.worker);
+            let member = Member { worker: session.worker, session: Some(*id) };
+            all.push((state_of(live, worker), &worker.name, member));
         }
         for (id, worker) in self.ledger.workers.iter().filter(|(id, _)| !here.contains(*id)) {
-            let mut row = blank_row(worker);
-            if let Some(gone) = self.soft.gone.get(id) {
-                row.state = gone.state;
-                row.since = gone.since;
-                row.version.clone_from(&gone.version);
-                row.policy.clone_from(&gone.policy);
-                row.labels.clone_from(&gone.labels);
-            }
-            rows.push((None, row));
+            let state = self.soft.gone.get(id).map_or(WorkerState::Gone, |gone| gone.state);
+            all.push((state, &worker.name, Member { worker: *id, session: None }));
         }
-        rows.sort_by(|(_, a), (_, b)| (a.state as u8, &a.name).cmp(&(b.state as u8, &b.name)));
-        rows
+        all.sort_by_key(|(state, name, _)| (*state as u8, *name));
+        all.into_iter().map(|(_, _, member)| member).collect()
     }
 
-    fn live_row(&self, now: Now, id: SessionId) -> Option<(WorkerId, WorkerRow)> {
+    /// Returns a worker's row; address and round trip are the driver's to add.
+    pub fn worker_row(&self, now: Now, member: Member) -> Option<WorkerRow> {
+        match member.session {
+            Some(session) => self.live_row(now, session),
+            None => self.gone_row(member.worker),
+        }
+    }
+
+    fn gone_row(&self, id: WorkerId) -> Option<WorkerRow> {
+        let mut row = blank_row(self.ledger.workers.get(&id)?);
+        if let Some(gone) = self.soft.gone.get(&id) {
+            row.state = gone.state;
+            row.since = gone.since;
+            row.version.clone_from(&gone.version);
+            row.policy.clone_from(&gone.policy);
+            row.labels.clone_from(&gone.labels);
+        }
+        Some(row)
+    }
+
+    fn live_row(&self, now: Now, id: SessionId) -> Option<WorkerRow> {
         let live = self.soft.live.get(&id)?;
         let session = self.ledger.sessions.get(&id)?;
         let worker = self.ledger.workers.get(&session.worker)?;
         let mut row = blank_row(worker);
-        row.state = match (live.connected, live.draining || worker.drained) {
-            (true, _) if live.silent => WorkerState::Away,
-            (true, true) => WorkerState::Draining,
-            (true, false) => WorkerState::Up,
-            (false, _) => WorkerState::Away,
-        };
+        row.state = state_of(live, worker);
         row.since = live.since;
         row.version.clone_from(&live.version);
         row.policy.clone_from(&live.policy);
@@ -65,7 +82,7 @@ impl Engine {
         row.memory_permille = live.load.memory_permille;
         row.done_per_s = live.recent.per_s(now.mono_ms);
         row.beat_ms = now.mono_ms.saturating_sub(live.heard_ms);
-        Some((session.worker, row))
+        Some(row)
     }
 
     /// Returns how many tasks run in the lane for those that mostly wait.
@@ -111,20 +128,29 @@ impl Engine {
     }
 
     /// Returns all workers in numbers.
-    pub fn gang(&self, now: Now) -> Gang {
-        let mut gang = Gang::default();
-        for (_, row) in self.worker_rows(now) {
-            match row.state {
-                WorkerState::Up | WorkerState::Draining => {
+    pub fn gang(&self) -> Gang {
+        let (mut gang, mut here) = (Gang::default(), BTreeSet::new());
+        for (id, live) in &self.soft.live {
+            let Some(session) = self.ledger.sessions.get(id) else { continue };
+            let Some(worker) = self.ledger.workers.get(&session.worker) else { continue };
+            here.insert(session.worker);
+            match state_of(live, worker) {
+                state @ (WorkerState::Up | WorkerState::Draining) => {
+                    let slots = live.profile.slots.cpu;
                     gang.up += 1;
-                    gang.draining += u32::from(row.state == WorkerState::Draining);
-                    gang.slots += row.slots;
-                    gang.busy += row.busy.cpu.min(row.slots);
+                    gang.draining += u32::from(state == WorkerState::Draining);
+                    gang.slots += slots;
+                    gang.busy += self.running_on(session, live).1.cpu.min(slots);
                 }
-                WorkerState::Away | WorkerState::Lost => gang.lost += 1,
-                WorkerState::Gone | WorkerState::Revoked => {}
+                WorkerState::Away
+                | WorkerState::Lost
+                | WorkerState::Gone
+                | WorkerState::Revoked => gang.lost += 1,
             }
         }
+        let gone = self.soft.gone.iter().filter(|(id, _)| !here.contains(*id));
+        let lost = gone.filter(|(_, gone)| gone.state == WorkerState::Lost).count();
+        gang.lost += u32::try_from(lost).unwrap_or(u32::MAX);
         gang
     }
 
@@ -143,6 +169,15 @@ impl Engine {
             self.say_gone(now, session, WorkerState::Revoked);
             self.end_session(session);
         }
+    }
+}
+
+const fn state_of(live: &Live, worker: &Worker) -> WorkerState {
+    match (live.connected, live.draining || worker.drained) {
+        (true, _) if live.silent => WorkerState::Away,
+        (true, true) => WorkerState::Draining,
+        (true, false) => WorkerState::Up,
+        (false, _) => WorkerState::Away,
     }
 }
 

@@ -16,7 +16,7 @@ mod close;
 pub mod deed;
 pub mod event;
 pub mod filter;
-mod gang;
+pub mod gang;
 pub mod index;
 pub mod input;
 pub mod ledger;
@@ -34,6 +34,7 @@ pub mod runs;
 mod schedule;
 pub mod search;
 mod sessions;
+mod short;
 mod sieve;
 pub mod snapshot;
 mod sorted;
@@ -62,6 +63,7 @@ use pulse::Pulse;
 use rebalance::Asked;
 use roster::{Gone, Live};
 use runs::IdSet;
+use short::Short;
 
 /// Settings of the engine.
 #[derive(Clone, Debug)]
@@ -127,6 +129,7 @@ struct Soft {
     timeouts: BTreeSet<(u64, TaskId, LeaseId)>,
     /// How fast batches may go.
     pace: Pace,
+    short: Short,
     /// Tasks that had better run elsewhere.
     again: Again,
     /// What was asked back for idle workers.
@@ -163,6 +166,7 @@ impl Engine {
             deadlines: BTreeSet::new(),
             timeouts: BTreeSet::new(),
             pace: Pace::default(),
+            short: Short::default(),
             again: Again::default(),
             asked: Asked::default(),
             retention_ms: 0,

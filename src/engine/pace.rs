@@ -204,6 +204,8 @@ impl Engine {
     pub(super) fn trim_pace(&mut self) {
         let all = &self.ledger.batches.all;
         self.soft.pace.buckets.retain(|batch, _| all.contains_key(batch));
+        let batches = &self.ledger.batches;
+        self.soft.short.retain(|spec| batches.spec(spec).is_some());
     }
 
     /// Takes note of tasks that a session was just granted.

@@ -75,7 +75,7 @@ impl Engine {
             at: now.wall,
             master: self.master_line(now, master),
             queues: self.queue_rows().into_iter().take(QUEUES_MAX).collect(),
-            gang: self.gang(now),
+            gang: self.gang(),
             history: watch.history.then(|| self.soft.pulse.history()),
             tasks,
             results,
@@ -190,11 +190,12 @@ impl Engine {
         start: u32,
         rows: u32,
     ) -> (Window<WorkerRow>, Vec<Option<SessionId>>) {
-        let all = self.worker_rows(now);
+        let all = self.workers_in_order();
         let total = all.len() as u64;
         let start = (start as usize).min(all.len());
-        let rows = rows.min(WINDOW_ROWS_MAX) as usize;
-        let (sessions, rows) = all.into_iter().skip(start).take(rows).unzip();
+        let shown = all.into_iter().skip(start).take(rows.min(WINDOW_ROWS_MAX) as usize);
+        let rows = shown.filter_map(|member| Some((member.session, self.worker_row(now, member)?)));
+        let (sessions, rows) = rows.unzip();
         (Window { total, start: start as u64, rows, search: Progress::Complete }, sessions)
     }
 }

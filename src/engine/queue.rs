@@ -182,9 +182,15 @@ impl Queue {
         self.resting.contains(&batch)
     }
 
-    /// Returns up to `want` tasks of the batch whose turn it is among the classes for which `room`
-    /// has room, and gives the turn to the next one. The tasks stay until they are removed.
-    pub fn pick(&mut self, want: u64, mut room: impl FnMut(ClassId) -> u64) -> Option<Pick> {
+    /// Returns tasks of the batch whose turn it is among the classes for which `room` has room, and
+    /// gives the turn to the next one: its share of `want`, or what `least` says of the batch when
+    /// that is more. The tasks stay until they are removed.
+    pub fn pick(
+        &mut self,
+        want: u64,
+        least: impl Fn(BatchId) -> u64,
+        mut room: impl FnMut(ClassId) -> u64,
+    ) -> Option<Pick> {
         if self.paused {
             return None;
         }
@@ -207,8 +213,7 @@ impl Queue {
             let spot = Spot { priority: priority.0, class, batch };
             self.turn += 1;
             level.set_turn(spot, Some(self.turn));
-            let most = want.min(room);
-            let share = if level.awake == 1 { most } else { most.div_ceil(level.awake) };
+            let share = want.div_ceil(level.awake.max(1)).max(least(batch)).min(room);
             Some(Pick { spot, runs: level.ready_mut(spot)?.tasks.front(share) })
         })
     }
@@ -314,7 +319,7 @@ mod tests {
     }
 
     fn picked(queue: &mut Queue, room: impl FnMut(ClassId) -> u64) -> Option<(u64, u64, u64)> {
-        let Pick { spot, runs } = queue.pick(4, room)?;
+        let Pick { spot, runs } = queue.pick(4, |batch| u64::from(batch.raw() == 7) * 3, room)?;
         let (first, count) = (runs[0].first.raw(), runs.iter().map(|run| run.count).sum());
         runs.iter().for_each(|run| queue.remove(spot, *run));
         Some((spot.batch.raw(), first, count))
@@ -335,6 +340,25 @@ mod tests {
         assert_eq!(picked(&mut queue, |class| if class == a { 9 } else { 0 }), Some((1, 102, 2)));
         assert_eq!(picked(&mut queue, |_| 0), None);
         assert_eq!(queue.ready(), 3);
+    }
+
+    #[test]
+    fn a_batch_of_short_tasks_gets_more_than_its_share() {
+        let [a, _] = classes();
+        let mut queue = Queue::new(Name::from_lossy("q"));
+        for (batch, first) in [(1, 100), (2, 200), (7, 300), (8, 400)] {
+            queue.insert(Spot { priority: 0, class: a, batch: BatchId::new(batch) }, run(first, 9));
+        }
+        let all: Vec<_> = (0..4).filter_map(|_| picked(&mut queue, |_| 9)).collect();
+        assert_eq!(all, [(1, 100, 1), (2, 200, 1), (7, 300, 3), (8, 400, 1)]);
+        for _ in 0..2 {
+            picked(&mut queue, |_| 2);
+        }
+        assert_eq!(
+            picked(&mut queue, |_| 2),
+            Some((7, 303, 2)),
+            "never more than there is room for"
+        );
     }
 
     #[test]

@@ -34,8 +34,9 @@ impl Engine {
         name: &WorkerName,
     ) -> Option<(Option<SessionId>, WorkerDetail)> {
         let worker = *self.ledger.worker_names.get(name)?;
-        let mut rows = self.worker_rows(now).into_iter();
-        let (session, row) = rows.find(|(_, row)| row.name == *name)?;
+        let mut all = self.workers_in_order().into_iter();
+        let member = all.find(|member| member.worker == worker)?;
+        let (session, row) = (member.session, self.worker_row(now, member)?);
         let mut held = IdSet::default();
         for id in self.sessions_of(worker) {
             let session = self.ledger.sessions.get(&id).into_iter();

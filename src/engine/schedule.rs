@@ -1,6 +1,6 @@
 //! Who gets what: sessions with room take turns, queues take turns, priorities and batches as
-//! queue.rs says, classes as class.rs says. Costs nothing per idle worker and next to nothing per
-//! task of a run.
+//! queue.rs says, classes as class.rs says, short tasks in the numbers that short.rs says. Costs
+//! nothing per idle worker and next to nothing per task of a run.
 
 use std::collections::BTreeSet;
 
@@ -125,7 +125,9 @@ impl Engine {
         let look_past = (choosy as u64).min(UNFIT_LOOK_PAST);
         loop {
             let Pick { spot, runs } = self.pick(session, want + look_past)?;
-            let most = self.may_start(now, spot.batch).min(want);
+            let known = self.ledger.batches.known(spot.batch);
+            let least = self.soft.short.least(known.spec);
+            let most = self.may_start(now, spot.batch).min(want.max(least));
             if most == 0 {
                 self.rest(now, spot);
                 continue;
@@ -140,9 +142,10 @@ impl Engine {
 
     fn pick(&mut self, session: SessionId, want: u64) -> Option<Pick> {
         let live = self.soft.live.get(&session)?;
-        let classes = &self.ledger.batches.classes;
+        let batches = &self.ledger.batches;
+        let least = |batch| self.soft.short.least(batches.known(batch).spec);
         let queue = &mut self.ledger.queues[self.soft.queue_turn];
-        queue.pick(want, |class| room_for(live, classes.get(class)))
+        queue.pick(want, least, |class| room_for(live, batches.classes.get(class)))
     }
 
     /// Leaves out tasks that the worker has said it cannot run, and those that it has just failed

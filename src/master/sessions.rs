@@ -64,6 +64,11 @@ impl Workers {
         self.sessions.get(&connection).copied()
     }
 
+    /// Returns how many are connected.
+    pub(super) fn count(&self) -> usize {
+        self.links.len()
+    }
+
     /// Returns a session's connection.
     pub(super) fn get(&self, id: SessionId) -> Option<&WorkerLink> {
         self.links.get(&id)

@@ -3,7 +3,7 @@
 
 use ganger_net::pki::authority::AuthorityError;
 use ganger_proto::command::{ResultPage, Status};
-use ganger_proto::limits::PAGE_ROWS_MAX;
+use ganger_proto::limits::{PAGE_BYTES_MAX, PAGE_ROWS_MAX};
 use ganger_proto::picture::{MasterLine, WorkerRow};
 use ganger_proto::{Actor, BatchId, Refusal, Reply, Request, Role, SessionId, TaskId, WorkerName};
 
@@ -13,6 +13,7 @@ use super::ends::Wanted;
 use super::inbox::Peering;
 use super::outgoing::Outgoing;
 use crate::engine::filter::Listed;
+use crate::engine::gang::Member;
 use crate::engine::input::ClientId;
 use crate::engine::picture::blank_master;
 
@@ -32,7 +33,7 @@ impl Master {
         let result = match request {
             Request::Status => Ok(Reply::Status(Box::new(self.status(actor)))),
             Request::Queues => Ok(Reply::Queues(self.engine.queue_rows())),
-            Request::Workers => Ok(Reply::Workers(self.worker_rows())),
+            Request::Workers { after } => Ok(self.workers(after.as_ref())),
             Request::Worker { name } => self.worker(&name),
             Request::Why { task } => self.why(actor, task),
             Request::Batches { before, rows } => {
@@ -141,18 +142,38 @@ impl Master {
         Status {
             master: line,
             queues: self.engine.queue_rows(),
-            workers: self.worker_rows(),
+            gang: self.engine.gang(),
+            workers: self.page_of(self.engine.workers_in_order()).0,
             batches: self.engine.batch_rows(actor, None, STATUS_BATCHES),
         }
     }
 
-    fn worker_rows(&self) -> Vec<WorkerRow> {
-        let rows = self.engine.worker_rows(self.clock.now());
-        let filled = rows.into_iter().map(|(session, mut row)| {
-            self.fill_worker(&mut row, session);
-            row
-        });
-        filled.collect()
+    /// Returns the workers whose names come after one, as many as a page holds.
+    fn workers(&self, after: Option<&WorkerName>) -> Reply {
+        let name = |member: &Member| &self.engine.ledger().workers[&member.worker].name;
+        let mut all = self.engine.workers_in_order();
+        all.retain(|member| after.is_none_or(|after| name(member) > after));
+        // Of two sessions of one worker the connected one stays first.
+        all.sort_by(|a, b| name(a).cmp(name(b)));
+        let (rows, more) = self.page_of(all);
+        let next = rows.last().filter(|_| more).map(|row| row.name.clone());
+        Reply::Workers { rows, next }
+    }
+
+    /// Returns the rows of workers up to what a page holds, and whether more would come.
+    fn page_of(&self, all: Vec<Member>) -> (Vec<WorkerRow>, bool) {
+        let (now, mut bytes) = (self.clock.now(), 0);
+        let (mut rows, mut left) = (Vec::new(), all.into_iter());
+        for member in left.by_ref() {
+            let Some(mut row) = self.engine.worker_row(now, member) else { continue };
+            self.fill_worker(&mut row, member.session);
+            bytes += bytes_of(&row);
+            rows.push(row);
+            if bytes >= PAGE_BYTES_MAX {
+                break;
+            }
+        }
+        (rows, left.next().is_some())
     }
 
     fn worker(&self, name: &WorkerName) -> Result<Reply, Refusal> {
@@ -225,6 +246,15 @@ impl Master {
             other => Err(Refusal::Invalid(format!("{other:?} is no matter of trust"))),
         }
     }
+}
+
+/// Returns about how many bytes a row takes in a frame.
+fn bytes_of(row: &WorkerRow) -> usize {
+    /// Numbers and lengths of a row.
+    const FIXED: usize = 96;
+    let labels = row.labels.iter().map(|label| label.to_string().len() + 2).sum::<usize>();
+    let texts = row.name.as_str().len() + row.address.len() + row.version.len();
+    FIXED + texts + row.policy.len() + labels
 }
 
 pub(super) fn refused(error: &AuthorityError) -> Refusal {

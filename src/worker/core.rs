@@ -103,6 +103,8 @@ pub(super) struct WorkerCore {
     ahead: warm::Ahead,
     reports: Reports,
     link: Link,
+    /// Between heartbeats while nothing is held, as the master asks for.
+    beat_idle_us: u64,
     drain: Drain,
     effects: Vec<Effect>,
 }
@@ -166,9 +168,10 @@ struct Drain {
     own: bool,
 }
 
-/// Between heartbeats while leases are held, and otherwise.
+/// The longest time between heartbeats while leases are held.
 const BEAT_HOLDING_US: u64 = 2_000_000;
-const BEAT_IDLE_US: u64 = 5_000_000;
+/// The shortest and the longest time between heartbeats that a master can ask for.
+const BEAT_MS: std::ops::RangeInclusive<u32> = 200..=5_000;
 
 impl WorkerCore {
     /// Begins a session of a worker that offers this.
@@ -187,6 +190,7 @@ impl WorkerCore {
             ahead: warm::Ahead::default(),
             reports: Reports::default(),
             link: Link::Down,
+            beat_idle_us: u64::from(*BEAT_MS.end()) * 1_000,
             drain: Drain::default(),
             effects: Vec::new(),
         }
@@ -194,7 +198,10 @@ impl WorkerCore {
 
     /// The master welcomed this session.
     pub(super) fn handle_welcome(&mut self, now_us: u64, welcome: &Welcome) {
-        self.link = Link::Up { beat_us: now_us.saturating_add(BEAT_IDLE_US), started_us: None };
+        let beat_ms = welcome.beat_ms.clamp(*BEAT_MS.start(), *BEAT_MS.end());
+        self.beat_idle_us = u64::from(beat_ms) * 1_000;
+        let beat_us = now_us.saturating_add(self.beat_idle_us);
+        self.link = Link::Up { beat_us, started_us: None };
         self.acknowledge(welcome.acknowledged);
         self.stale(&welcome.stale);
         self.release_waiting();
@@ -359,7 +366,8 @@ impl WorkerCore {
     fn beat(&mut self, now_us: u64, beat_us: u64) {
         let Link::Up { started_us, .. } = self.link else { return };
         // A heartbeat that was put off for an idle worker comes forward when work arrives.
-        let every = if self.holds_nothing() { BEAT_IDLE_US } else { BEAT_HOLDING_US };
+        let idle = self.beat_idle_us;
+        let every = if self.holds_nothing() { idle } else { idle.min(BEAT_HOLDING_US) };
         let due_us = beat_us.min(now_us.saturating_add(every));
         let next_us = if due_us > now_us {
             due_us

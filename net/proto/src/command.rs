@@ -12,7 +12,7 @@ use crate::filter::Filter;
 use crate::gang::WorkerDetail;
 use crate::id::{BatchId, Key, Name, QueueName, TaskId, WorkerName};
 use crate::outcome::Ended;
-use crate::picture::{BatchRow, EventRow, MasterLine, QueueRow, TaskRow, WorkerRow};
+use crate::picture::{BatchRow, EventRow, Gang, MasterLine, QueueRow, TaskRow, WorkerRow};
 use crate::spec::{BatchOptions, Spec, SpecError};
 use crate::time::WallMs;
 use crate::why::Why;
@@ -157,8 +157,11 @@ pub enum Request {
     Status,
     /// All queues.
     Queues,
-    /// All workers, also ones that are gone.
-    Workers,
+    /// Workers by name, also ones that are gone.
+    Workers {
+        /// The last name of the page before; none for the first page.
+        after: Option<WorkerName>,
+    },
     /// Everything about one worker.
     Worker {
         /// Which.
@@ -288,7 +291,7 @@ impl Request {
             | Self::Invite(_)
             | Self::Status
             | Self::Queues
-            | Self::Workers
+            | Self::Workers { .. }
             | Self::Batches { .. }
             | Self::List { .. }
             | Self::Show { .. }
@@ -388,8 +391,13 @@ pub enum Reply {
     Status(Box<Status>),
     /// All queues.
     Queues(Vec<QueueRow>),
-    /// All workers.
-    Workers(Vec<WorkerRow>),
+    /// Workers by name.
+    Workers {
+        /// As many as a page holds.
+        rows: Vec<WorkerRow>,
+        /// What the next page comes after; none when there is none.
+        next: Option<WorkerName>,
+    },
     /// Everything about one worker.
     Worker(Box<WorkerDetail>),
     /// Why a task is where it is.
@@ -449,7 +457,9 @@ pub struct Status {
     pub master: MasterLine,
     /// All queues.
     pub queues: Vec<QueueRow>,
-    /// Connected workers and ones lost lately.
+    /// All workers in numbers.
+    pub gang: Gang,
+    /// The first of them, connected ones before others, as many as a page holds.
     pub workers: Vec<WorkerRow>,
     /// The newest batches.
     pub batches: Vec<BatchRow>,

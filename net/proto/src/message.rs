@@ -25,7 +25,7 @@ use crate::spec::Spec;
 use crate::time::WallMs;
 
 /// The minor protocol versions that this build speaks; the major one is in the ALPN.
-pub const MINOR: MinorRange = MinorRange { min: 2, max: 2 };
+pub const MINOR: MinorRange = MinorRange { min: 3, max: 3 };
 
 /// A range of minor protocol versions, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +129,9 @@ pub struct Welcome {
     pub you: Actor,
     /// How long a silent session keeps its leases, in milliseconds.
     pub term_ms: u64,
+    /// For a worker: how often it beats while it holds nothing, in milliseconds. A beat is also how a
+    /// worker learns that the master was started anew.
+    pub beat_ms: u32,
     /// For a worker: leases it presented that are not its own any more; it stops them.
     pub stale: Vec<LeaseRun>,
     /// For a worker: the number of its last report that is durable.

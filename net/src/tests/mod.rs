@@ -204,6 +204,7 @@ fn welcome(master: &Authority, you: &Actor) -> Welcome {
         now: master.now(),
         you: you.clone(),
         term_ms: 15_000,
+        beat_ms: 1_000,
         stale: Vec::new(),
         acknowledged: 0,
     }

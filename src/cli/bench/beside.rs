@@ -4,7 +4,6 @@
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::task::JoinSet;
@@ -17,7 +16,7 @@ use crate::clock::Clock;
 const PARALLEL_MAX: u64 = 2_000;
 
 /// A rate, and what a task cost.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rate {
     pub(super) tasks: u64,
     pub(super) seconds: f64,
@@ -27,7 +26,7 @@ pub(super) struct Rate {
 }
 
 /// How the others did.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub(super) struct Beside {
     /// Processes started by tokio, so many at once, their output captured.
     pub(super) spawn_loop: Rate,

@@ -10,7 +10,6 @@ use ganger_proto::{
 };
 
 use super::super::flight::Flight;
-use super::BenchKind;
 use crate::clock::Clock;
 
 /// Parts that are under way at once.
@@ -19,50 +18,73 @@ const PARTS_UNDER_WAY: usize = 8;
 /// What is submitted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
-    pub(super) kind: BenchKind,
+    pub(super) kind: LoadKind,
     pub(super) tasks: u64,
+    /// One by one; else as one range.
     pub(super) listed: bool,
+    /// Digits that a listed argument has at least.
+    pub(super) width: usize,
 }
+
+/// What runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LoadKind {
+    /// n * n.
+    Square,
+    /// `true`.
+    Exec,
+    /// The handler [`HANDLER`], which answers with its argument.
+    Handler,
+}
+
+/// The name of the handler that is measured.
+pub(super) const HANDLER: &str = "echo";
 
 /// How a run went.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) batch: BatchId,
-    pub(super) submit_us: u64,
     pub(super) total_us: u64,
 }
 
 impl Load {
+    /// Returns squares, listed one by one.
+    pub(super) const fn squares(tasks: u64) -> Self {
+        Self { kind: LoadKind::Square, tasks, listed: true, width: 0 }
+    }
+
+    /// Returns squares as one range.
+    pub(super) const fn range(tasks: u64) -> Self {
+        Self { listed: false, ..Self::squares(tasks) }
+    }
+
     /// Submits everything and waits until all has ended.
     pub(super) async fn run(self, caller: &Caller, clock: &Clock) -> Result<Run> {
         let began = clock.micros();
         let batch = self.submit(caller, &Name::from_lossy("default")).await?;
-        let submit_us = clock.micros() - began;
         let reply = caller.call(Request::Wait { batches: vec![batch] }).await?;
         let total_us = clock.micros() - began;
         let Reply::Ended { batches } = reply else { bail!("a wait was not answered with an end") };
         let done: u64 = batches.iter().map(|row| row.counts.done).sum();
         ensure!(done == self.tasks, "{done} of {} tasks ended well", self.tasks);
-        Ok(Run { batch, submit_us, total_us })
+        Ok(Run { batch, total_us })
     }
 
     /// Submits everything to a queue.
     pub(super) async fn submit(self, caller: &Caller, queue: &QueueName) -> Result<BatchId> {
-        let key = Key::new(u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..)));
+        let options = BatchOptions { queue: queue.clone(), ..BatchOptions::default() };
+        self.submit_as(caller, &SubmitHead { spec: self.spec(), options }).await
+    }
+
+    /// Submits everything with a head of its own.
+    pub(super) async fn submit_as(self, caller: &Caller, head: &SubmitHead) -> Result<BatchId> {
+        let key = Key::new(fastrand::u128(..));
         let mut under_way = Flight::default();
         let mut batch = None;
         for (part, args) in self.parts().enumerate() {
             let first = part == 0;
-            let head = first.then(|| SubmitHead {
-                spec: self.spec(),
-                options: BatchOptions {
-                    name: "bench".to_owned(),
-                    queue: queue.clone(),
-                    ..BatchOptions::default()
-                },
-            });
+            let head = first.then(|| Box::new(head.clone()));
             let last = self.is_last(part as u64);
-            let head = head.map(Box::new);
             let submit = Submit { key, part: part as u32, last, head, args };
             under_way.push(Box::pin(caller.call(Request::Submit(submit)))).await;
             // The first part makes the batch that the others join.
@@ -90,7 +112,7 @@ impl Load {
             let last = (first + a_part - 1).min(self.tasks);
             let mut list = ArgList::with_capacity(SUBMIT_TASKS_MAX, SUBMIT_TASKS_MAX * 8);
             for n in first..=last {
-                list.push(self.argument(n).as_bytes());
+                list.push(format!("{n:0>width$}", width = self.width).as_bytes());
             }
             Args::Listed(list)
         })
@@ -100,22 +122,13 @@ impl Load {
         !self.listed || (part + 1) * SUBMIT_TASKS_MAX as u64 >= self.tasks
     }
 
-    fn argument(self, n: u64) -> String {
-        match self.kind {
-            BenchKind::Square | BenchKind::Exec | BenchKind::Shell => n.to_string(),
-            BenchKind::Sleep => "0".to_owned(),
-        }
-    }
-
     fn spec(self) -> Spec {
         let word = |text: &str| Template::from_text(text).expect("a plain word is a template");
-        let kind = match self.kind {
-            BenchKind::Square => Kind::Square,
-            BenchKind::Sleep => Kind::Sleep,
-            BenchKind::Exec => Kind::Exec { argv: vec![word("true")] },
-            BenchKind::Shell => Kind::Shell { line: word("true") },
-        };
-        Spec::of(kind)
+        Spec::of(match self.kind {
+            LoadKind::Square => Kind::Square,
+            LoadKind::Exec => Kind::Exec { argv: vec![word("true")] },
+            LoadKind::Handler => Kind::Handler { name: Name::from_lossy(HANDLER) },
+        })
     }
 
     /// Sends single tasks one after the other; returns how long each took, in microseconds.
@@ -123,10 +136,10 @@ impl Load {
         self,
         caller: &Caller,
         clock: &Clock,
-        count: u32,
+        count: u64,
     ) -> Result<Vec<u64>> {
         let single = Self { tasks: 1, listed: true, ..self };
-        let mut times = Vec::with_capacity(count as usize);
+        let mut times = Vec::with_capacity(1_024);
         for _ in 0..count {
             times.push(single.run(caller, clock).await?.total_us);
         }
@@ -146,16 +159,18 @@ impl Load {
                 ensure!(row.index == checked, "task {} is missing", checked + 1);
                 ensure!(row.state == TaskState::Done, "task {} is not done", row.task);
                 let ended = row.ended.as_ref().context("a result is not kept any more")?;
-                if self.kind == BenchKind::Square {
-                    let n = u128::from(row.index + 1);
-                    let expected = format!("{n} * {n} = {}", n * n);
-                    ensure!(
-                        ended.stdout == expected.as_bytes(),
-                        "task {} answered {:?}, not {expected:?}",
-                        row.task,
-                        String::from_utf8_lossy(&ended.stdout)
-                    );
-                }
+                let n = u128::from(row.index + 1);
+                let expected = match self.kind {
+                    LoadKind::Square => format!("{n} * {n} = {}", n * n),
+                    LoadKind::Handler => n.to_string(),
+                    LoadKind::Exec => String::new(),
+                };
+                ensure!(
+                    ended.stdout == expected.as_bytes(),
+                    "task {} answered {:?}, not {expected:?}",
+                    row.task,
+                    String::from_utf8_lossy(&ended.stdout)
+                );
                 checked += 1;
             }
             match page.next {
@@ -174,6 +189,14 @@ pub(super) async fn commits(caller: &Caller) -> Result<u64> {
         bail!("a request for the status was answered with something else");
     };
     Ok(status.master.commits)
+}
+
+/// Returns how many tasks are done, of those that the master still has.
+pub(super) async fn done(caller: &Caller) -> Result<u64> {
+    let Reply::Status(status) = caller.call(Request::Status).await? else {
+        bail!("a request for the status was answered with something else");
+    };
+    Ok(status.master.counts.done)
 }
 
 fn batch_of(reply: Result<Reply, CallError>) -> Result<BatchId> {

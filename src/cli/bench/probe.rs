@@ -1,10 +1,34 @@
-//! What a benchmark must say of its processes: their peak memory, their processor time.
+//! What a benchmark must say of its processes and of the machine: memory, processor time, disk.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 /// Returns the peak resident memory of a process in KiB (`VmHWM` of proc(5)); 0 when it is gone.
 pub(super) fn peak_kib(pid: u32) -> u64 {
+    status(pid, "VmHWM:")
+}
+
+/// Returns the resident memory of a process in KiB (`VmRSS` of proc(5)); 0 when it is gone.
+pub(super) fn resident_kib(pid: u32) -> u64 {
+    status(pid, "VmRSS:")
+}
+
+fn status(pid: u32, field: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+}
+
+/// Returns how many bytes the files below a folder take on the disk.
+pub(super) fn disk_bytes(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = entries.map(|entry| match entry.metadata() {
+        Ok(facts) if facts.is_dir() => disk_bytes(&entry.path()),
+        // Counted in blocks of 512 bytes, by stat(2).
+        Ok(facts) => facts.blocks() * 512,
+        Err(_) => 0,
+    });
+    bytes.sum()
 }
 
 /// Processor time, in microseconds.
@@ -57,6 +81,20 @@ pub(super) fn children(pid: u32) -> Vec<u32> {
         list.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()
     };
     lists.flat_map(parse).collect()
+}
+
+/// Says what machine this is: processors and memory.
+pub(super) fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let (processors, memory) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
+    let field = |text: &str, name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned()).unwrap_or_default()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let kib = field(&memory, "MemTotal").split(' ').next().and_then(|word| word.parse().ok());
+    let gib = kib.unwrap_or(0.0) / f64::from(1 << 20);
+    format!("{cores} cores of {}, {gib:.0} GiB", field(&processors, "model name"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! A master and workers of the benchmark's own, as processes on a temp home. Stops what it started.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -19,22 +22,40 @@ use crate::config::MasterFile;
 const LOOKS_MAX: u32 = 3_000;
 const LOOK: Duration = Duration::from_millis(10);
 
+/// Tells homes of one process apart.
+static HOMES: AtomicU32 = AtomicU32::new(0);
+
 /// The processes.
 pub(super) struct Rig {
     home: PathBuf,
     store: BenchStore,
     master: Child,
+    /// Where the master listens, in each of its lives.
+    address: String,
     workers: Vec<Child>,
 }
 
 impl Rig {
-    /// Makes a home below `base` and starts a master on it.
-    pub(super) async fn start(base: &Path, store: BenchStore) -> Result<Self> {
-        let home = base.join(format!("ganger-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&home)
-            .with_context(|| format!("cannot make {}", home.display()))?;
-        let master = spawn_master(&home, store)?;
-        let mut rig = Self { home, store, master, workers: Vec::new() };
+    /// Makes a home below `base`, lets `prepare` put things into it, and starts a master on it.
+    pub(super) async fn start(
+        base: &Path,
+        store: BenchStore,
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
+        let number = HOMES.fetch_add(1, Ordering::Relaxed);
+        let home = base.join(format!("ganger-bench-{}-{number}", std::process::id()));
+        let made = DirBuilder::new().mode(0o700).create(&home);
+        made.with_context(|| format!("cannot make {}", home.display()))?;
+        let address = "127.0.0.1:0".to_owned();
+        let begun = prepare(&home).and_then(|()| spawn_master(&home, store, &address));
+        let master = match begun {
+            Ok(master) => master,
+            Err(error) => {
+                remove(&home);
+                return Err(error);
+            }
+        };
+        let mut rig = Self { home, store, master, address, workers: Vec::new() };
         if let Err(error) = rig.ready().await {
             rig.stop().await;
             return Err(error);
@@ -59,6 +80,16 @@ impl Rig {
 
     /// Starts workers and waits until they are connected.
     pub(super) async fn add_workers(&mut self, count: u32, slots: u32) -> Result<()> {
+        self.add_workers_as(count, slots, "").await
+    }
+
+    /// As [`Rig::add_workers`], with a `worker.toml`.
+    pub(super) async fn add_workers_as(
+        &mut self,
+        count: u32,
+        slots: u32,
+        toml: &str,
+    ) -> Result<()> {
         let caller = self.caller().await?;
         let invite =
             Invite { role: Role::Worker, name: None, uses: count, ttl_ms: 600_000, replaces: None };
@@ -69,22 +100,25 @@ impl Rig {
         for number in 0..count {
             let dir = self.home.join(format!("bench-worker-{number}"));
             join(&token, None, &dir).await?;
+            if !toml.is_empty() {
+                std::fs::write(dir.join("worker.toml"), toml)?;
+            }
             let mut command = Command::new("/proc/self/exe");
             command.arg("__local-worker").arg("--home").arg(&self.home);
             command.arg("--folder").arg(&dir).arg("--slots").arg(slots.to_string());
             self.workers.push(quiet(&mut command).spawn().context("a worker does not start")?);
         }
-        for _ in 0..LOOKS_MAX {
-            let Reply::Status(status) = caller.call(Request::Status).await? else {
-                bail!("the master did not answer with its status");
-            };
-            let up = status.workers.iter().filter(|worker| worker.slots > 0).count();
-            if up >= count as usize {
-                return Ok(());
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        bail!("the workers did not connect");
+        connected(&caller, count as usize).await
+    }
+
+    /// Starts a process that is the workers of all identities below `folder`, and waits until
+    /// `count` are connected.
+    pub(super) async fn add_crowd(&mut self, folder: &Path, count: usize) -> Result<()> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg("__bench-crowd").arg("--home").arg(&self.home).arg(folder);
+        command.arg(self.address()?);
+        self.workers.push(quiet(&mut command).spawn().context("the workers do not start")?);
+        connected(&self.caller().await?, count).await
     }
 
     /// Dials the master as its administrator.
@@ -93,22 +127,29 @@ impl Rig {
         Ok(Caller::connect(&identity, &[self.address()?]).await?)
     }
 
-    /// Ends the master in peace and starts it again.
-    pub(super) async fn restart(&mut self) -> Result<()> {
-        end(&mut self.master, Signal::TERM).await;
-        self.master = spawn_master(&self.home, self.store)?;
+    /// Ends the master in peace, or at once with [`Signal::KILL`].
+    pub(super) async fn end_master(&mut self, signal: Signal) {
+        end(&mut self.master, signal).await;
+    }
+
+    /// Starts a master where the one before was, and waits until it serves.
+    pub(super) async fn start_master(&mut self) -> Result<()> {
+        self.master = spawn_master(&self.home, self.store, &self.address)?;
         self.ready().await
+    }
+
+    /// Ends the workers, at once.
+    pub(super) async fn end_workers(&mut self) {
+        for mut worker in std::mem::take(&mut self.workers) {
+            end(&mut worker, Signal::KILL).await;
+        }
     }
 
     /// Ends everything and removes the home.
     pub(super) async fn stop(mut self) {
-        for worker in &mut self.workers {
-            end(worker, Signal::KILL).await;
-        }
+        self.end_workers().await;
         end(&mut self.master, Signal::TERM).await;
-        if let Err(error) = std::fs::remove_dir_all(&self.home) {
-            tracing::warn!(%error, "the temp home could not be removed");
-        }
+        remove(&self.home);
     }
 
     fn address(&self) -> Result<String> {
@@ -126,6 +167,7 @@ impl Rig {
             if written.is_some_and(|file| file.pid == self.master.id())
                 && self.caller().await.is_ok()
             {
+                self.address = self.address()?;
                 return Ok(());
             }
             tokio::time::sleep(LOOK).await;
@@ -134,10 +176,34 @@ impl Rig {
     }
 }
 
-fn spawn_master(home: &Path, store: BenchStore) -> Result<Child> {
+/// Waits until so many workers are connected; as long as their number still grows.
+pub(super) async fn connected(caller: &Caller, count: usize) -> Result<()> {
+    let (mut most, mut looks) = (0, 0);
+    while looks < LOOKS_MAX {
+        let Reply::Status(status) = caller.call(Request::Status).await? else {
+            bail!("the master did not answer with its status");
+        };
+        let up = status.gang.up as usize;
+        if up >= count {
+            return Ok(());
+        }
+        looks = if up > most { 0 } else { looks + 1 };
+        most = most.max(up);
+        tokio::time::sleep(LOOK).await;
+    }
+    bail!("only {most} of {count} workers connected");
+}
+
+fn remove(home: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(home) {
+        tracing::warn!(%error, "the temp home could not be removed");
+    }
+}
+
+fn spawn_master(home: &Path, store: BenchStore, address: &str) -> Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg("master").arg("--home").arg(home);
-    command.args(["--listen", "127.0.0.1:0", "--local-worker", "0"]);
+    command.args(["--listen", address, "--local-worker", "0"]);
     if store == BenchStore::Memory {
         command.args(["--store", "memory"]);
     }

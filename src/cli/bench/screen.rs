@@ -1,5 +1,5 @@
-//! `ganger bench --screen`: how fast the screen answers a key over a full master, how often it
-//! draws, and what it costs the master. Looks at the real screen in a pseudo-terminal.
+//! Row `screen`: how fast the screen answers a key over a full master, how often it draws, and what
+//! it costs the master. Looks at the real screen in a pseudo-terminal.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use anyhow::{Result, bail};
 use ganger_net::client::Caller;
 use ganger_proto::command::{Submit, SubmitHead};
 use ganger_proto::{Args, BatchOptions, Key, Kind, Name, QueueName, Reply, Request, Spec};
-use serde::Serialize;
 
 use super::eye::{Eye, SIZE};
-use super::load::Load;
+use super::figure::{Figure, Report, Wanted, number as shown};
+use super::load::{self, Load};
 use super::rig::Rig;
-use super::{BenchArgs, BenchKind, mib, percentile, probe};
+use super::{Bench, What, mib, ms, percentile, probe};
 use crate::clock::Clock;
 
 /// Of the held tasks, one in this many is listed one by one; the others are a range.
@@ -30,78 +30,73 @@ const RUN_TASKS: u64 = 2_000_000;
 /// Runs of each.
 const RUNS: usize = 5;
 
-/// What a run found; times in microseconds.
-#[derive(Debug, Serialize)]
-pub(super) struct ScreenReport {
-    columns: u16,
-    rows: u16,
-    tasks_held: u64,
-    tasks_listed: u64,
-    results_per_second: f64,
-    local_key_p50_us: u64,
-    local_key_p99_us: u64,
-    jump_key_p50_us: u64,
-    jump_key_p99_us: u64,
-    filter_key_p50_us: u64,
-    filter_key_p99_us: u64,
-    draws_per_second_busy: f64,
-    draws_in_5_s_idle: usize,
-    draws_in_5_s_with_ages: usize,
-    screen_peak_kib: u64,
-    tasks_per_second_alone: f64,
-    tasks_per_second_watched: f64,
-    ratio: f64,
+/// Tasks held when nobody says how many.
+const TASKS: u64 = 10_000_000;
+
+pub(super) async fn measure(bench: &Bench) -> Result<Report> {
+    bench.rig(async |rig| with(bench, rig).await).await
 }
 
-/// Measures with the rig's master, which must be fresh and without workers.
-pub(super) async fn measure(
-    args: &BenchArgs,
-    clock: &Clock,
-    rig: &mut Rig,
-) -> Result<ScreenReport> {
+async fn with(bench: &Bench, rig: &mut Rig) -> Result<Report> {
+    let (tasks, clock) = (bench.tasks(TASKS), &bench.clock);
     let caller = rig.caller().await?;
-    rig.add_workers(args.workers, args.slots).await?;
+    rig.add_workers(bench.workers(1), bench.args.slots).await?;
     let mut eye = Eye::open(rig.home(), clock)?;
     let idle = count_frames(&mut eye, "3").await;
     eye.close();
-    let listed = hold(args.tasks, &caller).await?;
+    let listed = hold(tasks, &caller).await?;
     let mut eye = Eye::open(rig.home(), clock)?;
-    let looked = look(args.tasks, clock, rig, &mut eye).await;
-    let screen_peak_kib = probe::peak_kib(eye.pid());
+    let looked = look(tasks, clock, rig, &mut eye).await;
+    let peak_kib = probe::peak_kib(eye.pid());
     eye.close();
-    let looked = looked?;
+    let mut looked = looked?;
     let (alone, watched) = throughput(rig, clock, &caller).await?;
     let (columns, rows) = SIZE;
-    let Keys { local, jump, filter } = looked.keys;
-    Ok(ScreenReport {
-        columns: columns.get(),
-        rows: rows.get(),
-        tasks_held: args.tasks,
-        tasks_listed: listed,
-        results_per_second: looked.results_per_second,
-        local_key_p50_us: percentile(&local, 50),
-        local_key_p99_us: percentile(&local, 99),
-        jump_key_p50_us: percentile(&jump, 50),
-        jump_key_p99_us: percentile(&jump, 99),
-        filter_key_p50_us: percentile(&filter, 50),
-        filter_key_p99_us: percentile(&filter, 99),
-        draws_per_second_busy: looked.busy as f64 / COUNTED.as_secs_f64(),
-        draws_in_5_s_idle: idle?,
-        draws_in_5_s_with_ages: looked.ages,
-        screen_peak_kib,
-        tasks_per_second_alone: alone,
-        tasks_per_second_watched: watched,
-        ratio: watched / alone,
-    })
+    let conditions = vec![
+        format!("{columns}×{rows}"),
+        format!(
+            "{} tasks held, {} of them listed, a filter on",
+            shown(tasks as f64),
+            shown(listed as f64)
+        ),
+        format!("{:.0} results a second flowing", looked.results_per_second),
+        format!("{KEYS} keys of each sort"),
+    ];
+    let mut report = bench.report(What::Screen, rig, conditions)?;
+    let p99 = |what: &str, times: &mut [u64], wanted| {
+        Figure::new(what, ms(percentile(times, 99)), "ms").wanted(wanted)
+    };
+    let Keys { local, jump, filter } = &mut looked.keys;
+    let away = Wanted::less(50.0, 20.0);
+    report.figures =
+        vec![
+            p99("key to frame within the window, p99", local, Wanted::less(16.0, 5.0)),
+            p99("key to frame at the other end (`G`, `gg`), p99", jump, away),
+            p99("key to frame of a filter's letter, p99", filter, away),
+            Figure::new(
+                "draws a second while results flow",
+                looked.busy as f64 / COUNTED.as_secs_f64(),
+                "",
+            )
+            .wanted(Wanted::ceiling(30.0)),
+            Figure::new("draws of an idle screen in 5 s", idle? as f64, "")
+                .wanted(Wanted::ceiling(0.0)),
+            Figure::new("the same where ages are shown", looked.ages as f64, "")
+                .wanted(Wanted::ceiling(6.0)),
+            Figure::new("peak memory of the screen", mib(peak_kib), "MiB")
+                .wanted(Wanted::ceiling(50.0)),
+            Figure::new("squares, listed, with a screen attached", watched, "tasks/s")
+                .beside_wanted("the same without a screen", alone, Wanted::more(0.95, 0.98)),
+        ];
+    Ok(report)
 }
 
 /// Submits tasks that stay queued; returns how many of them were listed.
 async fn hold(tasks: u64, caller: &Caller) -> Result<u64> {
     let hold = queue("hold");
     let listed = tasks / LISTED_ONE_IN;
-    let submit = async |tasks, listed| {
-        Load { kind: BenchKind::Square, tasks, listed }.submit(caller, &hold).await
-    };
+    let submit =
+        async |tasks, listed| Load { listed, ..Load::squares(tasks) }.submit(caller, &hold).await;
     // A queue is there, and can be paused, from its first task on.
     let scout = submit(1, true).await?;
     caller.call(Request::Wait { batches: vec![scout] }).await?;
@@ -119,7 +114,7 @@ struct Looked {
     ages: usize,
 }
 
-/// How long keys took to the frame that shows what they did, sorted.
+/// How long keys took to the frame that shows what they did.
 #[derive(Default)]
 struct Keys {
     local: Vec<u64>,
@@ -130,7 +125,7 @@ struct Keys {
 async fn look(tasks: u64, clock: &Clock, rig: &Rig, eye: &mut Eye) -> Result<Looked> {
     eye.wait("its first picture", |text| text.contains("? help")).await?;
     let caller = rig.caller().await?;
-    let before = done(&caller).await?;
+    let before = load::done(&caller).await?;
     let began = clock.micros();
     let flow = tokio::spawn(flow(rig.caller().await?));
     let keys = time_keys(tasks, eye).await;
@@ -140,7 +135,7 @@ async fn look(tasks: u64, clock: &Clock, rig: &Rig, eye: &mut Eye) -> Result<Loo
     };
     flow.abort();
     let spent = super::seconds(clock.micros() - began);
-    let results_per_second = (done(&caller).await? - before) as f64 / spent;
+    let results_per_second = (load::done(&caller).await? - before) as f64 / spent;
     let (keys, busy) = (keys?, busy?);
     quiet(&caller).await?;
     let ages = count_frames(eye, "2").await?;
@@ -183,9 +178,6 @@ async fn time_keys(tasks: u64, eye: &mut Eye) -> Result<Keys> {
         keys.filter.push(seen.saturating_sub(pressed));
     }
     eye.press("\x1b")?;
-    for times in [&mut keys.local, &mut keys.jump, &mut keys.filter] {
-        times.sort_unstable();
-    }
     Ok(keys)
 }
 
@@ -201,7 +193,7 @@ async fn count_frames(eye: &mut Eye, screen: &str) -> Result<usize> {
 
 /// Compares the same work without and with a screen, in turns; returns the medians.
 async fn throughput(rig: &Rig, clock: &Clock, caller: &Caller) -> Result<(f64, f64)> {
-    let load = Load { kind: BenchKind::Square, tasks: RUN_TASKS, listed: true };
+    let load = Load::squares(RUN_TASKS);
     let (mut alone, mut watched) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         alone.push(load.run(caller, clock).await?.total_us);
@@ -214,10 +206,8 @@ async fn throughput(rig: &Rig, clock: &Clock, caller: &Caller) -> Result<(f64, f
         eye.close();
         watched.push(run?.total_us);
     }
-    let per_second = |mut times: Vec<u64>| {
-        times.sort_unstable();
-        RUN_TASKS as f64 / super::seconds(percentile(&times, 50))
-    };
+    let per_second =
+        |mut times: Vec<u64>| RUN_TASKS as f64 / super::seconds(percentile(&mut times, 50));
     Ok((per_second(alone), per_second(watched)))
 }
 
@@ -257,13 +247,6 @@ async fn quiet(caller: &Caller) -> Result<()> {
     bail!("the flowing tasks did not come to an end");
 }
 
-async fn done(caller: &Caller) -> Result<u64> {
-    let Reply::Status(status) = caller.call(Request::Status).await? else {
-        bail!("a request for the status was answered with something else");
-    };
-    Ok(status.master.counts.done)
-}
-
 /// Keys come at moments that have nothing to do with the screen's frames.
 async fn pause() {
     tokio::time::sleep(Duration::from_millis(fastrand::u64(15..60))).await;
@@ -297,36 +280,6 @@ fn number(text: &str) -> Option<u64> {
         }
     }
     digits.parse().ok()
-}
-
-/// Lists the figures for people.
-pub(super) fn rows(report: &ScreenReport) -> Vec<(&'static str, String)> {
-    let times = |p50: u64, p99: u64| {
-        format!("p50 {:.1} ms, p99 {:.1} ms", p50 as f64 / 1_000.0, p99 as f64 / 1_000.0)
-    };
-    vec![
-        ("tasks held", format!("{}, {} of them listed", report.tasks_held, report.tasks_listed)),
-        ("results flowing", format!("{:.0}/s", report.results_per_second)),
-        ("key in the window", times(report.local_key_p50_us, report.local_key_p99_us)),
-        ("G, g g", times(report.jump_key_p50_us, report.jump_key_p99_us)),
-        ("a filter's letter", times(report.filter_key_p50_us, report.filter_key_p99_us)),
-        ("draws, busy", format!("{:.1}/s", report.draws_per_second_busy)),
-        (
-            "draws, idle",
-            format!(
-                "{} in 5 s, {} where ages of waiting tasks are shown",
-                report.draws_in_5_s_idle, report.draws_in_5_s_with_ages
-            ),
-        ),
-        ("screen's peak memory", mib(report.screen_peak_kib)),
-        (
-            "tasks per second",
-            format!(
-                "{:.0} alone, {:.0} with a screen: {:.3}",
-                report.tasks_per_second_alone, report.tasks_per_second_watched, report.ratio
-            ),
-        ),
-    ]
 }
 
 #[cfg(test)]

@@ -123,11 +123,11 @@ async fn reached(caller: &Caller, clock: &Clock) -> Vec<Check> {
     }
     match caller.call(Request::Status).await {
         Ok(Reply::Status(status)) => {
-            let up: Vec<_> = status.workers.iter().filter(|worker| worker.slots > 0).collect();
-            checks.push(if up.is_empty() {
+            let up = status.gang.up;
+            checks.push(if up == 0 {
                 warn("workers", "none is connected; `ganger invite` prints the line to join with")
             } else {
-                ok("workers", format!("{} connected", up.len()))
+                ok("workers", format!("{up} connected"))
             });
             if !status.master.trouble.is_empty() {
                 checks.push(bad("store", status.master.trouble));

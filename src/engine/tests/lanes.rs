@@ -62,8 +62,8 @@ fn a_row_tells_the_lanes_apart() {
     let busy = submit(&mut engine, 1, 1, Lane::Cpu);
     let waits = submit(&mut engine, 2, 5, Lane::Io);
     let row = |engine: &Engine| {
-        let row = engine.worker_rows(NOW).remove(0).1;
-        (row.running, row.io_running, row.waiting, engine.gang(NOW).busy)
+        let row = engine.worker_row(NOW, engine.workers_in_order()[0]).unwrap();
+        (row.running, row.io_running, row.waiting, engine.gang().busy)
     };
     assert_eq!(row(&engine), (0, 0, 6, 0));
     let started = |runs| Input::WorkerSaid { session: SESSION, said: Said::Started(runs) };

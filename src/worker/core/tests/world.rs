@@ -93,6 +93,7 @@ impl World {
             now: WallMs(0),
             you: Actor { role: Role::Worker, name: Name::from_lossy("w"), admin: false },
             term_ms: 10_000,
+            beat_ms: 5_000,
             stale,
             acknowledged,
         };
