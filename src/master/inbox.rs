@@ -22,6 +22,10 @@ use crate::engine::input::ClientId;
 /// their peers wait.
 const MAILBOX_INPUTS: usize = 4_096;
 
+/// Heartbeats that wait for the loop's next turn; one that finds no room is dropped, the worker's
+/// next one says as much.
+const MAILBOX_BEATS: usize = 16_384;
+
 /// Streams of kept output that wait to be read; further ones wait at the worker.
 const OUTPUTS_WAITING: usize = 1_024;
 
@@ -85,14 +89,26 @@ pub(super) struct Peering {
 #[derive(Clone, Debug)]
 pub(super) struct Mailbox {
     to: mpsc::Sender<Incoming>,
+    beats: mpsc::Sender<Incoming>,
     numbers: Arc<AtomicU64>,
+}
+
+/// The loop's end of the mailbox.
+#[derive(Debug)]
+pub(super) struct Mail {
+    /// What wakes the loop.
+    pub(super) inputs: mpsc::Receiver<Incoming>,
+    /// What waits until something else does: thousands of idle workers must not each wake it.
+    pub(super) beats: mpsc::Receiver<Incoming>,
 }
 
 impl Mailbox {
     /// Returns a mailbox and its end in the loop.
-    pub(super) fn new() -> (Self, mpsc::Receiver<Incoming>) {
-        let (to, from) = mpsc::channel(MAILBOX_INPUTS);
-        (Self { to, numbers: Arc::new(AtomicU64::new(1)) }, from)
+    pub(super) fn new() -> (Self, Mail) {
+        let (to, inputs) = mpsc::channel(MAILBOX_INPUTS);
+        let (to_beats, beats) = mpsc::channel(MAILBOX_BEATS);
+        let numbers = Arc::new(AtomicU64::new(1));
+        (Self { to, beats: to_beats, numbers }, Mail { inputs, beats })
     }
 
     /// Puts an input; waits while the mailbox is full. Says whether the loop still listens.
@@ -147,6 +163,10 @@ async fn read(arrival: Arrival, mail: Mailbox) {
 async fn read_worker(connection: ConnectionId, mut from: Inbox, to: &Session, mail: &Mailbox) {
     loop {
         match from.next::<WorkerMessage>().await {
+            Ok(message @ WorkerMessage::Heartbeat { .. }) => {
+                // Dropped when there are too many; see MAILBOX_BEATS.
+                let _full = mail.beats.try_send(Incoming::WorkerSaid { connection, message });
+            }
             Ok(message) => {
                 if !mail.put(Incoming::WorkerSaid { connection, message }).await {
                     return;

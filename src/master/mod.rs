@@ -30,7 +30,6 @@ use ganger_net::pki::authority::Authority;
 use ganger_net::server::Server;
 use ganger_proto::WallMs;
 use ganger_proto::message::WorkerMessage;
-use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -40,7 +39,7 @@ use crate::store::{Batch, BlockCache, Durable, Installing, Output, Seq, Trouble,
 use bodies::Bodies;
 use ends::Ends;
 use follow::Follows;
-use inbox::Incoming;
+use inbox::{Incoming, Mail};
 use outgoing::Outgoing;
 use outputs::Longs;
 use searches::{Hunts, Searching};
@@ -57,6 +56,8 @@ const BACKLOG_BYTES_MAX: usize = 8 << 20;
 const DIGEST_EVERY: u64 = 4_096;
 /// How often clients hear something, in milliseconds.
 const PULSE_MS: u64 = 2_000;
+/// How long heartbeats wait at most, in milliseconds; far less than a lease's term.
+const BEATS_MS: u64 = 500;
 /// How often a picture that changes by itself is drawn, in milliseconds.
 const SECOND_MS: u64 = 1_000;
 /// How often a store without room is tried again, in milliseconds.
@@ -75,7 +76,7 @@ struct Master {
     cache: BlockCache,
     authority: Arc<Authority>,
     server: Arc<Server>,
-    mailbox: mpsc::Receiver<Incoming>,
+    mail: Mail,
     workers: Workers,
     clients: Clients,
     hunts: Hunts,
@@ -129,18 +130,22 @@ impl Master {
         self.turn(vec![]);
         while self.phase != Phase::Stopping {
             let now = self.clock.now();
-            let wake = self.wake_ms().saturating_sub(now.mono_ms).min(PULSE_MS);
+            let longest = if self.workers.count() > 0 { BEATS_MS } else { PULSE_MS };
+            let wake = self.wake_ms().saturating_sub(now.mono_ms).min(longest);
             let room = self.writer.backlog_bytes() < BACKLOG_BYTES_MAX;
             let mut inputs = Vec::new();
             tokio::select! {
-                first = self.mailbox.recv(), if room => inputs.extend(first),
+                first = self.mail.inputs.recv(), if room => inputs.extend(first),
                 _ = durable.changed() => {}
                 () = tokio::time::sleep(Duration::from_millis(wake)) => {}
             }
             while inputs.len() < TURN_INPUTS_MAX
-                && let Ok(next) = self.mailbox.try_recv()
+                && let Ok(next) = self.mail.inputs.try_recv()
             {
                 inputs.push(next);
+            }
+            while let Ok(beat) = self.mail.beats.try_recv() {
+                inputs.push(beat);
             }
             self.turn(inputs);
             let state = durable.borrow_and_update().clone();
@@ -305,10 +310,7 @@ impl Master {
                 self.clients.note_change();
                 let said = match message {
                     WorkerMessage::Hold { tasks } => Said::Hold(tasks),
-                    WorkerMessage::Heartbeat { load } => {
-                        self.hold(vec![Outgoing::Pulse(session)]);
-                        Said::Heartbeat(load)
-                    }
+                    WorkerMessage::Heartbeat { load } => Said::Heartbeat(load),
                     WorkerMessage::Started { leases } => Said::Started(leases),
                     WorkerMessage::Report(report) => Said::Report(report),
                     WorkerMessage::Release { leases } => Said::Release(leases),

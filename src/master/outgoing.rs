@@ -22,8 +22,6 @@ use crate::engine::input::{ClientId, Drain, Effect};
 pub(super) enum Outgoing {
     /// An effect of the engine.
     Effect(Effect),
-    /// The answer to a heartbeat.
-    Pulse(SessionId),
     /// Something that needs results or outputs from the store first.
     Job(Box<Job>),
     /// What a worker is told of followers.
@@ -39,7 +37,6 @@ impl Master {
     pub(super) fn send(&mut self, outgoing: Outgoing) {
         match outgoing {
             Outgoing::Effect(effect) => self.act(effect),
-            Outgoing::Pulse(session) => self.tell(session, &ToWorker::Pulse),
             Outgoing::Job(job) => self.bodies.ask(*job),
             Outgoing::Worker(session, message) => self.tell(session, &message),
             Outgoing::Follower { client, tag, told } => self.tell_follower(client, tag, told),

@@ -103,23 +103,23 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
     remember(&options.home, address, &authority)?;
     let advertise = advertised(&options.advertise, address, &host);
     admin(&options.home, &authority, address)?;
-    let (mail, mailbox) = Mailbox::new();
+    let (mailbox, mail) = Mailbox::new();
     let mut engine = opened.engine;
     engine.handle(clock.now(), Input::Began { epoch: opened.term.epoch });
     let (cpu, newest) = (Arc::new(AtomicU32::new(0)), opened.term.last);
     let mut master = Master {
         bodies: Bodies::start(opened.reader, cache.clone(), cpu.clone())?,
         cache,
-        longs: Longs::new(opened.writer.parts(), mail.clone()),
+        longs: Longs::new(opened.writer.parts(), mailbox.clone()),
         writer: opened.writer,
         engine,
         authority,
         server: server.clone(),
-        mailbox,
+        mail,
         workers: Workers::default(),
         clients: Clients::default(),
         hunts: super::searches::Hunts::default(),
-        follows: Follows::new(mail.clone()),
+        follows: Follows::new(mailbox.clone()),
         ends: Ends::default(),
         held: std::collections::VecDeque::new(),
         newest,
@@ -133,8 +133,8 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
         log: options.log_ring,
         clock,
     };
-    let accepting = tokio::spawn(accept(server, mail.clone()));
-    let signals = tokio::spawn(signals(mail));
+    let accepting = tokio::spawn(accept(server, mailbox.clone()));
+    let signals = tokio::spawn(signals(mailbox));
     let measuring = tokio::spawn(measure(cpu));
     start_local(&mut master, options.local_worker_slots);
     tracing::info!(%address, cluster = %master.authority.cluster(), "the master serves");

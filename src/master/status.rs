@@ -3,7 +3,7 @@
 
 use ganger_net::pki::authority::AuthorityError;
 use ganger_proto::command::{ResultPage, Status};
-use ganger_proto::limits::{PAGE_BYTES_MAX, PAGE_ROWS_MAX};
+use ganger_proto::limits::{PAGE_BYTES_MAX, PAGE_ROWS_MAX, WINDOW_ROWS_MAX};
 use ganger_proto::picture::{MasterLine, WorkerRow};
 use ganger_proto::{Actor, BatchId, Refusal, Reply, Request, Role, SessionId, TaskId, WorkerName};
 
@@ -139,11 +139,13 @@ impl Master {
 
     fn status(&self, actor: &Actor) -> Status {
         let line = self.engine.master_line(self.clock.now(), self.master_line());
+        let mut first = self.engine.workers_in_order();
+        first.truncate(WINDOW_ROWS_MAX as usize);
         Status {
             master: line,
             queues: self.engine.queue_rows(),
             gang: self.engine.gang(),
-            workers: self.page_of(self.engine.workers_in_order()).0,
+            workers: self.page_of(first).0,
             batches: self.engine.batch_rows(actor, None, STATUS_BATCHES),
         }
     }

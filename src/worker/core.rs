@@ -241,7 +241,6 @@ impl WorkerCore {
             }
             ToWorker::Follow(header) => self.follow(header),
             ToWorker::Unfollow { lease } => self.unfollow(lease),
-            ToWorker::Pulse => {}
         }
         self.start_what_can(now_us);
     }

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod batches;
+mod bench;
 mod chaos;
 mod handlers;
 mod hostile;

@@ -10,7 +10,7 @@ use ganger_proto::message::ToWorker;
 use ganger_proto::{SessionId, WallMs};
 
 use crate::gang::{Down, Up};
-use crate::links::{Link, Links, is_beat};
+use crate::links::{Link, Links};
 use crate::rig::{Recovery, Rig, Turn};
 use crate::world::{Ev, World};
 
@@ -119,12 +119,8 @@ impl World {
         if !self.foreman.is_up() {
             return;
         }
-        let beat = is_beat(&up);
         if let Some(input) = self.foreman.links.input(link, seat, up) {
             self.give(input);
-            if beat {
-                self.send_down(link, seat, Down::To(ToWorker::Pulse));
-            }
         }
     }
 

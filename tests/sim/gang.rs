@@ -144,8 +144,7 @@ impl Worker {
                 | ToWorker::Slots { .. }
                 | ToWorker::OutputStored { .. }
                 | ToWorker::Follow(_)
-                | ToWorker::Unfollow { .. }
-                | ToWorker::Pulse,
+                | ToWorker::Unfollow { .. },
             ) => {}
         }
     }

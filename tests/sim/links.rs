@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ganger::engine::input::{Input, Said};
+use ganger::engine::input::Input;
 use ganger_proto::{Name, SessionId};
 
 use crate::gang::{Down, Up};
@@ -115,9 +115,4 @@ impl Links {
         let link = *self.of_session.get(&session)?;
         self.open.get(&link).map(|(seat, _)| (link, *seat))
     }
-}
-
-/// Tells whether what is said is a heartbeat, which the driver itself answers.
-pub(crate) const fn is_beat(up: &Up) -> bool {
-    matches!(up, Up::Say(Said::Heartbeat(_)))
 }

@@ -459,7 +459,7 @@ pub struct Status {
     pub queues: Vec<QueueRow>,
     /// All workers in numbers.
     pub gang: Gang,
-    /// The first of them, connected ones before others, as many as a page holds.
+    /// The first of them, connected ones before others: at most as many as a window has rows.
     pub workers: Vec<WorkerRow>,
     /// The newest batches.
     pub batches: Vec<BatchRow>,

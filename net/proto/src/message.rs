@@ -262,8 +262,6 @@ pub enum ToWorker {
         /// Its lease.
         lease: LeaseId,
     },
-    /// The master is alive and has nothing to say; answers each heartbeat.
-    Pulse,
 }
 
 /// Tasks to run, with the specs that the session has not seen.

@@ -16,7 +16,7 @@ use crate::worker::{Permission, Policy, WorkerOptions, own_launcher};
 /// Slots of each.
 const SLOTS: u32 = 2;
 /// Between two that begin: a master takes so many handshakes of one address at once.
-const BETWEEN: Duration = Duration::from_millis(1);
+const BETWEEN: Duration = Duration::from_millis(2);
 
 /// Flags of a crowd.
 #[derive(Debug, clap::Args)]
@@ -25,6 +25,10 @@ pub(crate) struct CrowdArgs {
     folder: PathBuf,
     /// The master's address
     address: String,
+    /// The first worker
+    first: u32,
+    /// The one after the last
+    end: u32,
 }
 
 /// Makes identities for `count` workers of a home whose master does not run, each in a folder of
@@ -44,18 +48,14 @@ pub(super) fn issue(home: &Path, folder: &Path, count: u32) -> Result<()> {
 /// Runs the workers until the process is told to end.
 pub(crate) async fn run(args: CrowdArgs) -> super::super::error::Result<()> {
     let failed = |error: anyhow::Error| super::CliError::failed(format!("{error:#}"));
-    let mut folders = Vec::new();
-    for entry in std::fs::read_dir(&args.folder).map_err(|error| failed(error.into()))? {
-        folders.push(entry.map_err(|error| failed(error.into()))?.path());
-    }
     let mut policy = Policy::local();
     policy.slots = NonZeroU32::new(SLOTS);
     policy.root = Permission::Allowed;
     let clock = Clock::start();
     let mut workers = JoinSet::new();
-    for home in folders {
+    for number in args.first..args.end {
         workers.spawn(crate::worker::run(WorkerOptions {
-            home,
+            home: args.folder.join(number.to_string()),
             addresses: vec![args.address.clone()],
             policy: policy.clone(),
             clock: clock.clone(),

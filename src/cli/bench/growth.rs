@@ -84,7 +84,11 @@ pub(super) async fn measure(bench: &Bench) -> Result<Report> {
     let mut report = bench.rig(async |rig| bench.report(What::Growth, rig, conditions)).await?;
     for axis in axes {
         let mut points = Vec::new();
-        for step in axis.steps() {
+        let most = match axis {
+            Axis::Workers => u64::from(bench.workers(u32::MAX)),
+            Axis::Queue | Axis::Batches | Axis::Labels | Axis::Classes => u64::MAX,
+        };
+        for step in axis.steps().iter().filter(|step| **step <= most) {
             super::super::out::note(&format!("{} {step}", axis.word()));
             points.push(point(bench, *axis, *step).await?);
         }
@@ -127,7 +131,7 @@ async fn point(bench: &Bench, axis: Axis, step: u64) -> Result<BTreeMap<String, 
             }
             if crowd_of > 0 {
                 let folder = rig.home().join("crowd");
-                rig.add_crowd(&folder, crowd_of as usize).await?;
+                rig.add_crowd(&folder, crowd_of).await?;
             } else {
                 rig.add_workers(1, bench.args.slots).await?;
             }

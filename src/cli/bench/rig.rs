@@ -22,6 +22,8 @@ use crate::config::MasterFile;
 const LOOKS_MAX: u32 = 3_000;
 const LOOK: Duration = Duration::from_millis(10);
 
+/// Workers of one process: each has a socket and a locked file open, and a process may have so many.
+const CROWD: u32 = 2_500;
 /// Tells homes of one process apart.
 static HOMES: AtomicU32 = AtomicU32::new(0);
 
@@ -111,14 +113,17 @@ impl Rig {
         connected(&caller, count as usize).await
     }
 
-    /// Starts a process that is the workers of all identities below `folder`, and waits until
-    /// `count` are connected.
-    pub(super) async fn add_crowd(&mut self, folder: &Path, count: usize) -> Result<()> {
-        let mut command = Command::new("/proc/self/exe");
-        command.arg("__bench-crowd").arg("--home").arg(&self.home).arg(folder);
-        command.arg(self.address()?);
-        self.workers.push(quiet(&mut command).spawn().context("the workers do not start")?);
-        connected(&self.caller().await?, count).await
+    /// Starts processes that are the workers with the identities `0..count` below `folder`, and
+    /// waits until all are connected.
+    pub(super) async fn add_crowd(&mut self, folder: &Path, count: u32) -> Result<()> {
+        for first in (0..count).step_by(CROWD as usize) {
+            let mut command = Command::new("/proc/self/exe");
+            command.arg("__bench-crowd").arg("--home").arg(&self.home).arg(folder);
+            command.arg(self.address()?).arg(first.to_string());
+            command.arg((first + CROWD).min(count).to_string());
+            self.workers.push(quiet(&mut command).spawn().context("the workers do not start")?);
+        }
+        connected(&self.caller().await?, count as usize).await
     }
 
     /// Dials the master as its administrator.
@@ -189,7 +194,8 @@ pub(super) async fn connected(caller: &Caller, count: usize) -> Result<()> {
         }
         looks = if up > most { 0 } else { looks + 1 };
         most = most.max(up);
-        tokio::time::sleep(LOOK).await;
+        // With thousands a look is work for the master, which has to take them in.
+        tokio::time::sleep(LOOK * if count > 100 { 20 } else { 1 }).await;
     }
     bail!("only {most} of {count} workers connected");
 }

@@ -32,14 +32,14 @@ pub(super) async fn measure(bench: &Bench) -> Result<Report> {
 async fn with(bench: &Bench, rig: &mut Rig, count: u32) -> Result<Report> {
     let conditions = vec![
         format!(
-            "{count} workers × 2 slots in one process, each with its certificate and its socket"
+            "{count} workers × 2 slots in a few processes, each with its certificate and socket"
         ),
         format!("{} squares for them", bench.tasks(TASKS)),
     ];
     let mut report = bench.report(What::Workers, rig, conditions)?;
     let began = bench.clock.micros();
     let folder = rig.home().join("crowd");
-    rig.add_crowd(&folder, count as usize).await?;
+    rig.add_crowd(&folder, count).await?;
     let joined = seconds(bench.clock.micros() - began);
     tokio::time::sleep(SETTLE).await;
     let cpu = probe::cpu_us(rig.master_pid());
