@@ -87,6 +87,9 @@ pub const STREAM_WINDOW: u32 = 1 << 20;
 pub const CONNECTION_WINDOW: u32 = 16 << 20;
 /// Bytes in flight on a joining connection.
 pub const JOIN_WINDOW: u32 = 16 << 10;
+/// Packets that a peer may leave without an acknowledgement of their own. QUIC's one is too few: a
+/// worker hears of its last report and of its next task, and would acknowledge both before it ran.
+pub const UNACKNOWLEDGED: u32 = 2;
 /// Bytes of TLS messages that wait for reassembly.
 pub const CRYPTO_BYTES: usize = 16 << 10;
 /// Bytes of one output stream's header frame.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
-    ClientConfig, ConnectionId, Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime,
-    TransportConfig, VarInt,
+    AckFrequencyConfig, ClientConfig, ConnectionId, Endpoint, EndpointConfig, IdleTimeout,
+    ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
 use quinn_proto::HashedConnectionIdGenerator;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use crate::limits::{
     BIDI_BEFORE_HELLO, CONNECTION_WINDOW, CRYPTO_BYTES, FOLLOWED_MAX, IDLE_TIMEOUT, INCOMING_BYTES,
     INCOMING_BYTES_ALL, INCOMING_MAX, JOIN_IDLE_TIMEOUT, JOIN_WINDOW, KEEP_ALIVE, RESET_EVERY,
-    SOCKET_BYTES, STREAM_WINDOW,
+    SOCKET_BYTES, STREAM_WINDOW, UNACKNOWLEDGED,
 };
 use crate::pki::random;
 use crate::tls::JOIN_TAG;
@@ -80,7 +80,10 @@ fn tagged_id() -> ConnectionId {
 
 fn data(bidi: u32, uni: u32) -> TransportConfig {
     let mut transport = TransportConfig::default();
+    let mut acks = AckFrequencyConfig::default();
+    acks.ack_eliciting_threshold(VarInt::from_u32(UNACKNOWLEDGED));
     transport
+        .ack_frequency_config(Some(acks))
         .max_concurrent_bidi_streams(VarInt::from_u32(bidi))
         .max_concurrent_uni_streams(VarInt::from_u32(uni))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))

@@ -161,7 +161,7 @@ struct Opened {
 
 fn open_store(options: &MasterOptions, host: &str) -> Result<Opened, MasterError> {
     let mut log: Box<dyn FencedLog> = match &options.store {
-        StoreChoice::Sqlite(path) => Box::new(SqliteLog::new(path)),
+        StoreChoice::Sqlite(path) => Box::new(SqliteLog::new(path).with_room()),
         StoreChoice::Memory => Box::new(MemoryLog::new()),
     };
     let me = Holder { pid: std::process::id(), host: host.to_owned() };

@@ -6,6 +6,7 @@ mod error;
 mod parts;
 mod place;
 mod reader;
+mod room;
 mod schema;
 mod seqfile;
 mod snapshot;
@@ -37,6 +38,7 @@ pub(super) use self::snapshot::{heads, load};
 pub struct SqliteLog {
     file: PathBuf,
     output_bytes_max: u64,
+    wal_bytes: u64,
     held: Option<Held>,
 }
 
@@ -63,7 +65,14 @@ struct Held {
 impl SqliteLog {
     /// Names the file; nothing is opened before [`FencedLog::acquire`].
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        Self { file: file.into(), output_bytes_max: OUTPUT_BYTES_KEPT_MAX, held: None }
+        let output_bytes_max = OUTPUT_BYTES_KEPT_MAX;
+        Self { file: file.into(), output_bytes_max, wal_bytes: 0, held: None }
+    }
+
+    /// Makes the WAL as long as it will be when the log is acquired, so that commits are quicker.
+    pub fn with_room(mut self) -> Self {
+        self.wal_bytes = room::WAL_BYTES;
+        self
     }
 
     /// Keeps at most `bytes` of outputs instead of [`OUTPUT_BYTES_KEPT_MAX`].
@@ -125,6 +134,8 @@ impl FencedLog for SqliteLog {
         let tip = find_tip(&conn, file)?;
         check_acknowledged(&conn, file, &acknowledged, &tip)?;
         let epoch = schema::take_lead(&mut conn, file, me, now)?;
+        room::make(&mut conn, file, self.wal_bytes)
+            .map_err(|error| open_error(file, "making room in its WAL", &error))?;
         let output_bytes = schema::output_bytes(&conn, file)?;
         let needless = parts::find_needless(&conn, file)?;
         let mut held = Held {

@@ -118,8 +118,11 @@ impl Writer {
         state.last = state.last.next();
         state.backlog_bytes += bytes;
         state.waiting.push_back(Waiting { batch, bytes, now });
+        let last = state.last;
+        // Woken under the lock, the thread would sleep again at once, waiting for it.
+        drop(state);
         self.shared.woken.notify_one();
-        state.last
+        last
     }
 
     /// Queues a snapshot that covers everything up to `seq`, a batch already submitted. Parts are

@@ -56,9 +56,7 @@ pub(super) fn prepare(file: &Path, acknowledged: &Acknowledged) -> Result<(), Op
         let what = format!("it is empty or missing: batches 1 to {} are missing", tip.seq.0);
         return Err(damaged(file, &what));
     }
-    let mut wal = file.as_os_str().to_owned();
-    wal.push("-wal");
-    if std::fs::metadata(PathBuf::from(wal)).is_ok_and(|meta| meta.len() > 0) {
+    if std::fs::metadata(wal_of(file)).is_ok_and(|meta| meta.len() > 0) {
         return Err(damaged(file, "it is empty or missing but has a WAL"));
     }
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
@@ -70,6 +68,13 @@ pub(super) fn prepare(file: &Path, acknowledged: &Acknowledged) -> Result<(), Op
             Err(unusable(file, &why, "give this user the right to write its folder"))
         }
     }
+}
+
+/// Returns the path of a database's WAL.
+pub(super) fn wal_of(file: &Path) -> PathBuf {
+    let mut wal = file.as_os_str().to_owned();
+    wal.push("-wal");
+    PathBuf::from(wal)
 }
 
 /// Refuses filesystems on which SQLite's shared memory and locks do not work.

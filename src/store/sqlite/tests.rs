@@ -354,3 +354,28 @@ fn the_first_format_opens() {
     };
     assert_eq!((version(&log), version(&fresh)), (schema::VERSION, schema::VERSION));
 }
+
+#[test]
+fn room_in_the_wal_changes_nothing_that_is_read() {
+    let home = Home::new();
+    let wal = || std::fs::metadata(place::wal_of(&home.file())).unwrap().len();
+    let mut last = 0;
+    for _ in 0..3 {
+        let mut log = SqliteLog::new(home.file()).with_room();
+        let term = log.acquire(&me(), WallMs(1)).unwrap();
+        assert_eq!(term.last, Seq(last));
+        assert!(wal() >= room::WAL_BYTES, "{}", wal());
+        append(&mut log, &term, last + 1..=last + 40);
+        last += 40;
+        assert!(wal() < room::WAL_BYTES + (2 << 20), "{}", wal());
+        // As a `kill -9` leaves it, with zeros behind the last frame.
+        let copy = Home::new();
+        for name in ["store.db", "store.db-wal", "store.seq"] {
+            std::fs::copy(home.folder.path().join(name), copy.folder.path().join(name)).unwrap();
+        }
+        let (mut found, term) = copy.open().unwrap();
+        assert_eq!(term.last, Seq(last));
+        assert_eq!(read_all(&mut found, 0).unwrap(), last);
+        append(&mut found, &term, last + 1..=last + 2);
+    }
+}
