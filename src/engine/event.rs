@@ -2,6 +2,8 @@
 //! and on a replay alike. The byte format is `src/store/FORMAT.md`'s business: postcard, versioned
 //! with the store.
 
+use std::sync::Arc;
+
 use ganger_proto::message::LeaseRun;
 use ganger_proto::{
     Actor, Args, BatchId, BatchOptions, BlockId, Epoch, Key, Outcome, QueueName, SessionId, Spec,
@@ -43,8 +45,9 @@ pub enum Event {
     Added {
         /// The batch.
         batch: BatchId,
-        /// Their arguments.
-        args: Args,
+        /// Their arguments, shared with the state.
+        #[serde(with = "super::snapshot::shared")]
+        args: Arc<Args>,
         /// Whether the batch is complete.
         last: bool,
         /// When.
