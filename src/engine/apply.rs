@@ -167,15 +167,11 @@ impl Ledger {
 
     /// Keeps how long attempts took.
     fn time(&mut self, tasks: &[TaskRun], took: &[u16]) {
-        let mut skip = 0;
+        let mut took = took.iter();
         for run in tasks {
-            let took = took.get(skip..).unwrap_or_default();
-            let keep = |place: u64, task: &mut Task| {
-                let raw = took.get(place as usize).copied().unwrap_or_default();
-                task.took = Span::from_raw(raw);
-            };
-            self.table.change(*run, keep, |_| (), |_, (), ()| {});
-            skip += run.count as usize;
+            self.table.touch(*run, |task| {
+                task.took = Span::from_raw(took.next().copied().unwrap_or_default());
+            });
         }
     }
 
