@@ -1,6 +1,8 @@
 //! The kinds that run in the worker's own process: the arithmetic of `square` and the argument of
 //! `sleep`. PURE; the waiting itself is done by core.rs.
 
+use std::io::Write as _;
+
 use ganger_proto::message::{DoneRun, GrantRun};
 use ganger_proto::{ArgList, Args, Ended, LeaseId, Outcome};
 
@@ -142,33 +144,25 @@ fn magnitude(digits: &[u8]) -> Option<u128> {
 
 /// Writes a number in decimal; far cheaper than `write!` for the small numbers that are common.
 fn write_digits(number: u128, out: &mut Vec<u8>) {
-    let mut digits = [0; 39];
-    let mut at = digits.len();
-    let mut high = number;
-    let mut low = loop {
-        match u64::try_from(high) {
-            Ok(low) => break low,
-            Err(_) => {
-                at -= 1;
-                digits[at] = b'0' + (high % 10) as u8;
-                high /= 10;
-            }
-        }
+    let Ok(mut rest) = u64::try_from(number) else {
+        write!(out, "{number}").expect("writing to memory does not fail");
+        return;
     };
+    let mut digits = [0; 20];
+    let mut start = digits.len();
     // Two digits a division.
-    while low >= 100 {
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[(low % 100) as usize]);
-        low /= 100;
+    for pair in digits.rchunks_exact_mut(2) {
+        pair.copy_from_slice(&PAIRS[(rest % 100) as usize]);
+        rest /= 100;
+        start -= 2;
+        if rest == 0 {
+            break;
+        }
     }
-    let [ten, one] = PAIRS[low as usize];
-    at -= 1;
-    digits[at] = one;
-    if low >= 10 {
-        at -= 1;
-        digits[at] = ten;
+    if digits[start] == b'0' {
+        start += 1;
     }
-    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(&digits[start..]);
 }
 
 /// The numbers below 100, two digits each.
