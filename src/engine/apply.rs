@@ -101,7 +101,7 @@ impl Ledger {
     }
 
     #[expect(clippy::fn_params_excessive_bools, reason = "it is a field of the event")]
-    fn add(&mut self, id: BatchId, args: &Args, last: bool) {
+    fn add(&mut self, id: BatchId, args: &Arc<Args>, last: bool) {
         let count = args.count();
         let run = TaskRun { first: TaskId::new(self.next_task), count };
         let Some(batch) = self.batches.all.get_mut(&id) else { return };
@@ -112,11 +112,7 @@ impl Ledger {
         let (priority, due) = (batch.options.priority, batch.options.not_before);
         let submitted = batch.submitted;
         if count > 0 {
-            let mut args = args.clone();
-            if let Args::Listed(list) = &mut args {
-                list.shrink();
-            }
-            self.batches.extend(id, Extent { first: run.first, index, args: Arc::new(args) });
+            self.batches.extend(id, Extent { first: run.first, index, args: Arc::clone(args) });
             self.next_task += count;
             let before = self.batches.before(id);
             let (state, at) = match due {
@@ -171,15 +167,11 @@ impl Ledger {
 
     /// Keeps how long attempts took.
     fn time(&mut self, tasks: &[TaskRun], took: &[u16]) {
-        let mut skip = 0;
+        let mut took = took.iter();
         for run in tasks {
-            let took = took.get(skip..).unwrap_or_default();
-            let keep = |place: u64, task: &mut Task| {
-                let raw = took.get(place as usize).copied().unwrap_or_default();
-                task.took = Span::from_raw(raw);
-            };
-            self.table.change(*run, keep, |_| (), |_, (), ()| {});
-            skip += run.count as usize;
+            self.table.touch(*run, |task| {
+                task.took = Span::from_raw(took.next().copied().unwrap_or_default());
+            });
         }
     }
 

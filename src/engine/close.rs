@@ -2,21 +2,25 @@
 //! attempt. Part of `apply`: refuses nothing, looks at no clock. What follows is decided in
 //! retry.rs.
 
-use ganger_proto::{BlockId, Outcome, SessionId, WallMs, WorkerId};
+use ganger_proto::{BlockId, Outcome, SessionId, TaskId, WallMs, WorkerId};
 
 use super::event::{Charge, Move, Next};
 use super::ledger::{HISTORY_MAX, LATEST_MAX, Ledger, Past};
 use super::runs::TaskRun;
-use super::task::State;
+use super::task::{State, Task};
 
 impl Ledger {
     /// Puts the newest attempt of tasks that get another one into their history.
     pub(super) fn remember(&mut self, run: TaskRun) {
-        for id in run.ids() {
-            let task = self.table.get(id);
-            if task.outcome().is_none() {
-                continue;
+        let mut ended: Vec<(TaskId, Task)> = Vec::new();
+        for (part, records) in self.table.stretches(run) {
+            // Nearly all tasks run for the first time.
+            if records.iter().any(|task| task.outcome().is_some()) {
+                let all = part.ids().map(|id| (id, self.table.get(id)));
+                ended.extend(all.filter(|(_, task)| task.outcome().is_some()));
             }
+        }
+        for (id, task) in ended {
             let past = Past {
                 attempt: task.attempt,
                 worker: task.worker,

@@ -2,6 +2,8 @@
 //! and on a replay alike. The byte format is `src/store/FORMAT.md`'s business: postcard, versioned
 //! with the store.
 
+use std::sync::Arc;
+
 use ganger_proto::message::LeaseRun;
 use ganger_proto::{
     Actor, Args, BatchId, BatchOptions, BlockId, Epoch, Key, Outcome, QueueName, SessionId, Spec,
@@ -43,8 +45,9 @@ pub enum Event {
     Added {
         /// The batch.
         batch: BatchId,
-        /// Their arguments.
-        args: Args,
+        /// Their arguments, shared with the state.
+        #[serde(with = "super::snapshot::shared")]
+        args: Arc<Args>,
         /// Whether the batch is complete.
         last: bool,
         /// When.
@@ -228,6 +231,21 @@ pub enum Change {
 }
 
 impl Event {
+    /// Returns how many bytes the event has in the journal, about: those that have many say so.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what is not named here is short")]
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Added { args, .. } => match args.as_ref() {
+                Args::Listed(list) => list.total_bytes() + 3 * list.len() + 32,
+                Args::Range { .. } | Args::Repeat { .. } => 64,
+            },
+            Self::Timed { tasks, took } => 2 * took.len() + 8 * tasks.len() + 16,
+            Self::Leased { tasks, .. } => 8 * tasks.len() + 32,
+            Self::Closed { moves, .. } => 16 * moves.len() + 32,
+            _ => 64,
+        }
+    }
+
     /// Returns the event's word, for people.
     pub const fn word(&self) -> &'static str {
         match self {
@@ -298,7 +316,7 @@ impl Event {
 /// # Panics
 /// Never: postcard fails only on types that do not know their length.
 pub fn encode(events: &[Event]) -> Vec<u8> {
-    postcard::to_allocvec(events).expect("events always encode")
+    super::encode::encode(events, events.iter().map(Event::bytes).sum())
 }
 
 /// Decodes the events of one journal batch.

@@ -14,6 +14,7 @@ mod bulk;
 pub mod class;
 mod close;
 pub mod deed;
+mod encode;
 pub mod event;
 pub mod filter;
 pub mod gang;

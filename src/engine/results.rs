@@ -69,7 +69,11 @@ impl Block {
     /// # Panics
     /// Never: postcard fails only on types that do not know their length.
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_allocvec(self).expect("blocks always encode")
+        let done = self.done.iter().map(|run| run.results.total_bytes() + 5 * run.results.len());
+        let ended = self.ended.iter().map(|StoredEnd { ended, .. }| {
+            ended.stdout.len() + ended.stderr.len() + ended.message.len() + 32
+        });
+        super::encode::encode(self, done.chain(ended).sum::<usize>() + 64)
     }
 
     /// Decodes a block.

@@ -30,6 +30,9 @@ impl TaskRun {
     }
 }
 
+/// Ids that a bitmap keeps together.
+const TOGETHER: u64 = 1 << 16;
+
 /// A set of task ids: a roaring bitmap (Lemire et al., 2016) with its size kept beside it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct IdSet {
@@ -41,6 +44,14 @@ impl IdSet {
     /// Adds a run.
     pub fn insert(&mut self, run: TaskRun) {
         self.len += self.map.insert_range(run.first.raw()..run.end());
+        // The bitmap keeps 65,536 ids together in one of three ways. When the first that came are
+        // one or two, it never changes to intervals by itself, and those are much the cheapest for
+        // long runs. That is the rule and no exception: ids begin with 1, so parts of 4,096 tasks
+        // end one beyond such a border.
+        let place = run.first.raw() % TOGETHER;
+        if (1..=2).contains(&place) && run.count > 2 {
+            self.map.optimize();
+        }
     }
 
     /// Removes a run.
@@ -196,6 +207,17 @@ mod tests {
 
     fn run(first: u64, count: u64) -> TaskRun {
         TaskRun { first: TaskId::new(first), count }
+    }
+
+    #[test]
+    fn long_runs_are_kept_as_intervals_wherever_parts_end() {
+        let mut set = IdSet::default();
+        for part in 0..40 {
+            set.insert(run(1 + part * 4_096, 4_096));
+        }
+        let kept = set.map.bitmaps().map(|(_, bitmap)| bitmap.statistics());
+        let kept: Vec<_> = kept.map(|all| (all.n_containers, all.n_run_containers)).collect();
+        assert_eq!(kept, [(3, 3)]);
     }
 
     #[test]

@@ -295,8 +295,18 @@ impl Engine {
         let attempt = self.ledger.task(run.first).attempt;
         let end = self.ledger.batches.of_task(run.first).map_or(0, |(_, e)| e.run().end());
         let within = run.count.min(end.saturating_sub(run.first.raw())).max(1);
-        let same = run.ids().take(within as usize);
-        same.take_while(|id| self.ledger.task(*id).attempt == attempt).count().max(1) as u64
+        let mut same = 0;
+        let run = TaskRun { count: within, ..run };
+        for (part, records) in self.ledger.table.stretches(run) {
+            match records.iter().position(|task| task.attempt != attempt) {
+                None => same += part.count,
+                Some(other) => {
+                    same += other as u64;
+                    break;
+                }
+            }
+        }
+        same.max(1)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Submissions: parts of a batch with a client-made key. A part that comes again changes nothing.
 
+use std::sync::Arc;
+
 use ganger_proto::command::{Submit, SubmitHead};
 use ganger_proto::limits::{
     AFTER_MAX, BATCH_TASKS_MAX, PAYLOAD_BYTES_MAX, RETRIES_MAX, SUBMIT_TASKS_MAX,
@@ -81,7 +83,12 @@ impl Engine {
     }
 
     fn add_part(&mut self, now: Now, batch: BatchId, submit: Submit) -> Reply {
-        let added = Event::Added { batch, args: submit.args, last: submit.last, at: now.wall };
+        let mut args = submit.args;
+        if let Args::Listed(list) = &mut args {
+            list.shrink();
+        }
+        let args = Arc::new(args);
+        let added = Event::Added { batch, args, last: submit.last, at: now.wall };
         self.commit(added);
         if !self.ledger.batches.known(batch).options.after.is_empty() {
             self.settle(now, batch);

@@ -108,6 +108,35 @@ impl Table {
         }
     }
 
+    /// Changes what no index looks at in the records of a run.
+    pub fn touch(&mut self, run: TaskRun, mut touch: impl FnMut(&mut Task)) {
+        let mut at = run.first.raw();
+        while at < run.end() {
+            let count = (PAGE_TASKS - at % PAGE_TASKS).min(run.end() - at);
+            self.records(at, count).iter_mut().for_each(&mut touch);
+            at += count;
+        }
+    }
+
+    /// Iterates over a run a page at a time, up to the first that is not there: its tasks of that
+    /// page and their records, a single one when all are alike.
+    pub fn stretches(&self, run: TaskRun) -> impl Iterator<Item = (TaskRun, &[Task])> {
+        let mut at = run.first.raw();
+        std::iter::from_fn(move || {
+            let page = if at < run.end() { self.page_of(at)? } else { return None };
+            let part = TaskRun {
+                first: TaskId::new(at),
+                count: (PAGE_TASKS - at % PAGE_TASKS).min(run.end() - at),
+            };
+            let start = (at % PAGE_TASKS) as usize;
+            at = part.end();
+            Some(match page {
+                Page::Alike(record) => (part, std::slice::from_ref(record)),
+                Page::Each(records) => (part, &records[start..start + part.count as usize]),
+            })
+        })
+    }
+
     /// As [`Table::change`] where `change` does the same to every record: whole pages that are
     /// alike stay alike.
     pub fn change_alike<K: PartialEq + Copy>(
@@ -224,11 +253,29 @@ mod tests {
         table.fill(run, queued);
         assert!(table.pages.iter().all(|page| matches!(page, Page::Alike(_))));
         let mut seen = Vec::new();
+        let states = |table: &Table, first: u64, count: u64| -> Vec<(u64, u64, Vec<State>)> {
+            let run = TaskRun { first: TaskId::new(first), count };
+            let all = table.stretches(run).map(|(part, records)| {
+                let states = records.iter().map(|task| task.state).collect();
+                (part.first.raw(), part.count, states)
+            });
+            all.collect()
+        };
         let part = TaskRun { first: TaskId::new(1_020), count: 10 };
         table.change(part, |_, t| t.state = State::Leased, |t| t.state, |run, _, _| seen.push(run));
         assert_eq!(seen, [part]);
         assert_eq!(table.get(TaskId::new(1_029)).state, State::Leased);
         assert_eq!(table.get(TaskId::new(1_030)).state, State::Queued);
+        let (queued, leased) = (State::Queued, State::Leased);
+        assert_eq!(
+            states(&table, 1_022, 3_000),
+            [
+                (1_022, 2, vec![leased; 2]),
+                (1_024, 1_024, [[leased; 6].as_slice(), &[queued; 1_018]].concat()),
+                (2_048, 1_024, vec![queued]),
+                (3_072, 950, vec![queued]),
+            ]
+        );
         table.change_alike(run, |t| t.state = State::Cancelled, |t| t.state, |_, _, _| {});
         assert_eq!(table.get(TaskId::new(1_030)).state, State::Cancelled);
         let each = table.pages.iter().filter(|page| matches!(page, Page::Each(_))).count();

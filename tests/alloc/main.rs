@@ -4,18 +4,21 @@
 //! Each bound is a little above what the path does; a task's share of a vector that grows is what
 //! is left. A change that needs more says why, here.
 
+use std::sync::Arc;
+
 use allocation_counter::AllocationInfo;
 use ganger::clock::Now;
+use ganger::engine::event::{self, Event};
 use ganger::engine::input::{ClientId, Effect, Input, Output, Said};
 use ganger::engine::{Engine, Settings};
 use ganger_proto::command::{Submit, SubmitHead};
 use ganger_proto::gang::Allows;
 use ganger_proto::message::{
-    DoneRun, Grant, LeaseRun, Report, ToWorker, WorkerHello, WorkerMessage,
+    ClientMessage, DoneRun, Grant, GrantRun, LeaseRun, Report, ToWorker, WorkerHello, WorkerMessage,
 };
 use ganger_proto::{
-    Actor, ArgList, Args, BatchOptions, Ended, Epoch, Key, Kind, LeaseId, Name, Outcome, PerLane,
-    Request, Role, SessionId, Spec, Template, WallMs,
+    Actor, ArgList, Args, BatchId, BatchOptions, Ended, Epoch, Key, Kind, LeaseId, Name, Outcome,
+    PerLane, Request, Role, SessionId, Spec, SpecId, TaskId, Template, WallMs,
 };
 
 const SESSION: SessionId = SessionId::new(1);
@@ -213,6 +216,38 @@ fn the_wire_allocates_per_frame_and_not_per_task() {
     round_trip("a report of answers", &WorkerMessage::Report(report), count, 0.01);
     let leases = vec![LeaseRun { first: lease, count: 4_096 }];
     round_trip("a cancel", &ToWorker::Cancel { leases }, 4_096.0, 0.005);
+    let args = listed(0).expect("there is a first part");
+    let submit = Submit { key: Key::new(7), part: 1, last: false, head: None, args: args.clone() };
+    let submit = ClientMessage::Request { tag: 1, request: Request::Submit(submit) };
+    round_trip("a part of a submission", &submit, count, 0.01);
+    let (task, batch, spec) = (TaskId::new(1), BatchId::new(1), SpecId::new(1));
+    let run = GrantRun { lease, task, batch, index: 0, attempt: 1, spec, args };
+    let grant = Grant { specs: Vec::new(), runs: vec![run] };
+    round_trip("a grant", &ToWorker::Grant(grant), count, 0.01);
+}
+
+#[test]
+fn the_journal_takes_one_buffer_for_a_turn() {
+    let mut bench = Bench::new();
+    bench.submit(Kind::Square, listed);
+    let mut events = Vec::new();
+    let said = Said::Hold(PerLane { cpu: HOLD, io: 0 });
+    let output = bench.step(Input::WorkerSaid { session: SESSION, said });
+    events.extend(output.events);
+    for effect in output.effects {
+        let Effect::Grant { grant, .. } = effect else { continue };
+        let said = Said::Report(answers(1, &grant));
+        events.extend(bench.step(Input::WorkerSaid { session: SESSION, said }).events);
+    }
+    let args = Arc::new(listed(0).expect("there is a first part"));
+    let (batch, at) = (BatchId::new(1), WallMs(1));
+    events.push(Event::Added { batch, args, last: false, at });
+    let mut data = Vec::new();
+    let counted = allocation_counter::measure(|| data = event::encode(&events));
+    assert_eq!(event::decode(&data).expect("it was just encoded"), events);
+    assert_eq!(counted.count_total, 1, "{} events: {counted:?}", events.len());
+    let spare = counted.bytes_total as f64 / data.len() as f64;
+    assert!(spare < 1.5, "a buffer of {spare:.2} times what it holds");
 }
 
 fn round_trip<T>(what: &str, message: &T, tasks: f64, bound: f64)

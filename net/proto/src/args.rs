@@ -83,7 +83,12 @@ impl ArgList {
 
     /// Iterates over the arguments in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        (0..self.len()).map(|i| self.get(i).unwrap_or_default())
+        let mut start = 0;
+        self.ends.iter().map(move |end| {
+            let end = *end as usize;
+            let item = self.bytes.get(std::mem::replace(&mut start, end)..end);
+            item.unwrap_or_default()
+        })
     }
 
     /// Gives back memory that the list does not use.

@@ -88,6 +88,15 @@ impl Cross {
         self.first.0.first().map_or("the list", Records::name)
     }
 
+    /// Returns the source when it is the only one and each of its records is an argument as it
+    /// stands, so that no row need be made.
+    pub(crate) fn only_whole(&mut self) -> Option<&mut Records> {
+        match self.first.0.as_mut_slice() {
+            [one] if self.others.is_empty() && one.are_whole() => Some(one),
+            [] | [_, ..] => None,
+        }
+    }
+
     /// Adds the next row's columns to `row`; tells whether there was one.
     ///
     /// # Errors

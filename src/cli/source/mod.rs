@@ -179,6 +179,15 @@ impl Source {
     /// When it cannot be read, or a column cannot be kept.
     pub(crate) fn next_into(&mut self, into: &mut Vec<u8>) -> Result<bool> {
         into.clear();
+        if self.pack == 1
+            && self.form.is_plain()
+            && self.form.paths == Paths::Unchecked
+            && let Rows::Read(cross) = &mut self.rows
+            && let Some(records) = cross.only_whole()
+        {
+            self.number += 1;
+            return records.raw(into);
+        }
         let mut row = Row::new();
         loop {
             row.clear();

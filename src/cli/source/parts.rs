@@ -24,8 +24,19 @@ pub(crate) struct Fitting {
 pub(crate) struct Parts {
     fitting: Fitting,
     /// The argument that begins the next part.
-    ahead: Option<Vec<u8>>,
-    started: bool,
+    next: Vec<u8>,
+    step: Step,
+}
+
+/// How far a source is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing was read.
+    Begin,
+    /// There is another part.
+    More,
+    /// There is none.
+    Over,
 }
 
 /// A part of a submission.
@@ -73,16 +84,22 @@ impl Fitting {
     /// # Errors
     /// When it is too long, one too many, or cannot be read.
     pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>> {
-        if let Some(ahead) = self.ahead.take() {
-            return Ok(Some(ahead));
-        }
         let mut argument = Vec::new();
-        if !self.source.next_into(&mut argument)? {
-            return Ok(None);
+        Ok(self.next_into(&mut argument)?.then_some(argument))
+    }
+
+    /// As [`Fitting::next`], into a buffer that can be used again; tells whether there was one.
+    fn next_into(&mut self, into: &mut Vec<u8>) -> Result<bool> {
+        if let Some(ahead) = self.ahead.take() {
+            *into = ahead;
+            return Ok(true);
+        }
+        if !self.source.next_into(into)? {
+            return Ok(false);
         }
         self.tasks += 1;
-        if argument.len() > self.room {
-            return Err(self.too_long(argument.len()));
+        if into.len() > self.room {
+            return Err(self.too_long(into.len()));
         }
         if self.tasks > BATCH_TASKS_MAX {
             return Err(CliError::usage(format!(
@@ -90,7 +107,7 @@ impl Fitting {
                  pieces"
             )));
         }
-        Ok(Some(argument))
+        Ok(true)
     }
 
     fn too_long(&self, bytes: usize) -> CliError {
@@ -106,7 +123,7 @@ impl Fitting {
 impl Parts {
     /// Cuts `source` for tasks of `spec`, which was checked.
     pub(crate) fn new(source: Source, spec: &Spec) -> Self {
-        Self { fitting: Fitting::new(source, spec), ahead: None, started: false }
+        Self { fitting: Fitting::new(source, spec), next: Vec::new(), step: Step::Begin }
     }
 
     /// Returns the next part; nothing after the last one.
@@ -114,26 +131,27 @@ impl Parts {
     /// # Errors
     /// When an argument is too long, there is none at all, or the source cannot be read.
     pub(crate) fn next(&mut self) -> Result<Option<Part>> {
-        if !self.started {
-            self.started = true;
-            if let Some(args) = self.fitting.source().whole() {
-                return Ok(Some(Part { args: args.clone(), last: true }));
-            }
-            self.ahead = self.fitting.next()?;
-            if self.ahead.is_none() {
-                return Err(self.empty());
+        // Over, too, when what follows cannot be read.
+        match std::mem::replace(&mut self.step, Step::Over) {
+            Step::Over => return Ok(None),
+            Step::More => {}
+            Step::Begin => {
+                if let Some(args) = self.fitting.source().whole() {
+                    return Ok(Some(Part { args: args.clone(), last: true }));
+                }
+                if !self.fitting.next_into(&mut self.next)? {
+                    return Err(self.empty());
+                }
             }
         }
-        let Some(mut next) = self.ahead.take() else { return Ok(None) };
         let mut list = ArgList::new();
         loop {
-            list.push(&next);
-            match self.fitting.next()? {
-                None => return Ok(Some(Part { args: Args::Listed(list), last: true })),
-                Some(argument) => next = argument,
+            list.push(&self.next);
+            if !self.fitting.next_into(&mut self.next)? {
+                return Ok(Some(Part { args: Args::Listed(list), last: true }));
             }
-            if is_full(&list, next.len()) {
-                self.ahead = Some(next);
+            if is_full(&list, self.next.len()) {
+                self.step = Step::More;
                 return Ok(Some(Part { args: Args::Listed(list), last: false }));
             }
         }

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
@@ -119,6 +119,11 @@ impl Records {
         }
     }
 
+    /// Tells whether each record is one column as it stands.
+    pub(crate) fn are_whole(&self) -> bool {
+        matches!(self.reading.columns, Cutting::Whole) && self.reading.blank == Blank::Kept
+    }
+
     /// Adds the next record's columns to `row`; tells whether there was one.
     ///
     /// # Errors
@@ -170,7 +175,11 @@ impl Records {
         }
     }
 
-    fn raw(&mut self, into: &mut Vec<u8>) -> Result<bool> {
+    /// Adds the next record as it stands to `into`; tells whether there was one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn raw(&mut self, into: &mut Vec<u8>) -> Result<bool> {
         match &mut self.from {
             From::Words(words, count) => {
                 let Some(word) = words.next() else { return Ok(false) };
@@ -229,7 +238,7 @@ impl Lines {
 
     /// Reads the rest of a stream that has no end in sight.
     #[cfg(test)]
-    pub(crate) fn of(reader: impl Read + Send + 'static, name: &str) -> Self {
+    pub(crate) fn of(reader: impl io::Read + Send + 'static, name: &str) -> Self {
         Self { reader: Box::new(BufReader::new(reader)), name: name.into(), end: b'\n', line: 0 }
     }
 
@@ -251,14 +260,29 @@ impl Lines {
     pub(crate) fn next_into(&mut self, into: &mut Vec<u8>) -> Result<bool> {
         self.line += 1;
         // One byte for the end, one to see that the line goes on.
-        let mut bounded = (&mut self.reader).take(PAYLOAD_BYTES_MAX as u64 + 2);
-        let read = bounded
-            .read_until(self.end, into)
-            .map_err(|error| CliError::io(&format!("cannot read {}", self.name), &error))?;
-        if read > 0 && into.last() == Some(&self.end) {
-            into.pop();
+        let mut room = PAYLOAD_BYTES_MAX + 2;
+        let before = room;
+        while room > 0 {
+            let buffer = match self.reader.fill_buf() {
+                Ok(buffer) => &buffer[..buffer.len().min(room)],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    return Err(CliError::io(&format!("cannot read {}", self.name), &error));
+                }
+            };
+            let end = memchr::memchr(self.end, buffer);
+            into.extend_from_slice(&buffer[..end.unwrap_or(buffer.len())]);
+            let read = end.map_or(buffer.len(), |end| end + 1);
+            self.reader.consume(read);
+            if end.is_some() {
+                return Ok(true);
+            }
+            if read == 0 {
+                break;
+            }
+            room -= read;
         }
-        Ok(read > 0)
+        Ok(room < before)
     }
 }
 
