@@ -12,6 +12,7 @@ use ganger_net::streams::FromStream;
 use ganger_proto::message::{
     ClientMessage, HelloBody, LiveHeader, OutputHeader, WorkerHello, WorkerMessage, WorkerStream,
 };
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -113,7 +114,12 @@ impl Mailbox {
 
     /// Puts an input; waits while the mailbox is full. Says whether the loop still listens.
     pub(super) async fn put(&self, input: Incoming) -> bool {
-        self.to.send(input).await.is_ok()
+        match self.to.try_send(input) {
+            Ok(()) => true,
+            // Boxed, so that the thousands that do not wait are small.
+            Err(TrySendError::Full(input)) => Box::pin(self.to.send(input)).await.is_ok(),
+            Err(TrySendError::Closed(_)) => false,
+        }
     }
 
     fn number(&self) -> u64 {
@@ -177,7 +183,9 @@ async fn read_worker(connection: ConnectionId, mut from: Inbox, to: &Session, ma
     }
 }
 
-type ToRead = mpsc::Sender<(OutputHeader, FromStream)>;
+/// Boxed: a channel has room for thirty-two from the start, and most workers never send one.
+type Begun = Box<(OutputHeader, FromStream)>;
+type ToRead = mpsc::Sender<Begun>;
 
 /// Sorts the streams that a worker opens: kept output waits in a queue, long output in another, and
 /// live output goes on at once, however slowly the others come.
@@ -194,12 +202,12 @@ async fn read_streams(
             }
             WorkerStream::Output(header) if header.is_long() => {
                 // Dropped, one too many is stopped; others need not wait for it.
-                if long.try_send((header, stream)).is_err() {
+                if long.try_send(Box::new((header, stream))).is_err() {
                     tracing::warn!(remote = %from.remote(), "too many long outputs at once");
                 }
             }
             WorkerStream::Output(header) => {
-                if short.send((header, stream)).await.is_err() {
+                if short.send(Box::new((header, stream))).await.is_err() {
                     return;
                 }
             }
@@ -217,11 +225,12 @@ async fn read_streams(
 /// Reads kept outputs whole, one after the other, so that only one takes memory.
 async fn read_outputs(
     connection: ConnectionId,
-    mut streams: mpsc::Receiver<(OutputHeader, FromStream)>,
+    mut streams: mpsc::Receiver<Begun>,
     mail: &Mailbox,
 ) {
-    while let Some((header, stream)) = streams.recv().await {
-        if let Some(bytes) = stream.output(&header).await
+    while let Some(begun) = streams.recv().await {
+        let (header, stream) = *begun;
+        if let Some(bytes) = Box::pin(stream.output(&header)).await
             && !mail.put(Incoming::WorkerOutput { connection, header, bytes }).await
         {
             return;
@@ -231,12 +240,9 @@ async fn read_outputs(
 }
 
 /// Hands on long outputs, one after the other.
-async fn read_long(
-    connection: ConnectionId,
-    mut streams: mpsc::Receiver<(OutputHeader, FromStream)>,
-    mail: &Mailbox,
-) {
-    while let Some((header, stream)) = streams.recv().await {
+async fn read_long(connection: ConnectionId, mut streams: mpsc::Receiver<Begun>, mail: &Mailbox) {
+    while let Some(begun) = streams.recv().await {
+        let (header, stream) = *begun;
         let (turn, over) = oneshot::channel();
         let long = Box::new(Long { header, stream, turn });
         if !mail.put(Incoming::WorkerLong { connection, long }).await {
@@ -266,5 +272,20 @@ fn refuse(to: &Session, error: &FrameError) {
     if !matches!(error, FrameError::Closed(_)) {
         tracing::warn!(remote = %to.remote(), %error, "a peer sent what cannot be read");
         to.close(CloseCode::Protocol, "a message could not be read");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of<A, B, F>(_: fn(A, B) -> F) -> usize {
+        std::mem::size_of::<F>()
+    }
+
+    #[test]
+    fn what_waits_for_an_idle_worker_is_small() {
+        let bytes = size_of(read);
+        assert!(bytes <= 1_000, "{bytes} bytes for each connection");
     }
 }

@@ -33,7 +33,9 @@ pub(super) async fn serve(
     arrivals: mpsc::Sender<Arrival>,
 ) {
     let from = incoming.remote_address().ip();
-    let Some(connection) = handshake(incoming, &permit, &shared).await else { return };
+    // What is over when the connection stands is boxed: thousands then stand for days.
+    let made = Box::pin(handshake(incoming, &permit, &shared)).await;
+    let Some(connection) = made else { return };
     let goodbye = watch::Sender::new(None);
     let (peer, entered) = match identify(&connection, &goodbye, &shared) {
         Ok(known) => known,
@@ -54,10 +56,11 @@ pub(super) async fn serve(
     let (session, mut inbox, driver) = Session::start(connection, goodbye.clone(), control);
     let greeting = async {
         let ends = peer.certificate_ends;
-        match greet(&mut inbox, peer.actor.role, &session, &entered).await {
+        match Box::pin(greet(&mut inbox, peer.actor.role, &session, &entered)).await {
             Ok(hello) => {
                 drop(permit);
-                pass_on(Arrival { peer, session, inbox, hello }, arrivals, &goodbye).await;
+                let arrival = Arrival { peer, session, inbox, hello };
+                Box::pin(pass_on(arrival, arrivals, &goodbye)).await;
                 deadline(&shared, ends, &goodbye).await;
             }
             Err(refused) => {
@@ -205,4 +208,19 @@ async fn deadline(shared: &Shared, ends: WallMs, goodbye: &watch::Sender<Option<
         tokio::time::sleep(left.min(DEADLINE_LOOK)).await;
     }
     Goodbye::say(goodbye, CloseCode::Expired, "the certificate ended while connected");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+        std::mem::size_of::<F>()
+    }
+
+    #[test]
+    fn what_waits_for_an_idle_connection_is_small() {
+        let bytes = size_of(serve);
+        assert!(bytes <= 1_000, "{bytes} bytes for each connection");
+    }
 }
