@@ -13,6 +13,6 @@ const KEPT_BYTES: usize = 8 << 20;
 /// worker's time. As `mallopt(3)` describes, that limit becomes twice the size of a block with a
 /// mapping of its own that is freed, so one is: nothing is ever written to it. With another
 /// allocator this does nothing.
-pub fn keep_free() {
+pub(crate) fn keep_free() {
     drop(black_box(Vec::<u8>::with_capacity(KEPT_BYTES / 2)));
 }
