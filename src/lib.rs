@@ -8,6 +8,7 @@
 //! - [`worker`]: runs tasks; `worker::core` is PURE.
 //! - [`cli`]: one subcommand per file.
 //! - [`config`]: the home folder, `ganger.toml`, `master.json`.
+//! - `heap`: how much free memory the allocator keeps.
 //! - [`lock`]: taking a file's lock with a moment's patience.
 //! - [`logs`]: the program's own log, a file and a ring.
 //!
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;
+mod heap;
 pub mod lock;
 pub mod logs;
 pub mod master;

@@ -91,6 +91,7 @@ pub enum MasterError {
 /// # Errors
 /// When it cannot start, or its store fails.
 pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
+    crate::heap::keep_free();
     let clock = options.clock.clone();
     make_home(&options.home)?;
     let host = config::host_name();

@@ -128,6 +128,7 @@ impl WorkerError {
 /// # Errors
 /// When it cannot start, or the master refuses it for good.
 pub async fn run(options: WorkerOptions) -> Result<(), WorkerError> {
+    crate::heap::keep_free();
     driver::Driver::begin(options)?.run().await
 }
 

@@ -219,11 +219,11 @@ fn the_wire_allocates_per_frame_and_not_per_task() {
     let args = listed(0).expect("there is a first part");
     let submit = Submit { key: Key::new(7), part: 1, last: false, head: None, args: args.clone() };
     let submit = ClientMessage::Request { tag: 1, request: Request::Submit(submit) };
-    round_trip("a part of a submission", &submit, count, 0.01);
+    round_trip("a part of a submission", &submit, count, 0.006);
     let (task, batch, spec) = (TaskId::new(1), BatchId::new(1), SpecId::new(1));
     let run = GrantRun { lease, task, batch, index: 0, attempt: 1, spec, args };
     let grant = Grant { specs: Vec::new(), runs: vec![run] };
-    round_trip("a grant", &ToWorker::Grant(grant), count, 0.01);
+    round_trip("a grant", &ToWorker::Grant(grant), count, 0.006);
 }
 
 #[test]
