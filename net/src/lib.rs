@@ -16,6 +16,7 @@ pub mod limits;
 pub mod pki;
 pub mod server;
 pub mod session;
+mod socket;
 pub mod streams;
 pub mod tls;
 mod transport;

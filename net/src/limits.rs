@@ -53,6 +53,10 @@ pub const REASON_CHARS_MAX: usize = 512;
 pub const ARRIVALS: usize = 64;
 /// Authenticated connections at once.
 pub const CONNECTIONS_MAX: usize = 16_384;
+/// Connections above which each new one writes [`CROWD_PACKETS`] at once.
+pub const CROWD: usize = 1_000;
+/// Packets that a connection of a crowd hands to the system at once; else it is quinn's ten.
+pub const CROWD_PACKETS: usize = 3;
 /// Connection attempts that quinn holds before they are looked at.
 pub const INCOMING_MAX: usize = 1_024;
 /// Bytes held for one such attempt.
@@ -75,8 +79,9 @@ pub const BIDI_WORKER: u32 = 8;
 pub const FOLLOWED_MAX: u32 = 12;
 /// Unidirectional streams of a worker beyond its slots.
 pub const UNI_WORKER_SPARE: u32 = 8 + 2 * FOLLOWED_MAX;
-/// Unidirectional streams of a worker at most.
-pub const UNI_WORKER_MAX: u32 = 1_112;
+/// Unidirectional streams of a worker at most. Each that is allowed costs memory before it is opened;
+/// a worker of more slots sends the outputs of tasks that end at once in turns.
+pub const UNI_WORKER_MAX: u32 = 48;
 /// Bidirectional streams of a client.
 pub const BIDI_CLIENT: u32 = 32;
 /// Unidirectional streams of a client.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
     AckFrequencyConfig, ClientConfig, ConnectionId, Endpoint, EndpointConfig, IdleTimeout,
-    ServerConfig, TokioRuntime, TransportConfig, VarInt,
+    Runtime as _, ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
 use quinn_proto::HashedConnectionIdGenerator;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -18,6 +18,7 @@ use crate::limits::{
     SOCKET_BYTES, STREAM_WINDOW, UNACKNOWLEDGED,
 };
 use crate::pki::random;
+use crate::socket::{Connected, SharedSocket};
 use crate::tls::JOIN_TAG;
 
 /// How long an address that was validated by a Retry stays so.
@@ -116,12 +117,15 @@ pub(crate) fn listen(
     address: SocketAddr,
     config: ServerConfig,
     (reset_key, ids_key): ([u8; 64], u64),
+    connected: Connected,
 ) -> std::io::Result<Endpoint> {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &reset_key);
     let mut endpoint = EndpointConfig::new(Arc::new(key));
     endpoint.min_reset_interval(RESET_EVERY);
     endpoint.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids_key)));
-    Endpoint::new(endpoint, Some(config), socket(address)?, Arc::new(TokioRuntime))
+    let runtime = Arc::new(TokioRuntime);
+    let socket = SharedSocket::new(runtime.wrap_udp_socket(socket(address)?)?, connected);
+    Endpoint::new_with_abstract_socket(endpoint, Some(config), Arc::new(socket), runtime)
 }
 
 /// Makes a dialling endpoint, for IPv6 and IPv4 where the system has both.

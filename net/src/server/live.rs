@@ -2,6 +2,7 @@
 //! worker. Reads nothing from them.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ganger_proto::{Name, Role};
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::error::CloseCode;
 use crate::session::Goodbye;
+use crate::socket::Connected;
 
 type Identity = (Role, Name);
 /// A connection's number, and where its end is decided.
@@ -18,17 +20,23 @@ type Connection = (u64, watch::Sender<Option<Goodbye>>);
 #[derive(Debug, Default)]
 pub(super) struct Live {
     state: Mutex<State>,
+    /// The count, for those who only look.
+    connected: Connected,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// Counts connections.
     newest: u64,
-    count: usize,
     by_identity: HashMap<Identity, Vec<Connection>>,
 }
 
 impl Live {
+    /// Returns the number of connections, as it changes.
+    pub(super) fn connected(&self) -> Connected {
+        self.connected.clone()
+    }
+
     /// Enters a connection; none when there are `limit` already.
     pub(super) fn enter(
         self: &Arc<Self>,
@@ -37,11 +45,11 @@ impl Live {
         limit: usize,
     ) -> Option<Entered> {
         let mut state = self.lock();
-        if state.count >= limit {
+        if self.connected.load(Ordering::Relaxed) >= limit {
             return None;
         }
         state.newest += 1;
-        state.count += 1;
+        self.connected.fetch_add(1, Ordering::Relaxed);
         let number = state.newest;
         state.by_identity.entry(identity.clone()).or_default().push((number, goodbye));
         Some(Entered { live: self.clone(), identity, number })
@@ -89,7 +97,7 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         let mut state = self.live.lock();
-        state.count -= 1;
+        self.live.connected.fetch_sub(1, Ordering::Relaxed);
         if let Some(connections) = state.by_identity.get_mut(&self.identity) {
             connections.retain(|(number, _)| *number != self.number);
             if connections.is_empty() {

@@ -117,12 +117,14 @@ impl Server {
         let data = server_data(&authority).and_then(|c| transport::server(c, Door::Data));
         let join = server_join(&authority).and_then(|c| transport::server(c, Door::Join));
         let keys = authority.vault().transport_keys()?;
-        let endpoint = transport::listen(listen, data.map_err(tls)?, keys).map_err(io)?;
+        let live: Arc<Live> = Arc::default();
+        let endpoint = transport::listen(listen, data.map_err(tls)?, keys, live.connected());
+        let endpoint = endpoint.map_err(io)?;
         let address = endpoint.local_addr().map_err(io)?;
         let shared = Arc::new(Shared {
             authority,
             join_config: Arc::new(join.map_err(tls)?),
-            live: Arc::default(),
+            live,
             refusals: Refusals::default(),
             data_door: Admission::new(DATA_DOOR),
             join_door: Admission::new(JOIN_DOOR),

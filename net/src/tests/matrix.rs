@@ -230,7 +230,8 @@ async fn a_worker_cannot_pose_as_the_master() {
         .unwrap();
     tls.alpn_protocols = vec![b"ganger/1".to_vec(), b"ganger-enroll/1".to_vec()];
     let config = crate::transport::server(tls, Door::Data).unwrap();
-    let impostor = crate::transport::listen(loopback(0), config, ([0; 64], 0)).unwrap();
+    let impostor =
+        crate::transport::listen(loopback(0), config, ([0; 64], 0), Default::default()).unwrap();
     let address = impostor.local_addr().unwrap().to_string();
     let posing = tokio::spawn(async move {
         while let Some(incoming) = impostor.accept().await {

@@ -1,14 +1,17 @@
 //! Row `latency`: single tasks sent one after the other to an idle master, from the submission to
-//! the answer that it has ended.
+//! the answer that it has ended. The client has one thread, as one that waits for one thing has.
 
 use anyhow::Result;
 
 use super::figure::{Figure, Report, Wanted};
 use super::load::Load;
+use super::rig::Rig;
 use super::{Bench, What, disk, ms, percentile};
 
 /// Tasks when nobody says how many.
 const TASKS: u64 = 2_000;
+/// Tasks before them that are not counted.
+const WARM_UP: u64 = 50;
 
 pub(super) async fn measure(bench: &Bench) -> Result<Report> {
     bench
@@ -17,10 +20,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Report> {
             let conditions = vec![format!("{tasks} squares, one after the other")];
             let mut report = bench.report(What::Latency, rig, conditions)?;
             rig.add_workers(1, bench.args.slots).await?;
-            let caller = rig.caller().await?;
-            let single = Load::squares(1);
-            single.singles(&caller, &bench.clock, 50).await?;
-            let mut times = single.singles(&caller, &bench.clock, tasks).await?;
+            let mut times = singles(bench, rig, tasks).await?;
             let sync = ms(disk::sync_p50_us(rig.home(), &bench.clock)?);
             let figure = |what: &str, us: u64, wanted| {
                 Figure::new(what, ms(us), "ms").wanted(wanted).beside("a sync of 100 bytes", sync)
@@ -32,4 +32,20 @@ pub(super) async fn measure(bench: &Bench) -> Result<Report> {
             Ok(report)
         })
         .await
+}
+
+/// Sends singles from a thread and a runtime of their own; returns how long each took.
+async fn singles(bench: &Bench, rig: &Rig, count: u64) -> Result<Vec<u64>> {
+    let dial = rig.dial()?;
+    let clock = bench.clock.clone();
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let caller = dial.caller().await?;
+            let single = Load::squares(1);
+            single.singles(&caller, &clock, WARM_UP).await?;
+            single.singles(&caller, &clock, count).await
+        })
+    };
+    tokio::task::spawn_blocking(work).await?
 }

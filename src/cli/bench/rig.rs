@@ -24,6 +24,20 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Workers of one process: each has a socket and a locked file open, and a process may have so many.
 const CROWD: u32 = 2_500;
+/// What it takes to dial the master as its administrator.
+pub(super) struct Dial {
+    identity: ClientIdentity,
+    address: String,
+}
+
+impl Dial {
+    /// Dials.
+    pub(super) async fn caller(&self) -> Result<Caller> {
+        let addresses = std::slice::from_ref(&self.address);
+        Ok(Caller::connect(&self.identity, addresses).await?)
+    }
+}
+
 /// Tells homes of one process apart.
 static HOMES: AtomicU32 = AtomicU32::new(0);
 
@@ -128,8 +142,13 @@ impl Rig {
 
     /// Dials the master as its administrator.
     pub(super) async fn caller(&self) -> Result<Caller> {
+        self.dial()?.caller().await
+    }
+
+    /// Returns what it takes to dial, for another thread.
+    pub(super) fn dial(&self) -> Result<Dial> {
         let identity = ClientIdentity::load(&self.home.join("client").join("admin"))?;
-        Ok(Caller::connect(&identity, &[self.address()?]).await?)
+        Ok(Dial { identity, address: self.address()? })
     }
 
     /// Ends the master in peace, or at once with [`Signal::KILL`].
