@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use ganger_net::client::DialSocket;
 use ganger_proto::label::LABELS_MAX;
 use ganger_proto::place::{Need, OFFERS_MAX};
 use ganger_proto::{Label, Name, Role};
@@ -16,7 +17,8 @@ use crate::clock::Clock;
 use crate::config;
 use crate::logs::{self, Ring};
 use crate::worker::{
-    Handler, Permission, Policy, WorkerOptions, add_resource, own_launcher, roots_objection,
+    Handler, Permission, Policy, WorkerError, WorkerOptions, add_resource, own_launcher,
+    roots_objection,
 };
 
 use self::keep::keep;
@@ -252,12 +254,19 @@ pub(crate) fn policy_in(folder: &Path, defaults: Policy) -> Result<Policy> {
 
 /// Runs the worker in this process until it is stopped.
 pub(crate) async fn work(home: PathBuf, addresses: Vec<String>, policy: Policy) -> Result<()> {
-    let clock = Clock::start();
-    let options = WorkerOptions { home, addresses, policy, clock, launcher: own_launcher() };
-    Box::pin(crate::worker::run(options)).await.map_err(|error| {
+    let failed = |error: WorkerError| {
         let exit = Exit::of(error.exit_code());
         CliError::new(exit, with_causes(&error))
-    })
+    };
+    let options = WorkerOptions {
+        home,
+        addresses,
+        policy,
+        socket: DialSocket::open().map_err(|error| failed(error.into()))?,
+        clock: Clock::start(),
+        launcher: own_launcher(),
+    };
+    Box::pin(crate::worker::run(options)).await.map_err(failed)
 }
 
 /// Joins, or finds the identity that the same token made before.

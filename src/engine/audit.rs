@@ -17,6 +17,7 @@ use super::class::Used;
 use super::ledger::Ledger;
 use super::queue::Spot;
 use super::runs::{IdSet, TaskRun};
+use super::sessions::by_worker;
 use super::task::State;
 
 impl Engine {
@@ -29,6 +30,12 @@ impl Engine {
         audit_ready(&self.ledger)?;
         audit_leases(&self.ledger)?;
         self.audit_room()?;
+        let mut kept = self.soft.sessions_of.clone();
+        kept.retain(|_, sessions| !sessions.is_empty());
+        kept.values_mut().for_each(|sessions| sessions.sort_unstable());
+        if kept != by_worker(&self.ledger) {
+            return Err("I5: the sessions of a worker are not those of the journal".to_owned());
+        }
         let strays = self.soft.running.minus(self.ledger.in_state(State::Leased));
         if let Some(stray) = strays.first() {
             return Err(format!("I5: task {stray} runs and is not leased"));

@@ -64,6 +64,7 @@ use pulse::Pulse;
 use rebalance::Asked;
 use roster::{Gone, Live};
 use runs::IdSet;
+use sessions::by_worker;
 use short::Short;
 
 /// Settings of the engine.
@@ -116,6 +117,8 @@ struct Soft {
     rng: fastrand::Rng,
     /// Sessions that were heard in this life, and those of the journal that may come back.
     live: BTreeMap<SessionId, Live>,
+    /// The sessions of each worker that the journal knows; most have one.
+    sessions_of: BTreeMap<WorkerId, Vec<SessionId>>,
     /// Counts what may change what a search finds.
     changes: u64,
     /// Tasks that have started, as their workers said.
@@ -160,6 +163,7 @@ impl Engine {
         let soft = Soft {
             rng: fastrand::Rng::with_seed(settings.seed),
             live: BTreeMap::new(),
+            sessions_of: by_worker(&ledger),
             changes: 0,
             running: IdSet::default(),
             hungry: VecDeque::new(),

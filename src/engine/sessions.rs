@@ -1,6 +1,8 @@
 //! Sessions that begin, come back and leave: what a worker presents is compared with what its
 //! session holds. What workers say in between is in workers.rs.
 
+use std::collections::BTreeMap;
+
 use ganger_proto::gang::What;
 use ganger_proto::label::LABELS_MAX;
 use ganger_proto::limits::HOLD_TASKS_MAX;
@@ -13,6 +15,7 @@ use super::Engine;
 use super::class::{Profile, Used};
 use super::event::Event;
 use super::input::{Drain, Effect};
+use super::ledger::Ledger;
 use super::pulse::Recent;
 use super::roster::{Gone, Live, lease_runs, missing};
 use super::runs::TaskRun;
@@ -57,6 +60,7 @@ impl Engine {
         }
         if !self.ledger.sessions.contains_key(&session) {
             self.commit(Event::SessionBegan { session, worker });
+            self.soft.sessions_of.entry(worker).or_default().push(session);
         }
         let before = self.soft.live.get(&session).filter(|before| !before.connected);
         let away_ms = before.map(|before| now.wall.since(before.since));
@@ -165,15 +169,17 @@ impl Engine {
         if self.soft.live.remove(&session).is_some_and(|live| live.hungry) {
             self.soft.hungry.retain(|waiting| *waiting != session);
         }
-        if self.ledger.sessions.contains_key(&session) {
+        if let Some(known) = self.ledger.sessions.get(&session) {
+            if let Some(all) = self.soft.sessions_of.get_mut(&known.worker) {
+                all.retain(|other| *other != session);
+            }
             self.commit(Event::SessionEnded { session });
         }
     }
 
     /// Returns the sessions of a worker that the journal knows.
     pub(super) fn sessions_of(&self, worker: WorkerId) -> Vec<SessionId> {
-        let sessions = self.ledger.sessions.iter();
-        sessions.filter(|(_, known)| known.worker == worker).map(|(id, _)| *id).collect()
+        self.soft.sessions_of.get(&worker).cloned().unwrap_or_default()
     }
 
     fn worker_named(&mut self, name: &WorkerName) -> WorkerId {
@@ -185,6 +191,15 @@ impl Engine {
         self.commit(Event::WorkerNamed { worker, name: name.clone() });
         worker
     }
+}
+
+/// Returns the sessions of each worker.
+pub(super) fn by_worker(ledger: &Ledger) -> BTreeMap<WorkerId, Vec<SessionId>> {
+    let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (session, known) in &ledger.sessions {
+        all.entry(known.worker).or_default().push(*session);
+    }
+    all
 }
 
 impl Live {

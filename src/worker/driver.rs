@@ -79,7 +79,7 @@ enum Next {
 impl Driver {
     /// Checks, locks and prepares everything; dials nothing yet.
     pub(super) fn begin(options: WorkerOptions) -> Result<Self, WorkerError> {
-        let WorkerOptions { home, addresses, policy, clock, launcher } = options;
+        let WorkerOptions { home, addresses, policy, socket, clock, launcher } = options;
         if geteuid().is_root() && policy.root == Permission::Refused {
             return Err(WorkerError::Root);
         }
@@ -93,7 +93,7 @@ impl Driver {
         let listen = |kind| signal(kind).map_err(system("listen for signals"));
         let (to_driver, inputs) = mpsc::channel(INPUTS);
         let addresses = if addresses.is_empty() { identity.addresses.clone() } else { addresses };
-        let link = Link::new(Dialer::new(&identity)?, addresses, to_driver);
+        let link = Link::new(Dialer::on(&socket, &identity)?, addresses, to_driver);
         let offers = Offers {
             slots: slots_of(&policy),
             handlers: policy.offers(),

@@ -37,7 +37,7 @@ use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use ganger_net::client::DialError;
+use ganger_net::client::{DialError, DialSocket};
 use ganger_net::pki::identity::IdentityError;
 use ganger_proto::gang::SLOTS_MAX;
 use ganger_proto::place::Need;
@@ -64,6 +64,8 @@ pub struct WorkerOptions {
     pub addresses: Vec<String>,
     /// What it allows, and how many slots it has.
     pub policy: Policy,
+    /// What it dials from; the workers of one process may share it.
+    pub socket: DialSocket,
     /// The process's clock.
     pub clock: Clock,
     /// The command that is the launcher; see [`own_launcher`].

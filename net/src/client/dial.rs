@@ -25,6 +25,26 @@ pub struct Dialer {
     me: Me,
 }
 
+/// A UDP socket to dial from. Many identities can share one: each connection knows its packets.
+#[derive(Clone, Debug)]
+pub struct DialSocket {
+    endpoint: Endpoint,
+}
+
+impl DialSocket {
+    /// Opens a socket. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When the system opens none.
+    pub fn open() -> Result<Self, DialError> {
+        let endpoint = transport::dial().map_err(|error| DialError::Unreachable {
+            addresses: "any address".to_owned(),
+            reason: format!("no UDP socket can be opened: {error}"),
+        })?;
+        Ok(Self { endpoint })
+    }
+}
+
 /// A connection whose `Welcome` has come.
 #[derive(Debug)]
 pub struct Connected {
@@ -61,22 +81,26 @@ impl DialError {
 }
 
 impl Dialer {
-    /// Prepares to dial with `identity`. Needs a tokio runtime.
+    /// Prepares to dial with `identity` from a socket of its own. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// As [`DialSocket::open`] and [`Dialer::on`].
+    pub fn new(identity: &ClientIdentity) -> Result<Self, DialError> {
+        Self::on(&DialSocket::open()?, identity)
+    }
+
+    /// Prepares to dial with `identity` from a socket.
     ///
     /// # Errors
     /// When the identity's key or certificate cannot be used.
-    pub fn new(identity: &ClientIdentity) -> Result<Self, DialError> {
+    pub fn on(socket: &DialSocket, identity: &ClientIdentity) -> Result<Self, DialError> {
         let me = Me::of(identity);
         let config = crate::tls::client_data(identity)
             .and_then(|config| transport::client(config, Door::Data))
             .map_err(|error| {
                 DialError::Refused(format!("{}: {error}; {}", me.unusable(), me.join_again()))
             })?;
-        let endpoint = transport::dial().map_err(|error| DialError::Unreachable {
-            addresses: "any address".to_owned(),
-            reason: format!("no UDP socket can be opened: {error}"),
-        })?;
-        Ok(Self { endpoint, config, me })
+        Ok(Self { endpoint: socket.endpoint.clone(), config, me })
     }
 
     /// Dials the addresses (`host:port`, names resolved each time) in turn, sends `hello`, and

@@ -8,6 +8,6 @@ mod join;
 
 pub use backoff::Backoff;
 pub use caller::{CallError, Caller};
-pub use dial::{Connected, DialError, Dialer};
+pub use dial::{Connected, DialError, DialSocket, Dialer};
 pub use follow::Follow;
 pub use join::{JoinError, join};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use ganger_net::client::DialSocket;
 use ganger_net::pki::authority::Authority;
 use ganger_proto::{Actor, Name, Role};
 use tokio::task::JoinSet;
@@ -15,6 +16,8 @@ use crate::worker::{Permission, Policy, WorkerOptions, own_launcher};
 
 /// Slots of each.
 const SLOTS: u32 = 2;
+/// Workers on one socket: each socket has buffers of three MiB.
+const ON_A_SOCKET: u32 = 50;
 /// Between two that begin: a master takes so many handshakes of one address at once.
 const BETWEEN: Duration = Duration::from_millis(2);
 
@@ -53,11 +56,17 @@ pub(crate) async fn run(args: CrowdArgs) -> super::super::error::Result<()> {
     policy.root = Permission::Allowed;
     let clock = Clock::start();
     let mut workers = JoinSet::new();
+    let mut socket = None;
     for number in args.first..args.end {
+        if number % ON_A_SOCKET == 0 || socket.is_none() {
+            socket = Some(DialSocket::open().map_err(|error| failed(error.into()))?);
+        }
+        let Some(socket) = socket.clone() else { break };
         workers.spawn(crate::worker::run(WorkerOptions {
             home: args.folder.join(number.to_string()),
             addresses: vec![args.address.clone()],
             policy: policy.clone(),
+            socket,
             clock: clock.clone(),
             launcher: own_launcher(),
         }));

@@ -32,7 +32,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Report> {
 async fn with(bench: &Bench, rig: &mut Rig, count: u32) -> Result<Report> {
     let conditions = vec![
         format!(
-            "{count} workers × 2 slots in a few processes, each with its certificate and socket"
+            "{count} workers × 2 slots in a few processes, each with its certificate, fifty on a socket"
         ),
         format!("{} squares for them", bench.tasks(TASKS)),
     ];
