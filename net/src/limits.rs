@@ -7,8 +7,9 @@ use std::time::Duration;
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a joining connection may be silent.
 pub const JOIN_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often the dialling end makes itself heard when the application is silent.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How often the dialling end makes itself heard when the application is silent. Longer than the
+/// longest time between heartbeats: with thousands of workers each packet counts.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(8);
 /// How long a handshake may take at the listening end.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first frame may take after the handshake.
