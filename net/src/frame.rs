@@ -205,8 +205,9 @@ pub struct Inbox {
     /// Set when this end closes: nothing that comes later counts.
     goodbye: watch::Receiver<Option<Goodbye>>,
     bytes: BytesMut,
-    /// Where the transport puts what it received, a packet's share each.
-    chunks: [Bytes; READ_CHUNKS],
+    /// Where the transport puts what it received, a packet's share each. Boxed: an inbox is moved into
+    /// tasks that keep room for it in each of their states.
+    chunks: Box<[Bytes; READ_CHUNKS]>,
     /// By when a begun frame must have brought how many bytes in all; none between frames.
     progress: Option<Progress>,
     received: usize,
@@ -256,7 +257,7 @@ impl Inbox {
     async fn read(&mut self) -> Result<(), FrameError> {
         let stalled = self.stalled();
         let read = tokio::select! {
-            read = self.stream.read_chunks(&mut self.chunks) => read,
+            read = self.stream.read_chunks(self.chunks.as_mut_slice()) => read,
             () = closing(&mut self.goodbye) => return Ok(()),
             () = stalled => return self.judge_progress(),
         };

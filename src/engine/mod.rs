@@ -133,6 +133,7 @@ struct Soft {
     timeouts: BTreeSet<(u64, TaskId, LeaseId)>,
     /// How fast batches may go.
     pace: Pace,
+    /// How short tasks are.
     short: Short,
     /// Tasks that had better run elsewhere.
     again: Again,

@@ -41,6 +41,18 @@ impl Engine {
         }
     }
 
+    /// Lines up a session that was just granted something: first again, as long as what it holds is
+    /// less than short tasks should come in, else last.
+    fn line_up_again(&mut self, session: SessionId, spec: SpecId) {
+        let held = self.soft.live.get(&session).map_or(0, |live| live.used.slots.sum());
+        let first = u64::from(held) < self.soft.short.worth(spec);
+        self.line_up(session);
+        if first && self.soft.hungry.back() == Some(&session) {
+            self.soft.hungry.pop_back();
+            self.soft.hungry.push_front(session);
+        }
+    }
+
     /// Returns how many slots' worth of tasks a session would take now.
     pub(super) fn room(&self, session: SessionId) -> PerLane {
         let Some(live) = self.soft.live.get(&session) else { return PerLane::default() };
@@ -76,23 +88,30 @@ impl Engine {
                 continue;
             }
             let granted = match live.found_nothing == Some(news) {
-                true => 0,
+                true => None,
                 false => self.grant(now, session, room.min(share)),
             };
             if let Some(live) = self.soft.live.get_mut(&session) {
-                live.found_nothing = (granted == 0).then_some(news);
+                live.found_nothing = granted.is_none().then_some(news);
             }
-            passed = if granted == 0 { passed + 1 } else { 0 };
-            self.line_up(session);
+            match granted {
+                Some(spec) => {
+                    passed = 0;
+                    self.line_up_again(session, spec);
+                }
+                None => {
+                    passed += 1;
+                    self.line_up(session);
+                }
+            }
         }
         self.look_for_idle(now);
     }
 
-    /// Leases up to `want` tasks of the queue whose turn it is; returns how many.
-    fn grant(&mut self, now: Now, session: SessionId, want: u64) -> u64 {
-        let Some(worker) = self.ledger.sessions.get(&session).map(|known| known.worker) else {
-            return 0;
-        };
+    /// Leases up to `want` tasks of the queue whose turn it is, or more of short ones; returns what
+    /// they run, if there are any.
+    fn grant(&mut self, now: Now, session: SessionId, want: u64) -> Option<SpecId> {
+        let worker = self.ledger.sessions.get(&session)?.worker;
         let queues = self.ledger.queues.len();
         for _ in 0..queues {
             self.soft.queue_turn = (self.soft.queue_turn + 1) % queues;
@@ -108,9 +127,9 @@ impl Engine {
             self.soft.again.leased(&runs);
             let grant = self.grant_message(session, spot.batch, first, &runs);
             self.out.effects.push(Effect::Grant { session, grant });
-            return count;
+            return Some(self.ledger.batches.known(spot.batch).spec);
         }
-        0
+        None
     }
 
     /// Chooses tasks of the queue whose turn it is that a session may have.

@@ -1,15 +1,15 @@
-//! Short tasks: how many of them make a grant that is worth its message. Work is spread over all
-//! workers with room, but no thinner than this: a thousand workers that get four squares each cost
-//! the master more than a few that get hundreds, and nobody is done sooner. Soft: a restart learns
-//! anew.
+//! Short tasks: how many of them are worth a message, and a worker. Work is spread over all workers
+//! with room, but no thinner than this: a thousand workers that get four squares each cost the master
+//! more than a few that get thousands, and nobody is done sooner. Soft: a restart learns anew.
 
 use std::collections::BTreeMap;
 
 use ganger_proto::SpecId;
+use ganger_proto::limits::HOLD_TASKS_MAX;
 
-/// What a grant is worth at least, in microseconds of work.
-const GRANT_US: u64 = 1_000;
-/// Tasks that a grant is made to have at most for that.
+/// What a worker gets at least, in microseconds of work.
+const WORTH_US: u64 = 1_000;
+/// Tasks that one grant is made to have at most for that.
 const LEAST_MAX: u64 = 256;
 
 /// How long tasks take, by what they run, as far as workers answered for them in runs.
@@ -27,10 +27,16 @@ impl Short {
         *mean = mean.saturating_mul(3).saturating_add(new) / 4;
     }
 
-    /// Returns how many tasks a grant should have at least; one when nothing is known.
-    pub(super) fn least(&self, spec: SpecId) -> u64 {
+    /// Returns how many tasks a worker should hold before another one gets some; one when nothing is
+    /// known.
+    pub(super) fn worth(&self, spec: SpecId) -> u64 {
         let mean = self.mean.get(&spec).map(|mean| mean.max(&1));
-        mean.map_or(1, |mean| (GRANT_US * 16 / mean).clamp(1, LEAST_MAX))
+        mean.map_or(1, |mean| (WORTH_US * 16 / mean).clamp(1, u64::from(HOLD_TASKS_MAX)))
+    }
+
+    /// Returns how many tasks one grant should have at least.
+    pub(super) fn least(&self, spec: SpecId) -> u64 {
+        self.worth(spec).min(LEAST_MAX)
     }
 
     /// Forgets what no batch runs any more.
@@ -44,12 +50,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_grant_is_worth_a_millisecond() {
+    fn a_worker_gets_a_millisecond_of_work() {
         let mut short = Short::default();
         let (squares, calls) = (SpecId::new(1), SpecId::new(2));
         assert_eq!(short.least(squares), 1, "nothing is known yet");
         short.took(squares, 100, 0);
-        assert_eq!(short.least(squares), 256);
+        assert_eq!((short.least(squares), short.worth(squares)), (256, 8_192));
         short.took(calls, 10, 1_000);
         assert_eq!(short.least(calls), 10);
         for _ in 0..40 {

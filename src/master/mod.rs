@@ -310,7 +310,10 @@ impl Master {
                 self.clients.note_change();
                 let said = match message {
                     WorkerMessage::Hold { tasks } => Said::Hold(tasks),
-                    WorkerMessage::Heartbeat { load } => Said::Heartbeat(load),
+                    WorkerMessage::Heartbeat { load } => {
+                        self.pace_beats(session);
+                        Said::Heartbeat(load)
+                    }
                     WorkerMessage::Started { leases } => Said::Started(leases),
                     WorkerMessage::Report(report) => Said::Report(report),
                     WorkerMessage::Release { leases } => Said::Release(leases),

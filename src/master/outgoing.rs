@@ -58,7 +58,9 @@ impl Master {
             Effect::Welcome { session, stale, acknowledged } => {
                 let Some(known) = self.workers.welcome(session) else { return };
                 let (actor, to) = (known.actor.clone(), known.session.clone());
-                put(&to, &self.welcome(actor, stale, acknowledged));
+                let welcome = self.welcome(actor, stale, acknowledged);
+                put(&to, &welcome);
+                self.workers.beats_every(session, welcome.beat_ms);
             }
             Effect::Grant { session, grant } => self.tell(session, &ToWorker::Grant(grant)),
             Effect::Ack { session, report } => self.tell(session, &ToWorker::Ack { report }),
@@ -75,6 +77,17 @@ impl Master {
                 self.tell(session, &ToWorker::OutputStored { lease });
             }
             Effect::BatchEnded { batch } => self.batch_ended(batch),
+        }
+    }
+
+    /// Tells a worker that has just beaten how often to, when that has changed by more than a third
+    /// since it was told: those that came first were told what suits a few.
+    pub(super) fn pace_beats(&mut self, session: SessionId) {
+        let beat_ms = beat_ms(self.workers.count());
+        let Some(known) = self.workers.welcomed(session) else { return };
+        if beat_ms.abs_diff(known.beat_ms) * 3 > known.beat_ms {
+            put(&known.session, &ToWorker::Beat { beat_ms });
+            self.workers.beats_every(session, beat_ms);
         }
     }
 

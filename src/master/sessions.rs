@@ -26,6 +26,8 @@ pub(super) struct WorkerLink {
     pub(super) certificate_ends: WallMs,
     /// Whether its welcome has left; nothing else is said to it before.
     welcomed: bool,
+    /// How often it was told to beat, in milliseconds.
+    pub(super) beat_ms: u32,
 }
 
 /// Connected workers.
@@ -44,6 +46,7 @@ impl Workers {
             session: new.session,
             certificate_ends: new.peer.certificate_ends,
             welcomed: false,
+            beat_ms: 0,
         };
         if let Some(older) = self.links.insert(id, link) {
             self.sessions.remove(&older.connection);
@@ -79,6 +82,13 @@ impl Workers {
         let link = self.links.get_mut(&id)?;
         link.welcomed = true;
         Some(link)
+    }
+
+    /// Notes how often a worker was told to beat.
+    pub(super) fn beats_every(&mut self, id: SessionId, beat_ms: u32) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.beat_ms = beat_ms;
+        }
     }
 
     /// Returns a session's connection, once it was welcomed. What was decided for the connection

@@ -198,8 +198,7 @@ impl WorkerCore {
 
     /// The master welcomed this session.
     pub(super) fn handle_welcome(&mut self, now_us: u64, welcome: &Welcome) {
-        let beat_ms = welcome.beat_ms.clamp(*BEAT_MS.start(), *BEAT_MS.end());
-        self.beat_idle_us = u64::from(beat_ms) * 1_000;
+        self.beat_at(welcome.beat_ms);
         let beat_us = now_us.saturating_add(self.beat_idle_us);
         self.link = Link::Up { beat_us, started_us: None };
         self.acknowledge(welcome.acknowledged);
@@ -241,6 +240,7 @@ impl WorkerCore {
             }
             ToWorker::Follow(header) => self.follow(header),
             ToWorker::Unfollow { lease } => self.unfollow(lease),
+            ToWorker::Beat { beat_ms } => self.beat_at(beat_ms),
         }
         self.start_what_can(now_us);
     }
@@ -360,6 +360,11 @@ impl WorkerCore {
         if !leases.is_empty() {
             self.effects.push(Effect::Send(WorkerMessage::Started { leases }));
         }
+    }
+
+    fn beat_at(&mut self, beat_ms: u32) {
+        let beat_ms = beat_ms.clamp(*BEAT_MS.start(), *BEAT_MS.end());
+        self.beat_idle_us = u64::from(beat_ms) * 1_000;
     }
 
     fn beat(&mut self, now_us: u64, beat_us: u64) {

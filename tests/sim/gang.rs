@@ -144,7 +144,8 @@ impl Worker {
                 | ToWorker::Slots { .. }
                 | ToWorker::OutputStored { .. }
                 | ToWorker::Follow(_)
-                | ToWorker::Unfollow { .. },
+                | ToWorker::Unfollow { .. }
+                | ToWorker::Beat { .. },
             ) => {}
         }
     }

@@ -262,6 +262,11 @@ pub enum ToWorker {
         /// Its lease.
         lease: LeaseId,
     },
+    /// Beat at this pace from now on while you hold nothing; see [`Welcome::beat_ms`].
+    Beat {
+        /// Between two heartbeats, in milliseconds.
+        beat_ms: u32,
+    },
 }
 
 /// Tasks to run, with the specs that the session has not seen.
