@@ -120,9 +120,9 @@ impl Master {
 }
 
 /// How often one of so many workers beats while it is idle: each second, and with many workers a
-/// thousand a second in all, but at least every five seconds, in milliseconds.
+/// thousand a second in all, but at least every six seconds, in milliseconds.
 fn beat_ms(workers: usize) -> u32 {
-    u32::try_from(workers).unwrap_or(u32::MAX).clamp(1_000, 5_000)
+    u32::try_from(workers).unwrap_or(u32::MAX).clamp(1_000, 6_000)
 }
 
 /// Puts a message in a peer's outbox. A peer whose outbox is full is closed: it has not read for

@@ -171,7 +171,7 @@ struct Drain {
 /// The longest time between heartbeats while leases are held.
 const BEAT_HOLDING_US: u64 = 2_000_000;
 /// The shortest and the longest time between heartbeats that a master can ask for.
-const BEAT_MS: std::ops::RangeInclusive<u32> = 200..=5_000;
+const BEAT_MS: std::ops::RangeInclusive<u32> = 200..=6_000;
 
 impl WorkerCore {
     /// Begins a session of a worker that offers this.

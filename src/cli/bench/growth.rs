@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use ganger_net::client::Caller;
 use ganger_proto::command::SubmitHead;
 use ganger_proto::place::Need;
-use ganger_proto::{BatchOptions, Kind, Name, Spec};
+use ganger_proto::{BatchOptions, Kind, Name, Request, Spec};
 
 use super::super::flight::Flight;
 use super::figure::{Figure, Report, Series, Wanted};
@@ -22,8 +22,8 @@ const TASKS: u64 = 1_000_000;
 /// Batches whose submission is under way at once.
 const UNDER_WAY: usize = 64;
 /// How long the tasks of a step are waited for.
-const LOOKS_MAX: u32 = 120_000;
-const LOOK: Duration = Duration::from_millis(2);
+const LOOKS_MAX: u32 = 30_000;
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -57,6 +57,16 @@ impl Axis {
             Self::Queue => (10_000_000, FLAT),
             // Beyond, a task's share of a batch's own submission is what grows.
             Self::Workers | Self::Batches | Self::Labels | Self::Classes => (1_000, FLAT),
+        }
+    }
+
+    const fn plural(self) -> &'static str {
+        match self {
+            Self::Queue => "tasks that wait",
+            Self::Workers => "workers",
+            Self::Batches => "batches",
+            Self::Labels => "labels",
+            Self::Classes => "classes",
         }
     }
 
@@ -98,19 +108,19 @@ pub(super) async fn measure(bench: &Bench) -> Result<Report> {
     Ok(report)
 }
 
-/// Returns the largest cost of a task over the smallest.
+/// Returns the largest cost of a task over that of the first step.
 fn flatness(axis: Axis, points: &[BTreeMap<String, f64>]) -> Figure {
     let (up_to, wanted) = axis.flat();
     let compared = points.iter().filter(|point| point[&axis.word()] <= up_to as f64);
-    let costs = compared.map(|point| point[MASTER_US]);
-    let (least, most) =
-        costs.fold((f64::MAX, 0.0_f64), |(least, most), cost| (least.min(cost), most.max(cost)));
+    let costs: Vec<f64> = compared.map(|point| point[MASTER_US]).collect();
+    let most = costs.iter().copied().fold(0.0, f64::max);
+    let first = costs.first().copied().unwrap_or_default();
     let what = format!(
-        "{}, 1 to {}: the master's time a task, most over least",
-        axis.word(),
+        "the master's time a task as {} grow to {}: most over first",
+        axis.plural(),
         super::figure::number(up_to as f64)
     );
-    Figure::new(what, most / least, "×").wanted(wanted)
+    Figure::new(what, most / first, "×").wanted(wanted)
 }
 
 const RATE: &str = "tasks/s";
@@ -153,10 +163,15 @@ async fn point(bench: &Bench, axis: Axis, step: u64) -> Result<BTreeMap<String, 
         .await
 }
 
-/// Submits tasks that wait behind all others. A few of them run: nothing starves.
+/// Submits tasks that wait behind all others, in a queue that is paused but for the runs. A few of
+/// them run then: nothing starves.
 async fn hold(caller: &Caller, tasks: u64) -> Result<()> {
     let options = BatchOptions { priority: -1, ..BatchOptions::default() };
+    let queue = options.queue.clone();
     let head = SubmitHead { spec: Spec::of(Kind::Square), options };
+    // A queue is there, and can be paused, from its first task on.
+    Load::squares(1).submit_as(caller, &head).await?;
+    caller.call(Request::Pause { queue }).await?;
     Load::squares(tasks).submit_as(caller, &head).await?;
     Ok(())
 }
@@ -174,7 +189,11 @@ async fn cost(
     };
     let tasks = bench.tasks(TASKS).max(batches);
     let (before, cpu) = (load::done(caller).await?, probe::cpu_us(rig.master_pid()));
+    let queue = Name::from_lossy("default");
     let began = bench.clock.micros();
+    if axis == Axis::Queue {
+        caller.call(Request::Resume { queue: queue.clone() }).await?;
+    }
     let mut under_way = Flight::default();
     for batch in 0..batches {
         let share = tasks / batches + u64::from(batch < tasks % batches);
@@ -188,10 +207,16 @@ async fn cost(
         }
     }
     while let Some(submitted) = under_way.next().await {
-        submitted?;
+        let batch = submitted?;
+        if batches == 1 {
+            caller.call(Request::Wait { batches: vec![batch] }).await?;
+        }
+    }
+    if axis == Axis::Queue {
+        caller.call(Request::Pause { queue }).await?;
     }
     for _ in 0..LOOKS_MAX {
-        // With tasks that wait behind these a few more end; each counts as what it is.
+        // Of those that wait behind these a few end too; each counts as what it is.
         let ended = load::done(caller).await? - before;
         if ended >= tasks {
             let (took, cpu) =
