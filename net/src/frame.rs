@@ -205,8 +205,8 @@ pub struct Inbox {
     /// Set when this end closes: nothing that comes later counts.
     goodbye: watch::Receiver<Option<Goodbye>>,
     bytes: BytesMut,
-    /// Where the transport puts what it received, a packet's share each. Boxed: an inbox is moved into
-    /// tasks that keep room for it in each of their states.
+    /// Where the transport puts what it received, a packet's share each. Boxed: an inbox is moved
+    /// into tasks that keep room for it in each of their states.
     chunks: Box<[Bytes; READ_CHUNKS]>,
     /// By when a begun frame must have brought how many bytes in all; none between frames.
     progress: Option<Progress>,

@@ -80,8 +80,8 @@ pub const BIDI_WORKER: u32 = 8;
 pub const FOLLOWED_MAX: u32 = 12;
 /// Unidirectional streams of a worker beyond its slots.
 pub const UNI_WORKER_SPARE: u32 = 8 + 2 * FOLLOWED_MAX;
-/// Unidirectional streams of a worker at most. Each that is allowed costs memory before it is opened;
-/// a worker of more slots sends the outputs of tasks that end at once in turns.
+/// Unidirectional streams of a worker at most. Each that is allowed costs memory before it is
+/// opened; a worker of more slots sends the outputs of tasks that end at once in turns.
 pub const UNI_WORKER_MAX: u32 = 40;
 /// Bidirectional streams of a client.
 pub const BIDI_CLIENT: u32 = 32;

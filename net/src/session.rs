@@ -91,7 +91,7 @@ impl Session {
         loop {
             let accepted = self.connection.accept_uni().await;
             let mut stream = FromStream::new(accepted.map_err(|error| Closed::from(&error))?);
-            // Thousands wait here for a stream that never comes; what reads one is made when it does.
+            // Thousands wait for a stream that never comes; what reads it is made when it does.
             if let Some(header) = Box::pin(stream.header()).await {
                 return Ok((header, stream));
             }

@@ -142,7 +142,7 @@ pub fn main() -> ExitCode {
         return crate::worker::launcher_main();
     }
     let cli = Cli::parse();
-    super::finish(super::block_on_one_thread(Box::pin(run(cli))))
+    super::finish(super::runtime::block_on_one_thread(Box::pin(run(cli))))
 }
 
 async fn run(cli: Cli) -> Result<()> {

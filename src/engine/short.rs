@@ -1,6 +1,7 @@
 //! Short tasks: how many of them are worth a message, and a worker. Work is spread over all workers
-//! with room, but no thinner than this: a thousand workers that get four squares each cost the master
-//! more than a few that get thousands, and nobody is done sooner. Soft: a restart learns anew.
+//! with room, but no thinner than this: a thousand workers that get four squares each cost the
+//! master more than a few that get thousands, and nobody is done sooner. Soft: a restart learns
+//! anew.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +28,8 @@ impl Short {
         *mean = mean.saturating_mul(3).saturating_add(new) / 4;
     }
 
-    /// Returns how many tasks a worker should hold before another one gets some; one when nothing is
-    /// known.
+    /// Returns how many tasks a worker should hold before another one gets some; one when nothing
+    /// is known.
     pub(super) fn worth(&self, spec: SpecId) -> u64 {
         let mean = self.mean.get(&spec).map(|mean| mean.max(&1));
         mean.map_or(1, |mean| (WORTH_US * 16 / mean).clamp(1, u64::from(HOLD_TASKS_MAX)))

@@ -31,7 +31,7 @@ use ganger_net::server::Server;
 use ganger_proto::WallMs;
 use ganger_proto::message::WorkerMessage;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Now};
 use crate::engine::Engine;
 use crate::engine::input::{Drain, Input, Said};
 use crate::logs::Ring;
@@ -56,6 +56,8 @@ const BACKLOG_BYTES_MAX: usize = 8 << 20;
 const DIGEST_EVERY: u64 = 4_096;
 /// How often clients hear something, in milliseconds.
 const PULSE_MS: u64 = 2_000;
+/// How often a picture is drawn because heartbeats came and nothing else, in milliseconds.
+const LOADS_MS: u64 = 5_000;
 /// How long heartbeats wait at most, in milliseconds; far less than a lease's term.
 const BEATS_MS: u64 = 500;
 /// How often a picture that changes by itself is drawn, in milliseconds.
@@ -92,6 +94,7 @@ struct Master {
     phase: Phase,
     pulse_ms: u64,
     second_ms: u64,
+    loads_ms: u64,
     full_retry_ms: u64,
     log: Ring,
 }
@@ -288,6 +291,17 @@ impl Master {
         wake.min(self.clients.draw_at()).min(self.progress_at())
     }
 
+    /// Tells whether a picture is drawn for what a worker said. What heartbeats say of a machine's
+    /// load is drawn now and then, not each time.
+    fn is_drawn(&mut self, now: Now, said: &WorkerMessage) -> bool {
+        let beat = matches!(said, WorkerMessage::Heartbeat { .. });
+        if beat && now.mono_ms < self.loads_ms {
+            return false;
+        }
+        self.loads_ms = now.mono_ms + LOADS_MS;
+        true
+    }
+
     /// Takes one input.
     fn take(&mut self, input: Incoming) {
         let now = self.clock.now();
@@ -307,7 +321,9 @@ impl Master {
             }
             Incoming::WorkerSaid { connection, message } => {
                 let Some(session) = self.workers.session_of(connection) else { return };
-                self.clients.note_change();
+                if self.is_drawn(now, &message) {
+                    self.clients.note_change();
+                }
                 let said = match message {
                     WorkerMessage::Hold { tasks } => Said::Hold(tasks),
                     WorkerMessage::Heartbeat { load } => {

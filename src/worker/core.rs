@@ -23,6 +23,7 @@ use super::lanes::{Lanes, in_lane};
 use super::reports::{Busy, Reports};
 use super::waiting::join;
 
+mod beats;
 mod present;
 mod tasks;
 mod warm;
@@ -168,11 +169,6 @@ struct Drain {
     own: bool,
 }
 
-/// The longest time between heartbeats while leases are held.
-const BEAT_HOLDING_US: u64 = 2_000_000;
-/// The shortest and the longest time between heartbeats that a master can ask for.
-const BEAT_MS: std::ops::RangeInclusive<u32> = 200..=6_000;
-
 impl WorkerCore {
     /// Begins a session of a worker that offers this.
     pub(super) fn new(session: SessionId, offers: Offers) -> Self {
@@ -190,7 +186,7 @@ impl WorkerCore {
             ahead: warm::Ahead::default(),
             reports: Reports::default(),
             link: Link::Down,
-            beat_idle_us: u64::from(*BEAT_MS.end()) * 1_000,
+            beat_idle_us: beats::IDLE_US,
             drain: Drain::default(),
             effects: Vec::new(),
         }
@@ -360,27 +356,6 @@ impl WorkerCore {
         if !leases.is_empty() {
             self.effects.push(Effect::Send(WorkerMessage::Started { leases }));
         }
-    }
-
-    fn beat_at(&mut self, beat_ms: u32) {
-        let beat_ms = beat_ms.clamp(*BEAT_MS.start(), *BEAT_MS.end());
-        self.beat_idle_us = u64::from(beat_ms) * 1_000;
-    }
-
-    fn beat(&mut self, now_us: u64, beat_us: u64) {
-        let Link::Up { started_us, .. } = self.link else { return };
-        // A heartbeat that was put off for an idle worker comes forward when work arrives.
-        let idle = self.beat_idle_us;
-        let every = if self.holds_nothing() { idle } else { idle.min(BEAT_HOLDING_US) };
-        let due_us = beat_us.min(now_us.saturating_add(every));
-        let next_us = if due_us > now_us {
-            due_us
-        } else {
-            let running = u32::try_from(self.slots_busy()).unwrap_or(u32::MAX);
-            self.effects.push(Effect::Beat(running));
-            now_us.saturating_add(every)
-        };
-        self.link = Link::Up { beat_us: next_us, started_us };
     }
 
     fn hold(&self) -> PerLane {

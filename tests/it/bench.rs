@@ -1,4 +1,4 @@
-//! `ganger bench`: each row comes to its end with few tasks, its JSON is read back, and the README's
+//! `ganger bench`: rows come to their end with few tasks, their JSON is read back, and the README's
 //! table is what the kept figures give.
 
 use std::path::Path;

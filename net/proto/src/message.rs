@@ -129,8 +129,8 @@ pub struct Welcome {
     pub you: Actor,
     /// How long a silent session keeps its leases, in milliseconds.
     pub term_ms: u64,
-    /// For a worker: how often it beats while it holds nothing, in milliseconds. A beat is also how a
-    /// worker learns that the master was started anew.
+    /// For a worker: how often it beats while it holds nothing, in milliseconds. A beat is also how
+    /// a worker learns that the master was started anew.
     pub beat_ms: u32,
     /// For a worker: leases it presented that are not its own any more; it stops them.
     pub stale: Vec<LeaseRun>,

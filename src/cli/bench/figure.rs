@@ -190,11 +190,13 @@ impl Document {
         out
     }
 
-    /// Returns the document as a table in Markdown.
+    /// Returns the figures of which something is wanted, or that have a peer, as a Markdown table.
     pub(super) fn table(&self) -> String {
         let mut out = "| what | figure | wanted | beside it, in the same run |\n".to_owned();
         out.push_str("| --- | --- | --- | --- |\n");
-        for figure in self.reports.iter().flat_map(|report| &report.figures) {
+        let figures = self.reports.iter().flat_map(|report| &report.figures);
+        for figure in figures.filter(|figure| figure.wanted.is_some() || !figure.beside.is_empty())
+        {
             let verdict = figure.wanted.map(|wanted| wanted.verdict(figure.value));
             let beside = figure.beside.iter().map(|other| {
                 let verdict = other.wanted.map(|wanted| wanted.verdict(other.ratio));
@@ -275,6 +277,7 @@ mod tests {
             Wanted::more(0.9, 0.97),
         );
         let slow = Figure::new("restart", 6.5, "s").wanted(Wanted::less(5.0, 2.0));
+        let plain = Figure::new("store", 292.0, "MiB");
         let point = [("tasks".to_owned(), 1_000.0), ("µs".to_owned(), 0.5)];
         let series = Series { axis: "tasks".to_owned(), points: vec![point.into()] };
         Document {
@@ -284,7 +287,7 @@ mod tests {
             reports: vec![Report {
                 command: "ganger bench squares".to_owned(),
                 conditions: vec!["durable".to_owned()],
-                figures: vec![rate, exec, slow],
+                figures: vec![rate, exec, slow, plain],
                 series: vec![series],
             }],
         }
@@ -306,6 +309,7 @@ mod tests {
         let again: Document = serde_json::from_str(&json).unwrap();
         assert_eq!(again.table(), document().table());
         assert!(again.table().lines().all(|line| line.matches('|').count() == 5));
+        assert_eq!(again.table().lines().count(), 5, "what nobody wants or compares is left out");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Row `output`: a task that writes as fast as it can. Alone, with its output cut as usual; followed
-//! by one `ganger logs -f`; and kept whole, with small tasks and questions beside it, every byte read
-//! back and compared.
+//! Row `output`: a task that writes as fast as it can. Alone, with its output cut as usual;
+//! followed by one `ganger logs -f`; and kept whole, with small tasks and questions beside it,
+//! every byte read back and compared.
 
 use std::process::Stdio;
 

@@ -22,7 +22,7 @@ use crate::config::MasterFile;
 const LOOKS_MAX: u32 = 3_000;
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Workers of one process: each has a socket and a locked file open, and a process may have so many.
+/// Workers of one process: each keeps a locked file open, and a process may have so many.
 const CROWD: u32 = 2_500;
 /// What it takes to dial the master as its administrator.
 pub(super) struct Dial {

@@ -1,5 +1,5 @@
-//! Row `workers`: thousands of workers over connections of their own, their heartbeats running: what
-//! they cost the master when idle, how fast they work, and how soon all are back after a kill.
+//! Row `workers`: thousands of workers over connections of their own, their heartbeats running:
+//! what they cost the master when idle, how fast they work, and how soon all are back after a kill.
 
 use std::time::Duration;
 

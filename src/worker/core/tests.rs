@@ -320,6 +320,21 @@ fn heartbeats_come_sooner_while_leases_are_held() {
 }
 
 #[test]
+fn the_master_sets_the_pace_of_idle_beats_within_bounds() {
+    let mut world = World::connected(1);
+    let mut beats = |beat_ms: u32, expected_ms: u64| {
+        world.say(ToWorker::Beat { beat_ms });
+        world.act();
+        world.pass(6_000);
+        assert_eq!(world.act(), "beat 0");
+        assert_eq!(world.core.wake_at_us(), Some(world.now_us + expected_ms * 1_000));
+    };
+    beats(1_000, 1_000);
+    beats(0, 200);
+    beats(u32::MAX, 6_000);
+}
+
+#[test]
 fn the_hold_follows_the_tasks() {
     let mut world = World::new(2);
     let hello = world.core.hello(Present { policy: "exec any".to_owned(), ..Present::default() });
