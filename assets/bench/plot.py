@@ -22,14 +22,15 @@ HERE = pathlib.Path(__file__).resolve().parent
 TITLES = {
     "queue": "tasks that wait in the queue",
     "workers": "connected workers",
-    "batches": "batches that a million tasks come in",
-    "labels": "batches, each with a label of its own",
-    "classes": "batches, each with needs of its own",
+    "batches": "batches of a million tasks",
+    "labels": "labels, a batch each",
+    "classes": "classes, a batch each",
 }
+# What is drawn: the key, the title, its colour, and what its values are divided by.
 GROWTH = [
-    ("tasks/s", "squares a second", "tab:blue"),
-    ("master µs a task", "master's processor time a task, µs", "tab:orange"),
-    ("master MiB", "master's peak memory, MiB", "tab:green"),
+    ("tasks/s", "million squares a second", "tab:blue", 1e6),
+    ("master µs a task", "master's µs a task", "tab:orange", 1),
+    ("master MiB", "master's peak, MiB", "tab:green", 1),
 ]
 STEADY = [
     ("tasks/s", "squares ended a second", "tab:blue"),
@@ -64,16 +65,18 @@ def growth(report):
     """One column an axis, one line a measure."""
     series = [one for one in report["series"] if one["axis"] in TITLES]
     figure, grid = plt.subplots(
-        len(GROWTH), len(series), figsize=(3.4 * len(series), 6.5), squeeze=False, layout="constrained"
+        len(GROWTH), len(series), figsize=(2.6 * len(series), 6), squeeze=False, layout="constrained"
     )
     for column, one in enumerate(series):
         axis = one["axis"]
         at = [point[axis] for point in one["points"]]
-        for row, (key, title, colour) in enumerate(GROWTH):
+        for row, (key, title, colour, unit) in enumerate(GROWTH):
             plot = grid[row][column]
-            plot.plot(at, [point[key] for point in one["points"]], "o-", color=colour)
+            values = [point[key] / unit for point in one["points"]]
+            plot.plot(at, values, "o-", color=colour)
             plot.set_xscale("log")
-            plot.set_ylim(bottom=0)
+            plot.minorticks_off()
+            plot.set_ylim(0, max(values) * 1.15)
             if column == 0:
                 plot.set_ylabel(title)
             if row == len(GROWTH) - 1:
@@ -87,8 +90,9 @@ def steady(report):
     at = [point["s"] / 60 for point in points]
     figure, grid = plt.subplots(len(STEADY), 1, figsize=(9, 9), sharex=True, layout="constrained")
     for plot, (key, title, colour) in zip(grid, STEADY):
-        plot.plot(at, [point[key] for point in points], color=colour)
-        plot.set_ylim(bottom=0)
+        values = [point[key] for point in points]
+        plot.plot(at, values, color=colour)
+        plot.set_ylim(0, max(values) * 1.15)
         plot.set_title(title, loc="left", fontsize=9)
     grid[-1].set_xlabel("minutes")
     figure.suptitle("; ".join(report["conditions"][:1]))

@@ -54,7 +54,7 @@ pub const REASON_CHARS_MAX: usize = 512;
 pub const ARRIVALS: usize = 64;
 /// Authenticated connections at once.
 pub const CONNECTIONS_MAX: usize = 16_384;
-/// Connections above which each new one writes [`CROWD_PACKETS`] at once.
+/// Connections above which each writes [`CROWD_PACKETS`] at once.
 pub const CROWD: usize = 1_000;
 /// Packets that a connection of a crowd hands to the system at once; else it is quinn's ten.
 pub const CROWD_PACKETS: usize = 3;

@@ -29,7 +29,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::error::{CliError, Result};
 use super::place::Place;
-use super::{out, reach};
+use super::{Exit, out, reach, workers};
 
 /// Flags of `ganger metrics`.
 #[derive(Debug, clap::Args)]
@@ -134,9 +134,15 @@ impl Source {
             None => reach::connect(&self.place).await?,
         };
         // On an error the caller is dropped, and the next scrape dials.
-        let Reply::Status(status) = caller.call(Request::Status).await? else {
+        let Reply::Status(mut status) = caller.call(Request::Status).await? else {
             return Err(reach::unexpected());
         };
+        match workers::all(&caller).await {
+            Ok(all) => status.workers = all,
+            // Who may not list workers has those of the status page.
+            Err(error) if error.exit == Exit::Refused => {}
+            Err(error) => return Err(error),
+        }
         let handlers = handlers(&caller, &status).await?;
         *kept = Some(caller);
         Ok(text_of(&status, &handlers))
@@ -179,7 +185,7 @@ fn text_of(status: &Status, handlers: &BTreeMap<String, u64>) -> String {
         let label = vec![("handler", handler.clone())];
         offered.get_or_create(&label).set(*workers as f64);
     }
-    let help = "Connected workers that offer the handler";
+    let help = "Connected workers that offer the handler, of the first 256";
     registry.register("handler_workers", help, offered);
     master(&mut registry, status);
     let mut text = String::new();

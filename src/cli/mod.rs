@@ -218,7 +218,7 @@ enum Command {
     Metrics(metrics::Args),
     /// Check a store without changing it
     Fsck(fsck::Args),
-    /// Measure how many tasks a second this machine dispatches
+    /// Measure ganger on this machine, beside the machine's limits and other tools
     #[cfg(feature = "screen")]
     Bench(bench::BenchArgs),
     /// Print a manual page, or write all of them

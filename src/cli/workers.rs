@@ -50,7 +50,7 @@ pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
 }
 
 /// Asks for all workers, page by page; the connected ones come first, then by name.
-async fn all(caller: &Caller) -> Result<Vec<WorkerRow>> {
+pub(super) async fn all(caller: &Caller) -> Result<Vec<WorkerRow>> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let Reply::Workers { rows, next } = caller.call(Request::Workers { after }).await? else {

@@ -39,6 +39,11 @@ impl Engine {
         known.is_some_and(|known| self.ledger.worker_names.get(name) != Some(&known.worker))
     }
 
+    /// Tells whether nothing was heard of a session for as long as its leases last.
+    pub fn is_silent(&self, session: SessionId) -> bool {
+        self.soft.live.get(&session).is_some_and(|live| live.silent)
+    }
+
     pub(super) fn worker_joined(
         &mut self,
         now: Now,

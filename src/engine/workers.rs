@@ -90,8 +90,6 @@ impl Engine {
             if run.took_us.len() != run.results.len() {
                 continue;
             }
-            turn.answers += run.took_us.len() as u64;
-            turn.answers_us += run.took_us.iter().map(|us| u64::from(*us)).sum::<u64>();
             let count = u32::try_from(run.results.len()).unwrap_or(u32::MAX);
             let leases = LeaseRun { first: run.first, count };
             let found = known.find(leases);
@@ -105,17 +103,15 @@ impl Engine {
             for (lease, tasks) in &found {
                 let skip = (lease.counter - run.first.counter) as usize;
                 let took = run.took_us[skip..skip + tasks.count as usize].iter();
+                let us = took.clone().map(|us| u64::from(*us)).sum();
+                if let Some((batch, _)) = self.ledger.batches.of_task(tasks.first) {
+                    let spec = self.ledger.batches.known(batch).spec;
+                    self.soft.short.took(spec, tasks.count, us);
+                }
                 turn.took.extend(took.map(|us| Span::of_us(u64::from(*us)).raw()));
             }
             turn.tasks.extend(found.iter().map(|(_, run)| *run));
             turn.block.add_run(run, &found);
-        }
-        if turn.answers > 0
-            && let Some(run) = turn.tasks.first()
-            && let Some((batch, _)) = self.ledger.batches.of_task(run.first)
-        {
-            let spec = self.ledger.batches.known(batch).spec;
-            self.soft.short.took(spec, turn.answers, turn.answers_us);
         }
         turn.for_good = report.for_good;
         turn.for_good.sort_unstable();
@@ -276,9 +272,6 @@ impl Engine {
 struct ReportTurn {
     moves: Vec<Move>,
     tasks: Vec<TaskRun>,
-    /// How many answers came in runs, and how long they took together.
-    answers: u64,
-    answers_us: u64,
     /// How long each of these tasks took.
     took: Vec<u16>,
     block: Block,

@@ -23,8 +23,7 @@ use crate::engine::input::ClientId;
 /// their peers wait.
 const MAILBOX_INPUTS: usize = 4_096;
 
-/// Heartbeats that wait for the loop's next turn; one that finds no room is dropped, the worker's
-/// next one says as much.
+/// Heartbeats that wait for the loop's next turn; one that finds no room wakes the loop.
 const MAILBOX_BEATS: usize = 16_384;
 
 /// Streams of kept output that wait to be read; further ones wait at the worker.
@@ -122,6 +121,16 @@ impl Mailbox {
         }
     }
 
+    /// Puts a heartbeat, which waits for the loop's next turn. One that finds no room wakes the loop,
+    /// which then takes all; so whoever beats too much waits, and nobody's beats are lost.
+    async fn put_beat(&self, beat: Incoming) -> bool {
+        match self.beats.try_send(beat) {
+            Ok(()) => true,
+            Err(TrySendError::Full(beat)) => self.put(beat).await,
+            Err(TrySendError::Closed(_)) => false,
+        }
+    }
+
     fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
@@ -170,8 +179,9 @@ async fn read_worker(connection: ConnectionId, mut from: Inbox, to: &Session, ma
     loop {
         match from.next::<WorkerMessage>().await {
             Ok(message @ WorkerMessage::Heartbeat { .. }) => {
-                // Dropped when there are too many; see MAILBOX_BEATS.
-                let _full = mail.beats.try_send(Incoming::WorkerSaid { connection, message });
+                if !mail.put_beat(Incoming::WorkerSaid { connection, message }).await {
+                    return;
+                }
             }
             Ok(message) => {
                 if !mail.put(Incoming::WorkerSaid { connection, message }).await {

@@ -28,8 +28,8 @@ use std::time::Duration;
 use ganger_net::CloseCode;
 use ganger_net::pki::authority::Authority;
 use ganger_net::server::Server;
-use ganger_proto::WallMs;
 use ganger_proto::message::WorkerMessage;
+use ganger_proto::{SessionId, WallMs};
 
 use crate::clock::{Clock, Now};
 use crate::engine::Engine;
@@ -147,8 +147,9 @@ impl Master {
             {
                 inputs.push(next);
             }
-            while let Ok(beat) = self.mail.beats.try_recv() {
-                inputs.push(beat);
+            // Those that are there now: more may come as fast as they are taken.
+            for _ in 0..self.mail.beats.len() {
+                inputs.extend(self.mail.beats.try_recv());
             }
             self.turn(inputs);
             let state = durable.borrow_and_update().clone();
@@ -292,10 +293,10 @@ impl Master {
     }
 
     /// Tells whether a picture is drawn for what a worker said. What heartbeats say of a machine's
-    /// load is drawn now and then, not each time.
-    fn is_drawn(&mut self, now: Now, said: &WorkerMessage) -> bool {
+    /// load is drawn now and then, not each time; that a silent one is heard again, at once.
+    fn is_drawn(&mut self, now: Now, from: SessionId, said: &WorkerMessage) -> bool {
         let beat = matches!(said, WorkerMessage::Heartbeat { .. });
-        if beat && now.mono_ms < self.loads_ms {
+        if beat && now.mono_ms < self.loads_ms && !self.engine.is_silent(from) {
             return false;
         }
         self.loads_ms = now.mono_ms + LOADS_MS;
@@ -321,7 +322,7 @@ impl Master {
             }
             Incoming::WorkerSaid { connection, message } => {
                 let Some(session) = self.workers.session_of(connection) else { return };
-                if self.is_drawn(now, &message) {
+                if self.is_drawn(now, session, &message) {
                     self.clients.note_change();
                 }
                 let said = match message {

@@ -165,17 +165,19 @@ impl Master {
     /// Returns the rows of workers up to what a page holds, and whether more would come.
     fn page_of(&self, all: Vec<Member>) -> (Vec<WorkerRow>, bool) {
         let (now, mut bytes) = (self.clock.now(), 0);
-        let (mut rows, mut left) = (Vec::new(), all.into_iter());
-        for member in left.by_ref() {
+        let (mut rows, mut left) = (Vec::new(), all.into_iter().peekable());
+        while let Some(member) = left.next() {
             let Some(mut row) = self.engine.worker_row(now, member) else { continue };
             self.fill_worker(&mut row, member.session);
             bytes += bytes_of(&row);
             rows.push(row);
-            if bytes >= PAGE_BYTES_MAX {
+            // A worker's two sessions come together: the next page begins after its name.
+            let whole = left.peek().is_none_or(|next| next.worker != member.worker);
+            if whole && bytes >= PAGE_BYTES_MAX {
                 break;
             }
         }
-        (rows, left.next().is_some())
+        (rows, left.peek().is_some())
     }
 
     fn worker(&self, name: &WorkerName) -> Result<Reply, Refusal> {

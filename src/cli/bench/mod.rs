@@ -62,7 +62,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     tasks: Option<u64>,
 
-    /// How many workers: each a process; in `workers` all in one, over connections of their own
+    /// How many workers, each a process; in `workers` and `growth` thousands share a few processes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_000))]
     workers: Option<u32>,
 

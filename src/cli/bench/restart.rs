@@ -5,7 +5,7 @@ use anyhow::Result;
 use ganger_proto::{Name, Request};
 use rustix::process::Signal;
 
-use super::figure::{Figure, Report, Wanted};
+use super::figure::{Figure, Report, Wanted, number};
 use super::load::Load;
 use super::rig::Rig;
 use super::{Bench, What, mib, probe, seconds};
@@ -33,10 +33,8 @@ async fn with(bench: &Bench, rig: &mut Rig) -> Result<Report> {
     let peak = mib(probe::peak_kib(rig.master_pid()));
     let wanted = Wanted::less(5.0, 2.0);
     let mut figures = Vec::new();
-    for (signal, what) in [
-        (Signal::KILL, "serving again after kill -9, 10 million tasks"),
-        (Signal::TERM, "serving again after a peaceful end"),
-    ] {
+    for (signal, what) in [(Signal::KILL, "kill -9"), (Signal::TERM, "a peaceful end")] {
+        let what = format!("serving again after {what}, {} tasks", number(tasks as f64));
         rig.end_master(signal).await;
         let began = bench.clock.micros();
         rig.start_master().await?;

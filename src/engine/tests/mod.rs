@@ -9,6 +9,7 @@ mod lanes;
 mod large;
 mod placing;
 mod searches;
+mod shorts;
 mod why;
 
 use ganger_proto::{BatchId, TaskId};
