@@ -121,8 +121,8 @@ impl Mailbox {
         }
     }
 
-    /// Puts a heartbeat, which waits for the loop's next turn. One that finds no room wakes the loop,
-    /// which then takes all; so whoever beats too much waits, and nobody's beats are lost.
+    /// Puts a heartbeat, which waits for the loop's next turn. One that finds no room wakes the
+    /// loop, which then takes all; so whoever beats too much waits, and nobody's beats are lost.
     async fn put_beat(&self, beat: Incoming) -> bool {
         match self.beats.try_send(beat) {
             Ok(()) => true,
