@@ -17,6 +17,18 @@ use crate::clock::Now;
 
 /// How often old batches are looked for, in milliseconds.
 const RETENTION_EVERY_MS: u64 = 60_000;
+/// How soon more of them are removed when there are many, in milliseconds.
+const RETENTION_SLICE_MS: u64 = 50;
+/// Tasks removed at once, about: whole batches, until there are so many. Everybody waits meanwhile.
+const RETENTION_TASKS: u64 = 20_000;
+
+/// Whether everything past its retention is gone.
+enum Retained {
+    /// It is.
+    All,
+    /// More is to be removed.
+    Part,
+}
 
 impl Engine {
     /// Returns when [`Input::Tick`](super::Input::Tick) is due, on the monotonic clock.
@@ -37,8 +49,11 @@ impl Engine {
         self.wake_due(now);
         self.rebalance(now);
         if now.mono_ms >= self.soft.retention_ms {
-            self.soft.retention_ms = now.mono_ms + RETENTION_EVERY_MS;
-            self.retain(now);
+            let next = match self.retain(now) {
+                Retained::All => RETENTION_EVERY_MS,
+                Retained::Part => RETENTION_SLICE_MS,
+            };
+            self.soft.retention_ms = now.mono_ms + next;
         }
     }
 
@@ -143,11 +158,12 @@ impl Engine {
         self.feed(session);
     }
 
-    /// Removes whole ended batches past their retention, the oldest first.
-    fn retain(&mut self, now: Now) {
+    /// Removes whole ended batches past their retention, the oldest first, a slice of them.
+    fn retain(&mut self, now: Now) -> Retained {
         self.trim_pace();
         let mut over = self.ledger.tally.ended().saturating_sub(self.settings.keep_tasks);
         let mut old: Vec<BatchId> = Vec::new();
+        let (mut tasks, mut retained) = (0, Retained::All);
         for (id, batch) in &self.ledger.batches.all {
             if !batch.complete || batch.tally.open() > 0 {
                 continue;
@@ -158,6 +174,11 @@ impl Engine {
                 self.settings.keep_done_ms
             };
             if over > 0 || now.wall.since(batch.newest_end.max(batch.submitted)) > keep {
+                if tasks >= RETENTION_TASKS {
+                    retained = Retained::Part;
+                    break;
+                }
+                tasks += batch.tally.ended();
                 over = over.saturating_sub(batch.tally.ended());
                 old.push(*id);
             }
@@ -166,5 +187,6 @@ impl Engine {
             let tasks: Vec<TaskRun> = self.ledger.batches.runs_of(id).collect();
             self.commit(Event::Removed { tasks });
         }
+        retained
     }
 }

@@ -9,7 +9,7 @@ use ganger_net::client::Caller;
 use ganger_proto::{Name, Reply, Request};
 use tokio::task::JoinHandle;
 
-use super::figure::{Figure, Report, Series, Wanted};
+use super::figure::{Figure, Report, Series, Wanted, number};
 use super::load::Load;
 use super::rig::Rig;
 use super::{Bench, What, mib, ms, percentile, probe, seconds};
@@ -126,19 +126,16 @@ fn figures(bench: &Bench, points: &[BTreeMap<String, f64>]) -> Vec<Figure> {
         points.iter().map(|point| point[name]).sum::<f64>() / points.len().max(1) as f64
     };
     let rate = mean(points, RATE);
+    let load = format!("steady {}/s", number(bench.args.rate as f64));
     let latency = |name: &str| {
-        Figure::new(
-            format!("steady load: latency of one task, mean {name}"),
-            mean(points, name),
-            "ms",
-        )
+        Figure::new(format!("{load}: latency of one task, mean {name}"), mean(points, name), "ms")
     };
     let flat = |what: &str, name: &str| {
-        let what = format!("steady load: {what}, last quarter over the one before");
+        let what = format!("{load}: {what}, last quarter over the one before");
         Figure::new(what, mean(last, name) / mean(before, name), "×").wanted(Wanted::less(1.3, 1.1))
     };
     vec![
-        Figure::new("steady load: squares ended", rate, "tasks/s")
+        Figure::new(format!("{load}: squares ended"), rate, "tasks/s")
             .beside("what was submitted", bench.args.rate as f64),
         latency(P50),
         latency(P99),

@@ -337,3 +337,19 @@ fn ids_that_were_never_given_are_not_there() {
     assert!(bench.engine.ended_of(BatchId::new(1), TaskId::new(u64::MAX), 5).is_empty());
     assert_eq!(bench.engine.ended_of(BatchId::new(1), TaskId::new(0), 5).len(), 1);
 }
+
+#[test]
+fn many_old_tasks_go_in_slices() {
+    let mut bench = Bench::with_limit(100_000);
+    for _ in 0..3 {
+        bench.run("submit 15000 args=range");
+    }
+    bench.run("cancel-all state:queued; wait 1000");
+    let left = |bench: &Bench| bench.engine.ledger.batches.all.len();
+    assert_eq!(left(&bench), 3, "they are kept for a day");
+    bench.run("wait 86400000");
+    assert_eq!(left(&bench), 1, "a slice ends with the batch that fills it");
+    assert!(bench.engine.wake_at(bench.now) <= bench.now.mono_ms + 50);
+    bench.run("wait 50");
+    assert_eq!(left(&bench), 0);
+}
