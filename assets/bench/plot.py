@@ -6,7 +6,8 @@
     ganger bench steady --for 1h --json > steady.json
     python3 plot.py growth.json steady.json
 
-Writes growth.svg and steady.svg beside this script, from whichever of them is there.
+Writes growth.svg, steady.svg and, of a second steady load, steady-fast.svg beside this script, from
+whichever of them is there.
 """
 
 import json
@@ -84,7 +85,7 @@ def growth(report):
     save(figure, "growth.svg")
 
 
-def steady(report):
+def steady(report, name):
     """One line a measure, over the minutes."""
     points = report["series"][0]["points"]
     at = [point["s"] / 60 for point in points]
@@ -96,17 +97,18 @@ def steady(report):
         plot.set_title(title, loc="left", fontsize=9)
     grid[-1].set_xlabel("minutes")
     figure.suptitle("; ".join(report["conditions"][:1]))
-    save(figure, "steady.svg")
+    save(figure, name)
 
 
 def main(paths):
     style()
+    steadies = iter(["steady.svg", "steady-fast.svg", "steady-3.svg"])
     for path in paths:
         for report in json.loads(pathlib.Path(path).read_text())["reports"]:
             if report["command"].startswith("ganger bench growth"):
                 growth(report)
             elif report["command"].startswith("ganger bench steady"):
-                steady(report)
+                steady(report, next(steadies))
 
 
 if __name__ == "__main__":
