@@ -120,9 +120,10 @@ impl Master {
 }
 
 /// How often one of so many workers beats while it is idle: each second, and with many workers a
-/// thousand a second in all, but at least every six seconds, in milliseconds.
+/// thousand a second in all, but at least every seven seconds, in milliseconds. The term is ten: three
+/// seconds are left for a packet that has to be sent again.
 fn beat_ms(workers: usize) -> u32 {
-    u32::try_from(workers).unwrap_or(u32::MAX).clamp(1_000, 6_000)
+    u32::try_from(workers).unwrap_or(u32::MAX).clamp(1_000, 7_000)
 }
 
 /// Puts a message in a peer's outbox. A peer whose outbox is full is closed: it has not read for

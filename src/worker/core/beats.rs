@@ -30,6 +30,6 @@ impl WorkerCore {
 /// The longest time between heartbeats while leases are held.
 const BEAT_HOLDING_US: u64 = 2_000_000;
 /// The shortest and the longest time between heartbeats that a master can ask for.
-const BEAT_MS: std::ops::RangeInclusive<u32> = 200..=6_000;
+const BEAT_MS: std::ops::RangeInclusive<u32> = 200..=7_000;
 /// The pace of idle beats until a master says another, in microseconds.
 pub(super) const IDLE_US: u64 = *BEAT_MS.end() as u64 * 1_000;
