@@ -16,6 +16,13 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one join may take after the handshake; less than its idle timeout, so that it is told.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a renewal's request and its answer may take, at either end.
+pub const RENEW_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the dialling end waits before it asks for a renewal again, and at most before it looks
+/// whether one is due.
+pub const RENEW_AGAIN: Duration = Duration::from_secs(600);
+/// Renewals answered at once, over all connections.
+pub const RENEWALS_AT_ONCE: usize = 4;
 /// How long one address is dialled.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the welcome may take after the handshake.

@@ -1,6 +1,7 @@
 //! One authenticated connection, whichever end dialled. Does not know who may send what.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ganger_proto::{Actor, WallMs};
@@ -19,8 +20,10 @@ use crate::streams::{FromStream, ToStream};
 pub struct Peer {
     /// Role, name, administrator or not.
     pub actor: Actor,
-    /// When the certificate ends.
+    /// When the certificate that it was opened with ends.
     pub certificate_ends: WallMs,
+    /// That certificate's serial number.
+    pub(crate) serial: Arc<[u8]>,
 }
 
 /// One authenticated connection; cheap to clone. When all clones are gone the connection ends.

@@ -38,11 +38,7 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// The listener's configuration for authenticated connections.
 pub(crate) fn server_data(authority: &Arc<Authority>) -> Result<ServerConfig, Error> {
-    let roots = roots(&authority.ca().certificate)?;
-    let inner = WebPkiClientVerifier::builder_with_provider(roots, provider())
-        .build()
-        .map_err(|error| Error::General(error.to_string()))?;
-    let gate = Arc::new(Gate { inner, authority: authority.clone() });
+    let gate = Arc::new(Gate { authority: authority.clone(), provider: provider() });
     let builder = ServerConfig::builder_with_details(provider(), clock(authority))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(gate);
@@ -68,7 +64,7 @@ fn harden(mut config: ServerConfig, alpn: &[u8]) -> ServerConfig {
 
 /// The dialling end's configuration for authenticated connections.
 pub(crate) fn client_data(identity: &ClientIdentity) -> Result<ClientConfig, Error> {
-    let roots = roots(&identity.material.authority)?;
+    let roots = roots(&identity.material.authorities)?;
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider())
         .build()
         .map_err(|error| Error::General(error.to_string()))?;
@@ -99,10 +95,24 @@ fn quiet(mut config: ClientConfig, alpn: &[u8]) -> ClientConfig {
     config
 }
 
-fn roots(authority: &CertificateDer<'static>) -> Result<Arc<RootCertStore>, Error> {
+fn roots(authorities: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, Error> {
     let mut roots = RootCertStore::empty();
-    roots.add(authority.clone())?;
+    for authority in authorities {
+        roots.add(authority.clone())?;
+    }
     Ok(Arc::new(roots))
+}
+
+/// Checks that one of these authorities made a client's certificate, and that it is good now.
+pub(crate) fn check_made_by(
+    authorities: &[CertificateDer<'static>],
+    leaf: &CertificateDer<'_>,
+    now: UnixTime,
+) -> Result<ClientCertVerified, Error> {
+    WebPkiClientVerifier::builder_with_provider(roots(authorities)?, provider())
+        .build()
+        .map_err(|error| Error::General(error.to_string()))?
+        .verify_client_cert(leaf, &[], now)
 }
 
 fn clock(authority: &Arc<Authority>) -> Arc<dyn TimeProvider> {
@@ -135,11 +145,11 @@ impl ResolvesServerCert for Own {
 }
 
 /// Checks a client: signatures and dates first, then what the certificate is for and whose, then
-/// the registry, which by default knows no one.
+/// the registry, which by default knows no one. Whom it trusts may change while it listens.
 #[derive(Debug)]
 struct Gate {
-    inner: Arc<dyn ClientCertVerifier>,
     authority: Arc<Authority>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl ClientCertVerifier for Gate {
@@ -150,10 +160,10 @@ impl ClientCertVerifier for Gate {
     fn verify_client_cert(
         &self,
         leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        _intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.inner.verify_client_cert(leaf, intermediates, now)?;
+        let verified = check_made_by(&self.authority.trusted(), leaf, now)?;
         match self.authority.peer(leaf) {
             Ok(_) => Ok(verified),
             Err(CloseCode::Revoked) => Err(CertificateError::Revoked.into()),
@@ -177,11 +187,12 @@ impl ClientCertVerifier for Gate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -207,7 +218,7 @@ impl ServerCertVerifier for PinnedAuthority {
         };
         let authority = intermediates.iter().find(pinned);
         let authority = authority.ok_or(CertificateError::UnknownIssuer)?;
-        let roots = roots(&authority.clone().into_owned())?;
+        let roots = roots(&[authority.clone().into_owned()])?;
         WebPkiServerVerifier::builder_with_provider(roots, self.provider.clone())
             .build()
             .map_err(|error| Error::General(error.to_string()))?

@@ -1,200 +1,136 @@
-//! Identities in the home folder: found, and put in their place after joining. What is in one is
-//! `ganger-net`'s affair.
+//! `ganger identities`: whom the master knows, good or not.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use ganger_net::client::Caller;
+use ganger_proto::identity::{IdentityRow, IdentityState};
+use ganger_proto::limits::PAGE_IDENTITIES_MAX;
+use ganger_proto::time::HumanMs;
+use ganger_proto::{Reply, Request, Role, WallMs};
 
-use ganger_net::client;
-use ganger_net::pki::identity::ClientIdentity;
-use ganger_net::pki::token::Token;
-use ganger_proto::{Name, Role};
-
-use crate::config;
+use crate::clock::Clock;
 
 use super::error::{CliError, Result};
+use super::out::Out;
+use super::place::Place;
+use super::table::Table;
+use super::{Exit, reach, text, when};
 
-/// The token's hash, kept beside the identity that it made: the same line again just runs.
-const JOINED_WITH: &str = "joined-with";
+/// Flags of `ganger identities`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+One line for each: workers, and people as submitter, viewer or operator. LEFT is what is left of
+its newest certificate; whoever connects renews it by itself between a half and four fifths of its
+life. One that is expired was away too long: `ganger invite --rejoin NAME` brings it back under its
+name. For operators only.
 
-/// Returns the folder of the identity that the home's own master made for its owner.
-pub(crate) fn admin_folder(home: &Path) -> PathBuf {
-    home.join("client/admin")
+Examples:
+  ganger identities
+  ganger identities gpu-7             all about everyone of this name
+  ganger identities --json | jq '.[] | select(.state != \"good\") | .actor.name'")]
+pub(crate) struct Args {
+    /// Show everything about identities of this name
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
 }
 
-/// Returns the folders of the clusters that this user joined.
-pub(crate) fn joined_clients(home: &Path) -> Vec<PathBuf> {
-    let mut folders = folders_in(&home.join("client"));
-    folders.retain(|folder| folder.file_name().is_some_and(|name| name != "admin"));
-    folders
-}
-
-/// Returns the folders of the workers that joined from this home, `worker/CLUSTER/NAME`.
-pub(crate) fn joined_workers(home: &Path) -> Vec<PathBuf> {
-    folders_in(&home.join("worker")).iter().flat_map(|cluster| folders_in(cluster)).collect()
-}
-
-/// Returns the folders in a folder by name; ones with a dot are work in progress or set aside.
-fn folders_in(path: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
-    let mut folders: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.is_dir())
-        .filter(|path| {
-            path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."))
-        })
-        .collect();
-    folders.sort();
-    folders
-}
-
-/// Returns the folder of the identity that this very token made before.
-pub(crate) fn made_by(home: &Path, token: &str) -> Option<PathBuf> {
-    let hash = token_hash(token);
-    let mut folders = joined_workers(home);
-    folders.extend(joined_clients(home));
-    folders.into_iter().find(|folder| {
-        fs::read_to_string(folder.join(JOINED_WITH)).is_ok_and(|text| text.trim() == hash)
-    })
-}
-
-/// Joins with a token and returns the identity with its folder: `worker/CLUSTER/NAME` for a worker,
-/// `client/CLUSTER` for anybody else. A lost answer is asked for again from the same folder, so
-/// that the same key gets the same certificate.
-///
-/// # Errors
-/// When the token is refused, the master cannot be reached, or the folder cannot be written.
-pub(crate) async fn join(
-    home: &Path,
-    text: &str,
-    wish: Option<&Name>,
-) -> Result<(ClientIdentity, PathBuf)> {
-    let token: Token = text.parse().map_err(|error| CliError::usage(format!("{error}")))?;
-    let hash = token_hash(text);
-    let workshop = home.join(".joining").join(&hash[..16]);
-    config::make_folder(&home.join(".joining"))?;
-    let identity = client::join(&token, wish, &workshop).await?;
-    let place = match identity.role {
-        Role::Worker => {
-            home.join("worker").join(identity.cluster.as_str()).join(identity.name.as_str())
+/// Prints the identities, or those of one name.
+pub(crate) async fn run(place: &Place, args: &Args) -> Result<()> {
+    let caller = reach::connect(place).await?;
+    let mut rows = all(&caller).await?;
+    if let Some(name) = &args.name {
+        rows.retain(|row| row.actor.name.as_str() == name);
+        if rows.is_empty() {
+            let shown = text::line(name);
+            let why = format!("nobody is called `{shown}`; `ganger identities` lists everyone");
+            return Err(CliError::new(Exit::Failed, why));
         }
-        Role::Submitter | Role::Viewer | Role::Operator => {
-            home.join("client").join(identity.cluster.as_str())
-        }
-    };
-    config::replace_file(&workshop.join(JOINED_WITH), hash.as_bytes())?;
-    settle(&workshop, &place)?;
-    Ok((identity, place))
-}
-
-/// Moves a finished folder into its place. What was there is set aside, its settings are kept.
-fn settle(workshop: &Path, place: &Path) -> Result<()> {
-    let parent = place.parent().expect("the place is below the home");
-    config::make_folder(parent)?;
-    let io =
-        |error| CliError::io(&format!("cannot keep the identity in {}", place.display()), &error);
-    if place.exists() {
-        let settings = place.join("worker.toml");
-        if settings.exists() {
-            fs::copy(&settings, workshop.join("worker.toml")).map_err(io)?;
-        }
-        let mut aside = std::ffi::OsString::from(".old-");
-        aside.push(place.file_name().expect("the place has a name"));
-        let aside = parent.join(aside);
-        if aside.exists() {
-            fs::remove_dir_all(&aside).map_err(io)?;
-        }
-        fs::rename(place, &aside).map_err(io)?;
     }
-    fs::rename(workshop, place).map_err(io)
-}
-
-/// Reads a token from where the person put it: the word itself, `-` for standard input, `@FILE`.
-///
-/// # Errors
-/// When there is none or the file cannot be read.
-pub(crate) fn token_text(word: Option<&str>) -> Result<String> {
-    // A token is about 120 characters; a hostile or wrong file must not fill the memory.
-    const BYTES_MAX: u64 = 64 << 10;
-    let read = |from: &mut dyn std::io::Read, what: &str| {
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut std::io::Read::take(from, BYTES_MAX), &mut text)
-            .map_err(|error| CliError::io(&format!("cannot read the token from {what}"), &error))?;
-        Ok::<_, CliError>(text)
-    };
-    let text = match word {
-        None => {
-            let text = config::process_env("GANGER_TOKEN").ok_or_else(|| {
-                CliError::usage(
-                    "there is no token; paste the line that `ganger invite` prints on the master, \
-                     or set GANGER_TOKEN",
-                )
-            })?;
-            super::utf8(text, "the token in GANGER_TOKEN")?
-        }
-        Some("-") => read(&mut std::io::stdin().lock(), "standard input")?,
-        Some(word) => match word.strip_prefix('@') {
-            Some(path) => {
-                let mut file = fs::File::open(path)
-                    .map_err(|error| CliError::io(&format!("cannot open {path}"), &error))?;
-                read(&mut file, path)?
+    let mut out = place.out();
+    let now = Clock::start().wall();
+    if out.is_json() {
+        out.json(&rows)?;
+    } else if args.name.is_some() {
+        for (at, row) in rows.iter().enumerate() {
+            if at > 0 {
+                out.line("")?;
             }
-            None => word.to_owned(),
-        },
-    };
-    Ok(text.trim().to_owned())
-}
-
-/// The hash tells tokens apart and gives nothing away.
-fn token_hash(token: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, token.trim().as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_identity_is_found_by_the_token_that_made_it() {
-        let home = tempfile::tempdir().unwrap();
-        let folder = home.path().join("worker/den-a1b2/alpha");
-        fs::create_dir_all(&folder).unwrap();
-        fs::create_dir_all(home.path().join("worker/den-a1b2/.old-alpha")).unwrap();
-        fs::create_dir_all(home.path().join("client/admin")).unwrap();
-        fs::create_dir_all(home.path().join("client/lab-0000")).unwrap();
-        fs::write(folder.join(JOINED_WITH), token_hash("ganger1abc")).unwrap();
-        assert_eq!(made_by(home.path(), " ganger1abc\n"), Some(folder.clone()));
-        assert_eq!(made_by(home.path(), "ganger1abd"), None);
-        assert_eq!(joined_workers(home.path()), [folder]);
-        assert_eq!(joined_clients(home.path()), [home.path().join("client/lab-0000")]);
-    }
-
-    #[test]
-    fn joining_again_keeps_the_settings() {
-        let home = tempfile::tempdir().unwrap();
-        let place = home.path().join("worker/c/n");
-        for (round, key) in ["first", "second", "third"].iter().enumerate() {
-            let workshop = home.path().join(".joining/x");
-            fs::create_dir_all(&workshop).unwrap();
-            fs::write(workshop.join("key"), key).unwrap();
-            settle(&workshop, &place).unwrap();
-            assert_eq!(fs::read_to_string(place.join("key")).unwrap(), *key);
-            if round == 0 {
-                fs::write(place.join("worker.toml"), "slots = 3\n").unwrap();
-            }
+            page(row, now, &mut out)?;
         }
-        assert_eq!(fs::read_to_string(place.join("worker.toml")).unwrap(), "slots = 3\n");
-        assert_eq!(fs::read_to_string(home.path().join("worker/c/.old-n/key")).unwrap(), "second");
+    } else {
+        table(&rows, now).print(&mut out)?;
     }
+    out.flush()
+}
 
-    #[test]
-    fn tokens_come_from_words_and_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("t");
-        fs::write(&path, "ganger1xyz\n").unwrap();
-        assert_eq!(token_text(Some("ganger1abc")).unwrap(), "ganger1abc");
-        assert_eq!(token_text(Some(&format!("@{}", path.display()))).unwrap(), "ganger1xyz");
-        let missing = token_text(Some("@/nowhere/t")).unwrap_err();
-        assert!(missing.sentence.contains("/nowhere/t"), "{missing}");
+/// Asks for all identities, page by page.
+async fn all(caller: &Caller) -> Result<Vec<IdentityRow>> {
+    let (mut all, mut after): (Vec<IdentityRow>, Option<(Role, _)>) = (Vec::new(), None);
+    loop {
+        let request = Request::Identities { after: after.clone(), rows: PAGE_IDENTITIES_MAX };
+        let Reply::Identities(rows) = caller.call(request).await? else {
+            return Err(reach::unexpected());
+        };
+        let Some(last) = rows.last() else { return Ok(all) };
+        let next = Some((last.actor.role, last.actor.name.clone()));
+        if next <= after {
+            return Err(reach::unexpected());
+        }
+        after = next;
+        all.extend(rows);
     }
+}
+
+fn table(rows: &[IdentityRow], now: WallMs) -> Table {
+    let mut table = Table::new(&["ROLE", "NAME", "STATE", ">ONLINE", ">LEFT", "SINCE", "FROM"]);
+    for row in rows {
+        let online =
+            if row.connections == 0 { "-".to_owned() } else { row.connections.to_string() };
+        table.row(vec![
+            role(row),
+            row.actor.name.to_string(),
+            row.state.word().to_owned(),
+            online,
+            left(row, now),
+            when(row.since),
+            from(row).to_owned(),
+        ]);
+    }
+    table
+}
+
+fn page(row: &IdentityRow, now: WallMs, out: &mut Out) -> Result<()> {
+    let certificate = &row.certificate;
+    let facts = [
+        ("identity", row.actor.to_string()),
+        ("role", role(row)),
+        ("state", row.state.to_string()),
+        ("online", format!("{} connections", row.connections)),
+        ("since", format!("{}, from {}", when(row.since), from(row))),
+        (
+            "certificate",
+            format!("from {} until {}", when(certificate.issued), when(certificate.ends)),
+        ),
+        ("left", left(row, now)),
+        ("authority", row.authority.to_string()),
+        ("serial", certificate.serial.clone()),
+        ("key sha256", certificate.fingerprint.clone()),
+    ];
+    for (title, value) in facts {
+        out.line(&format!("{title:<11} {}", text::line(&value)))?;
+    }
+    Ok(())
+}
+
+fn role(row: &IdentityRow) -> String {
+    if row.actor.admin { "administrator".to_owned() } else { row.actor.role.to_string() }
+}
+
+fn left(row: &IdentityRow, now: WallMs) -> String {
+    match row.state {
+        IdentityState::Good => HumanMs(row.certificate.ends.since(now)).to_string(),
+        IdentityState::Expired | IdentityState::Revoked => "-".to_owned(),
+    }
+}
+
+fn from(row: &IdentityRow) -> &str {
+    if row.from.is_empty() { "this machine" } else { &row.from }
 }

@@ -18,7 +18,9 @@ The token is a secret: whoever has it first gets the role. It is shown once.
 Examples:
   ganger invite                                    one worker, within an hour
   ganger invite --uses 20 --ttl 8h                 twenty workers
-  ganger invite --role operator --name ann         Ann's own screen")]
+  ganger invite --role operator --name ann         Ann's own screen
+  ganger invite --rejoin gpu-7                     the worker gpu-7 comes back after it was away
+                                                   too long, or with a new disk")]
 pub(crate) struct Args {
     /// What the joiner may do: worker, submitter, viewer, operator
     #[arg(long, default_value = "worker", value_parser = role)]
@@ -27,6 +29,10 @@ pub(crate) struct Args {
     /// The name that the joiner gets [default: its own wish, else its host's name]
     #[arg(long)]
     name: Option<Name>,
+
+    /// The name of a machine or person who joins anew and keeps it; what holds it until then is out
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["name", "uses"])]
+    rejoin: Option<Name>,
 
     /// How many may join with it
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -54,7 +60,9 @@ pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
         Role::Operator => Duration::from_secs(600),
     });
     let (role, uses, ttl_ms) = (args.role, args.uses, as_ms(ttl));
-    let invite = Invite { role, name: args.name, uses, ttl_ms, replaces: None };
+    let again = args.rejoin.is_some();
+    let name = args.name.or(args.rejoin);
+    let invite = Invite { role, name, uses, ttl_ms, replaces: None, again };
     let caller = reach::connect(place).await?;
     let reply = caller.call(Request::Invite(invite)).await?;
     let Reply::Invited { token, .. } = &reply else { return Err(reach::unexpected()) };

@@ -6,7 +6,7 @@ use crate::config;
 
 use super::error::Result;
 use super::place::Place;
-use super::{identities, out};
+use super::{keyring, out};
 
 /// Flags of `ganger join`.
 #[derive(Debug, clap::Args)]
@@ -26,13 +26,13 @@ pub(crate) struct Args {
 
 /// Joins and keeps the identity in the home folder.
 pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
-    let token = identities::token_text(args.token.as_deref())?;
+    let token = keyring::token_text(args.token.as_deref())?;
     config::make_folder(&place.home)?;
-    if let Some(folder) = identities::made_by(&place.home, &token) {
+    if let Some(folder) = keyring::made_by(&place.home, &token) {
         out::note(&format!("joined before with this token; see {}", folder.display()));
         return Ok(());
     }
-    let (identity, folder) = identities::join(&place.home, &token, args.name.as_ref()).await?;
+    let (identity, folder) = keyring::join(&place.home, &token, args.name.as_ref()).await?;
     let next = match identity.role {
         Role::Worker => "this token was for a worker: `ganger-worker` runs it".to_owned(),
         Role::Submitter | Role::Viewer | Role::Operator => {

@@ -22,6 +22,10 @@ pub(crate) struct Args {
     /// Its folder [default: local-worker in the home folder]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
+
+    /// Where the master is dialled [default: where it was last seen]
+    #[arg(long, value_name = "HOST:PORT")]
+    address: Vec<String>,
 }
 
 /// Runs the local worker until it is stopped.
@@ -35,5 +39,5 @@ pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
     config::replace_file(&folder.join("pid"), std::process::id().to_string().as_bytes())?;
     let mut policy = worker::policy_in(&folder, Policy::local())?;
     policy.slots = args.slots.and_then(NonZeroU32::new).or(policy.slots);
-    worker::work(folder, Vec::new(), policy).await
+    worker::work(folder, args.address, policy).await
 }

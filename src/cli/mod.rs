@@ -3,6 +3,7 @@
 
 mod ask;
 mod audit;
+mod authority;
 #[cfg(feature = "screen")]
 mod bench;
 mod cancel;
@@ -20,6 +21,7 @@ mod fsck;
 mod identities;
 mod invite;
 mod join;
+mod keyring;
 mod local_worker;
 mod logs;
 #[cfg(feature = "screen")]
@@ -207,6 +209,10 @@ enum Command {
     Undrain(drain::Args),
     /// Revoke a worker's or a person's certificate and end its connections at once
     Revoke(revoke::Args),
+    /// List the identities that the master knows: workers and people
+    Identities(identities::Args),
+    /// Show the authority that certificates rest on, or change it
+    Authority(authority::Args),
     /// Print what happened, as the journal has it
     Events(events::Args),
     /// Show who was admitted and who asked for what
@@ -332,6 +338,8 @@ async fn dispatch(place: Place, command: Command) -> Result<ExitCode> {
         Command::Drain(args) => drain::drain(place, args).await,
         Command::Undrain(args) => drain::undrain(place, args).await,
         Command::Revoke(args) => revoke::run(place, args).await,
+        Command::Identities(args) => identities::run(place, &args).await,
+        Command::Authority(args) => authority::run(place, &args).await,
         Command::Events(args) => events::run(place, &args).await,
         Command::Audit(args) => audit::run(place, &args).await,
         #[cfg(feature = "screen")]

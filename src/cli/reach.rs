@@ -7,7 +7,7 @@ use crate::config::MasterFile;
 
 use super::Exit;
 use super::error::{CliError, Result};
-use super::identities;
+use super::keyring;
 use super::place::{Place, Starting};
 use super::start;
 
@@ -72,7 +72,7 @@ pub(crate) fn find(place: &Place) -> Result<Found> {
     if let Some(address) = &place.master {
         return named(place, address).map(Found::Routes);
     }
-    let admin = identities::admin_folder(&place.home);
+    let admin = keyring::admin_folder(&place.home);
     if let Some(file) = MasterFile::read(&place.home) {
         if file.is_alive() {
             let identity = ClientIdentity::load(&admin)?;
@@ -95,7 +95,7 @@ fn joined_only(place: &Place) -> Result<Found> {
     if place.home.join("trust").exists() {
         return Ok(Found::NotRunning);
     }
-    let folders = identities::joined_clients(&place.home);
+    let folders = keyring::joined_clients(&place.home);
     match folders.as_slice() {
         [] => Ok(Found::NotRunning),
         [folder] => {
@@ -118,8 +118,8 @@ fn joined_only(place: &Place) -> Result<Found> {
 
 /// Returns the identities that may fit a named master, the ones that saw it there before first.
 fn named(place: &Place, address: &str) -> Result<Vec<Route>> {
-    let mut folders = identities::joined_clients(&place.home);
-    folders.push(identities::admin_folder(&place.home));
+    let mut folders = keyring::joined_clients(&place.home);
+    folders.push(keyring::admin_folder(&place.home));
     let mut found = Vec::new();
     let mut broken = None;
     for folder in folders.iter().filter(|folder| folder.exists()) {

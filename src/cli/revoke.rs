@@ -10,7 +10,7 @@ use super::{ask, text};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Its connections end at once and its tasks go back to the queue. It cannot be taken back: to let it
-in again, invite it again.")]
+in again, invite it again with `ganger invite --rejoin NAME`.")]
 pub(crate) struct Args {
     /// The identity's name
     name: Name,

@@ -24,7 +24,7 @@ use crate::worker::{
 use self::keep::keep;
 use super::error::{CliError, Result, with_causes};
 use super::place::with_port;
-use super::{Exit, identities, out};
+use super::{Exit, keyring, out};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -271,11 +271,11 @@ pub(crate) async fn work(home: PathBuf, addresses: Vec<String>, policy: Policy) 
 
 /// Joins, or finds the identity that the same token made before.
 async fn join(home: &Path, token: Option<&str>, wish: Option<&Name>) -> Result<PathBuf> {
-    let token = identities::token_text(token)?;
-    if let Some(folder) = identities::made_by(home, &token) {
+    let token = keyring::token_text(token)?;
+    if let Some(folder) = keyring::made_by(home, &token) {
         return Ok(folder);
     }
-    let (identity, folder) = identities::join(home, &token, wish).await?;
+    let (identity, folder) = keyring::join(home, &token, wish).await?;
     if identity.role != Role::Worker {
         return Err(CliError::usage(format!(
             "this token was for a person, not for a worker; the {} identity is kept in {}, use it \
@@ -290,7 +290,7 @@ async fn join(home: &Path, token: Option<&str>, wish: Option<&Name>) -> Result<P
 
 /// Returns the folder of the one worker that joined here, or of the one named.
 fn choose(home: &Path, name: Option<&Name>) -> Result<PathBuf> {
-    let mut folders = identities::joined_workers(home);
+    let mut folders = keyring::joined_workers(home);
     if let Some(name) = name {
         folders.retain(|folder| folder.file_name().is_some_and(|file| file == name.as_str()));
     }

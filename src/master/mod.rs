@@ -17,6 +17,7 @@ mod searches;
 mod sessions;
 mod start;
 mod status;
+mod trust;
 mod watches;
 
 use std::collections::VecDeque;

@@ -103,6 +103,7 @@ impl Master {
         stale: Vec<ganger_proto::message::LeaseRun>,
         acknowledged: u64,
     ) -> Welcome {
+        let renew = self.authority.wants_renewal(you.role, &you.name);
         Welcome {
             minor: ganger_proto::message::MINOR.max,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -113,6 +114,7 @@ impl Master {
             you,
             term_ms: self.engine.term_ms(),
             beat_ms: beat_ms(self.workers.count()),
+            renew,
             stale,
             acknowledged,
         }

@@ -67,7 +67,10 @@ impl Master {
                 self.stop_local_worker();
                 self.reply(client, tag, Ok(Reply::Ok));
             }
-            Request::Invite(_) | Request::Revoke { .. } | Request::StartLocalWorker { .. } => {
+            Request::Invite(_)
+            | Request::Revoke { .. }
+            | Request::Rotate(_)
+            | Request::StartLocalWorker { .. } => {
                 let asked = request.clone();
                 let result = self.trust(&actor, request);
                 if result.is_ok() {

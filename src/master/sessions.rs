@@ -23,7 +23,6 @@ pub(super) struct WorkerLink {
     pub(super) connection: ConnectionId,
     pub(super) actor: Actor,
     pub(super) session: Session,
-    pub(super) certificate_ends: WallMs,
     /// Whether its welcome has left; nothing else is said to it before.
     welcomed: bool,
     /// How often it was told to beat, in milliseconds.
@@ -44,7 +43,6 @@ impl Workers {
             connection,
             actor: new.peer.actor,
             session: new.session,
-            certificate_ends: new.peer.certificate_ends,
             welcomed: false,
             beat_ms: 0,
         };
@@ -82,6 +80,11 @@ impl Workers {
         let link = self.links.get_mut(&id)?;
         link.welcomed = true;
         Some(link)
+    }
+
+    /// Returns all connections whose welcome has left.
+    pub(super) fn all_welcomed(&self) -> impl Iterator<Item = &WorkerLink> {
+        self.links.values().filter(|link| link.welcomed)
     }
 
     /// Notes how often a worker was told to beat.

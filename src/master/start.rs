@@ -238,7 +238,11 @@ fn port_path(home: &Path) -> PathBuf {
 }
 
 /// Renews the home's own administrator, so that nobody is locked out of their own master.
-fn admin(home: &Path, authority: &Authority, address: SocketAddr) -> Result<(), MasterError> {
+pub(super) fn admin(
+    home: &Path,
+    authority: &Authority,
+    address: SocketAddr,
+) -> Result<(), MasterError> {
     let name = Name::from_lossy("admin");
     let actor = Actor { role: Role::Operator, name, admin: true };
     let addresses = [loopback(address).to_string()];

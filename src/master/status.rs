@@ -75,6 +75,14 @@ impl Master {
                 Ok(Work::Audit { after, trust: self.authority.audit(after.trust, rows), rows })
             }
             Request::CheckTrust => Ok(Work::CheckTrust(self.authority.clone())),
+            Request::Identities { after, rows } => {
+                let reply = self.identities(after.as_ref(), rows);
+                return self.reply(client, tag, Ok(reply));
+            }
+            Request::Authority => {
+                let facts = self.authority.facts();
+                return self.reply(client, tag, Ok(Reply::Authority(facts)));
+            }
             other => Err(Refusal::Invalid(format!("this master does not know {other:?}"))),
         };
         match work {
@@ -201,7 +209,9 @@ impl Master {
         let Some(link) = session.and_then(|id| self.workers.get(id)) else { return };
         row.address = link.session.remote().to_string();
         row.rtt_us = u64::try_from(link.session.rtt().as_micros()).unwrap_or(u64::MAX);
-        row.certificate_ends = Some(link.certificate_ends);
+        // Renewed since it connected, perhaps.
+        let newest = self.authority.certificate(link.actor.role, &link.actor.name);
+        row.certificate_ends = newest.map(|certificate| certificate.ends);
     }
 
     /// Returns what the master knows of itself; the engine fills in the rest.
@@ -222,32 +232,6 @@ impl Master {
         match self.facts.advertise.first() {
             Some(address) => address.clone(),
             None => self.facts.address.to_string(),
-        }
-    }
-
-    /// Invites, revokes, starts the local worker.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller hands in nothing else")]
-    pub(super) fn trust(&mut self, actor: &Actor, request: Request) -> Result<Reply, Refusal> {
-        match request {
-            Request::Invite(invite) => {
-                let made = self.authority.invite(&invite, actor, &self.facts.advertise);
-                let made = made.map_err(|error| refused(&error))?;
-                tracing::info!(role = %invite.role, by = %actor, "an invite was made");
-                let (id, expires) = (made.id, made.expires);
-                Ok(Reply::Invited { token: made.token.to_string(), id, expires })
-            }
-            Request::Revoke { name, role, reason } => {
-                let done = self.authority.revoke(role, &name, &reason, actor);
-                done.map_err(|error| refused(&error))?;
-                self.kick(role, &name);
-                if role == Role::Worker {
-                    self.engine.note_revoked(self.clock.now(), &name);
-                }
-                tracing::warn!(%role, %name, by = %actor, "an identity was revoked");
-                Ok(Reply::Ok)
-            }
-            Request::StartLocalWorker { slots } => self.start_local_worker(slots),
-            other => Err(Refusal::Invalid(format!("{other:?} is no matter of trust"))),
         }
     }
 }

@@ -237,6 +237,8 @@ impl WorkerCore {
             ToWorker::Follow(header) => self.follow(header),
             ToWorker::Unfollow { lease } => self.unfollow(lease),
             ToWorker::Beat { beat_ms } => self.beat_at(beat_ms),
+            // No matter of tasks: the link has taken it.
+            ToWorker::Renew { .. } => {}
         }
         self.start_what_can(now_us);
     }

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ganger_net::CloseCode;
-use ganger_net::client::Dialer;
 use ganger_net::pki::identity::ClientIdentity;
 use ganger_net::session::Session;
 use ganger_proto::follow::Piece;
 use ganger_proto::message::{
-    GrantRun, LeaseRun, LiveHeader, Load, OutputHeader, WorkerMessage, WorkerStream,
+    GrantRun, LeaseRun, LiveHeader, Load, OutputHeader, ToWorker, WorkerMessage, WorkerStream,
 };
 use ganger_proto::{LeaseId, SessionId};
 use rustix::process::{geteuid, getpid, set_child_subreaper};
@@ -93,7 +92,7 @@ impl Driver {
         let listen = |kind| signal(kind).map_err(system("listen for signals"));
         let (to_driver, inputs) = mpsc::channel(INPUTS);
         let addresses = if addresses.is_empty() { identity.addresses.clone() } else { addresses };
-        let link = Link::new(Dialer::on(&socket, &identity)?, addresses, to_driver);
+        let link = Link::new(socket, identity.clone(), addresses, to_driver)?;
         let offers = Offers {
             slots: slots_of(&policy),
             handlers: policy.offers(),
@@ -217,11 +216,14 @@ impl Driver {
                 tracing::info!(cluster = %connected.welcome.cluster, "connected to the master");
                 self.core.handle_round_trip(micros(connected.session.rtt()));
                 self.core.handle_welcome(now_us, &connected.welcome);
-                self.link.begin(connected.session, connected.inbox);
+                self.link.begin(*connected);
             }
             Input::Dialled(Err(error)) => self.link.not_dialled(error)?,
             Input::Heard(number, message) => {
                 if self.link.is_present(number) {
+                    if let ToWorker::Renew { within_ms } = message {
+                        self.link.renew_within(Duration::from_millis(within_ms.into()));
+                    }
                     self.core.handle_message(now_us, message);
                 }
             }
@@ -230,6 +232,7 @@ impl Driver {
                     self.core.handle_link_lost();
                 }
             }
+            Input::Renewed(identity) => self.link.renewed(*identity)?,
         }
         Ok(())
     }

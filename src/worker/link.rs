@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ganger_net::CloseCode;
-use ganger_net::client::{Backoff, Connected, DialError, Dialer};
+use ganger_net::client::{Backoff, Connected, DialError, DialSocket, Dialer, renew_when_due};
 use ganger_net::frame::{FrameError, Inbox, SendError, encode};
+use ganger_net::pki::identity::ClientIdentity;
 use ganger_net::session::Session;
+use ganger_proto::WallMs;
 use ganger_proto::message::{Hello, HelloBody, MINOR, ToWorker, WorkerHello, WorkerMessage};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
@@ -27,11 +29,15 @@ pub(super) enum Input {
     Heard(u64, ToWorker),
     /// The connection with this number is gone.
     Lost(u64, FrameError),
+    /// There is a new certificate; the next connection is dialled with it.
+    Renewed(Box<ClientIdentity>),
 }
 
 /// The connection, whatever state it is in.
 #[derive(Debug)]
 pub(super) struct Link {
+    socket: DialSocket,
+    identity: ClientIdentity,
     dialer: Arc<Dialer>,
     addresses: Arc<[String]>,
     backoff: Backoff,
@@ -52,6 +58,9 @@ enum State {
 struct Up {
     session: Session,
     reader: JoinHandle<()>,
+    renewer: JoinHandle<()>,
+    /// Within which time the master wants the certificate renewed, once it does.
+    renew: watch::Sender<Option<Duration>>,
     /// Frames that the outbox did not take.
     backlog: VecDeque<Bytes>,
 }
@@ -73,15 +82,25 @@ const SUPERSEDED_WAIT: Duration = Duration::from_secs(5);
 
 impl Link {
     /// Begins without a connection; dials at the first turn.
-    pub(super) fn new(dialer: Dialer, addresses: Vec<String>, inputs: mpsc::Sender<Input>) -> Self {
-        Self {
-            dialer: Arc::new(dialer),
+    ///
+    /// # Errors
+    /// When the identity's key or certificate cannot be used.
+    pub(super) fn new(
+        socket: DialSocket,
+        identity: ClientIdentity,
+        addresses: Vec<String>,
+        inputs: mpsc::Sender<Input>,
+    ) -> Result<Self, WorkerError> {
+        Ok(Self {
+            dialer: Arc::new(Dialer::on(&socket, &identity)?),
+            socket,
+            identity,
             addresses: addresses.into(),
             backoff: Backoff::default(),
             state: State::Waiting(Box::pin(tokio::time::sleep(Duration::ZERO))),
             number: 0,
             inputs,
-        }
+        })
     }
 
     /// Waits until the link itself needs something. Cancel-safe.
@@ -120,12 +139,41 @@ impl Link {
         }));
     }
 
-    /// Takes a connection that was welcomed.
-    pub(super) fn begin(&mut self, session: Session, inbox: Inbox) {
+    /// Takes a connection that was welcomed, and keeps the identity renewed while it stands.
+    pub(super) fn begin(&mut self, connected: Connected) {
+        let Connected { session, inbox, welcome } = connected;
         self.backoff.reset();
         self.number += 1;
         let reader = tokio::spawn(read(self.number, inbox, self.inputs.clone()));
-        self.state = State::Up(Up { session, reader, backlog: VecDeque::new() });
+        let (renew, asked) = watch::channel(welcome.renew.then_some(Duration::ZERO));
+        let renewer = keep_renewed(
+            session.clone(),
+            self.identity.clone(),
+            (welcome.now, asked),
+            self.inputs.clone(),
+        );
+        let renewer = tokio::spawn(renewer);
+        let backlog = VecDeque::new();
+        self.state = State::Up(Up { session, reader, renewer, renew, backlog });
+    }
+
+    /// The master wants the certificate renewed within this time.
+    pub(super) fn renew_within(&self, within: Duration) {
+        if let State::Up(up) = &self.state {
+            up.renew.send_replace(Some(within));
+        }
+    }
+
+    /// Dials with a new certificate from now on. The present connection, opened with the one
+    /// before, goes on; the master knows that they are one's.
+    ///
+    /// # Errors
+    /// When its key or certificate cannot be used.
+    pub(super) fn renewed(&mut self, identity: ClientIdentity) -> Result<(), WorkerError> {
+        tracing::info!(renews_at = identity.renews_at.0, "the certificate was renewed");
+        self.dialer = Arc::new(Dialer::on(&self.socket, &identity)?);
+        self.identity = identity;
+        Ok(())
     }
 
     /// Waits before the next dial.
@@ -229,8 +277,31 @@ impl Drop for State {
     fn drop(&mut self) {
         match self {
             Self::Dialling(task) => task.abort(),
-            Self::Up(up) => up.reader.abort(),
+            Self::Up(up) => {
+                up.reader.abort();
+                up.renewer.abort();
+            }
             Self::Waiting(_) => {}
+        }
+    }
+}
+
+/// Keeps the identity renewed: each new certificate goes to the driver, and is the one that is
+/// renewed next.
+async fn keep_renewed(
+    session: Session,
+    mut identity: ClientIdentity,
+    (mut now, mut asked): (WallMs, watch::Receiver<Option<Duration>>),
+    inputs: mpsc::Sender<Input>,
+) {
+    // What the welcome asked for counts too.
+    asked.mark_changed();
+    loop {
+        let began = tokio::time::Instant::now();
+        identity = renew_when_due(&session, &identity, now, &mut asked).await;
+        now = now.plus(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+        if inputs.send(Input::Renewed(Box::new(identity.clone()))).await.is_err() {
+            return;
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::ends::{EndPage, IdRun};
 use crate::filter::Filter;
 use crate::gang::WorkerDetail;
 use crate::id::{BatchId, Key, Name, QueueName, TaskId, WorkerName};
+use crate::identity::{AuthorityFacts, IdentityRow, Rotation};
 use crate::outcome::Ended;
 use crate::picture::{BatchRow, EventRow, Gang, MasterLine, QueueRow, TaskRow, WorkerRow};
 use crate::spec::{BatchOptions, Spec, SpecError};
@@ -272,6 +273,18 @@ pub enum Request {
     },
     /// Check the chain of the trust log as it is on the disk.
     CheckTrust,
+    /// Identities by role and name, also ones that are no longer good.
+    Identities {
+        /// The last one of the page before; none for the first page.
+        after: Option<(Role, Name)>,
+        /// At most this many, bounded by
+        /// [`PAGE_IDENTITIES_MAX`](crate::limits::PAGE_IDENTITIES_MAX).
+        rows: u32,
+    },
+    /// The cluster's authority.
+    Authority,
+    /// A step of changing the cluster's authority.
+    Rotate(Rotation),
 }
 
 impl Request {
@@ -308,7 +321,10 @@ impl Request {
             | Self::Follow { .. }
             | Self::Stop { .. }
             | Self::Audit { .. }
-            | Self::CheckTrust => None,
+            | Self::CheckTrust
+            | Self::Identities { .. }
+            | Self::Authority
+            | Self::Rotate(_) => None,
         }
     }
 }
@@ -350,6 +366,9 @@ pub struct Invite {
     pub ttl_ms: u64,
     /// Whether an unused token minted for the same screen before is withdrawn.
     pub replaces: Option<String>,
+    /// Whether the name may be one that somebody holds: a machine or person that comes back without
+    /// a certificate that is good. What holds the name until then is out as soon as it joins.
+    pub again: bool,
 }
 
 /// One of a child's two output streams.
@@ -435,6 +454,10 @@ pub enum Reply {
     Audit(AuditPage),
     /// The trust log's chain holds.
     TrustChecked(TrustChecked),
+    /// Identities by role and name.
+    Identities(Vec<IdentityRow>),
+    /// The cluster's authority.
+    Authority(AuthorityFacts),
 }
 
 /// What a bulk command did.

@@ -30,6 +30,7 @@ pub mod follow;
 pub mod form;
 pub mod gang;
 pub mod id;
+pub mod identity;
 pub mod label;
 pub mod limits;
 pub mod message;

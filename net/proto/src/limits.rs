@@ -45,6 +45,8 @@ pub const AFTER_MAX: usize = 64;
 pub const WINDOW_ROWS_MAX: u32 = 200;
 /// Rows of one page of `ls`, `results` or `events` asked for by a command.
 pub const PAGE_ROWS_MAX: u32 = 4_096;
+/// Identities in one page: each may take 400 bytes of a frame.
+pub const PAGE_IDENTITIES_MAX: u32 = 2_048;
 /// Bytes of rows in one page of a listing.
 pub const PAGE_BYTES_MAX: usize = 512 << 10;
 /// Runs of tasks that a client says at once to have heard of.

@@ -25,7 +25,7 @@ use crate::spec::Spec;
 use crate::time::WallMs;
 
 /// The minor protocol versions that this build speaks; the major one is in the ALPN.
-pub const MINOR: MinorRange = MinorRange { min: 3, max: 3 };
+pub const MINOR: MinorRange = MinorRange { min: 4, max: 4 };
 
 /// A range of minor protocol versions, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +132,8 @@ pub struct Welcome {
     /// For a worker: how often it beats while it holds nothing, in milliseconds. A beat is also how
     /// a worker learns that the master was started anew.
     pub beat_ms: u32,
+    /// Whether the sender should renew its certificate now, due or not.
+    pub renew: bool,
     /// For a worker: leases it presented that are not its own any more; it stops them.
     pub stale: Vec<LeaseRun>,
     /// For a worker: the number of its last report that is durable.
@@ -266,6 +268,11 @@ pub enum ToWorker {
     Beat {
         /// Between two heartbeats, in milliseconds.
         beat_ms: u32,
+    },
+    /// Renew the certificate, due or not.
+    Renew {
+        /// At a random moment within this time, in milliseconds.
+        within_ms: u32,
     },
 }
 

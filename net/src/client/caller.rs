@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::dial::{Connected, DialError, Dialer};
 use super::follow::Follow;
+use super::renew::renew;
 use crate::error::CloseCode;
 use crate::frame::{FrameError, Inbox, encode};
 use crate::limits::SILENCE_MAX;
@@ -81,7 +82,8 @@ pub enum CallError {
 }
 
 impl Caller {
-    /// Dials and says hello as a client.
+    /// Dials and says hello as a client. Renews the identity when it is due or the master asks
+    /// for it.
     ///
     /// # Errors
     /// As [`Dialer::dial`].
@@ -96,6 +98,12 @@ impl Caller {
         };
         let connected = Dialer::new(identity)?.dial(addresses, &hello).await?;
         let Connected { session, inbox, welcome } = connected;
+        if welcome.renew || identity.renews_at <= welcome.now {
+            // What was asked for comes first: the next connection tries again.
+            if let Err(error) = Box::pin(renew(&session, identity, welcome.now)).await {
+                tracing::warn!(%error, "the identity was not renewed");
+            }
+        }
         let shared = Arc::new(Shared::default());
         let reader = tokio::spawn(read(inbox, shared.clone()));
         let acceptor = tokio::spawn(accept(session.clone(), shared.clone()));
@@ -107,6 +115,11 @@ impl Caller {
     /// Returns the master's welcome.
     pub fn welcome(&self) -> &Welcome {
         &self.inner.welcome
+    }
+
+    /// Tells whether both are one connection.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// Returns the connection.

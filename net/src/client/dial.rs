@@ -209,7 +209,7 @@ impl Me {
         Self {
             cluster: identity.cluster.clone(),
             who: format!("{role} `{name}`"),
-            invite: format!("ganger invite --role {role} --name {name}"),
+            invite: format!("ganger invite --role {role} --rejoin {name}"),
             dates: (begins, identity.certificate_ends),
         }
     }

@@ -5,7 +5,6 @@ use std::path::Path;
 use ganger_proto::Name;
 use quinn::{ConnectionError, Endpoint};
 use rcgen::CertificateParams;
-use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use super::dial::resolve;
@@ -15,8 +14,8 @@ use crate::limits::{DIAL_TIMEOUT, JOIN_BYTES_MAX, JOIN_TIMEOUT};
 use crate::pki::ca::dns_name;
 use crate::pki::certificate::pin;
 use crate::pki::enroll::{Granted, JoinAnswer, JoinRequest};
-use crate::pki::identity::{ClientIdentity, IdentityError, Material, pending_key};
-use crate::pki::registry::Wish;
+use crate::pki::identity::{ClientIdentity, IdentityError, pending_key};
+use crate::pki::record::Wish;
 use crate::pki::token::Token;
 use crate::session::Closed;
 use crate::transport::{self, Door};
@@ -38,16 +37,14 @@ pub async fn join(
         None => Wish::Host(host_name()),
     };
     let unusable = |why: String| IdentityError::Damaged { path: dir.to_owned(), reason: why };
-    // Only the key in it counts.
-    let csr = CertificateParams::default().serialize_request(&key);
-    let csr = csr.map_err(|error| unusable(format!("no request can be made: {error}")))?;
-    let request =
-        JoinRequest { invite: token.id, secret: *token.secret, wish, csr: csr.der().to_vec() };
+    let csr = request_for(&key).map_err(unusable)?;
+    let request = JoinRequest { invite: token.id, secret: *token.secret, wish, csr };
     let bytes = postcard::to_stdvec(&request).map(Zeroizing::new);
     let bytes = bytes.map_err(|error| unusable(format!("no request can be made: {error}")))?;
     let granted = ask(token, &bytes).await?;
-    let identity = accept(token, granted, Zeroizing::new(key.serialize_der())).map_err(unusable)?;
-    identity.save(dir)?;
+    let key = Zeroizing::new(key.serialize_der());
+    let identity = accept((token, dir), granted, key).map_err(unusable)?;
+    identity.save()?;
     Ok(identity)
 }
 
@@ -84,6 +81,12 @@ pub enum JoinError {
     /// The identity cannot be kept.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+}
+
+/// Makes a request for a certificate; only the key in it counts.
+pub(super) fn request_for(key: &rcgen::KeyPair) -> Result<Vec<u8>, String> {
+    let csr = CertificateParams::default().serialize_request(key);
+    csr.map(|csr| csr.der().to_vec()).map_err(|error| format!("no request can be made: {error}"))
 }
 
 /// Asks at each address of the token until one answers.
@@ -170,20 +173,17 @@ async fn ask_one(
 
 /// Checks what was granted: made by the pinned authority's holder, for this key, in this cluster.
 fn accept(
-    token: &Token,
+    (token, dir): (&Token, &Path),
     granted: Granted,
     key: Zeroizing<Vec<u8>>,
 ) -> Result<ClientIdentity, String> {
-    if pin(&granted.authority) != Some(token.pin) {
+    if !granted.authorities.iter().any(|authority| pin(authority) == Some(token.pin)) {
         return Err("the master sent another authority's certificate".to_owned());
     }
-    let material = Material {
-        key,
-        certificate: CertificateDer::from(granted.certificate),
-        authority: CertificateDer::from(granted.authority),
-    };
-    let identity = ClientIdentity::new(&token.cluster, material, token.addresses.clone())?;
-    if (identity.role, &identity.name) != (granted.role, &granted.name) {
+    let who = (granted.role, granted.name.clone());
+    let material = granted.material(key);
+    let identity = ClientIdentity::new(dir, &token.cluster, material, token.addresses.clone())?;
+    if (identity.role, &identity.name) != (who.0, &who.1) {
         return Err("the master sent another's certificate".to_owned());
     }
     Ok(identity)

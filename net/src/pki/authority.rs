@@ -1,5 +1,6 @@
 //! The certificate authority of one cluster, its registry and its trust log; only the master has
-//! one. The files of its folder are opened in vault.rs, joins are decided in enroll.rs.
+//! one. The files of its folder are opened in vault.rs; joins are decided in enroll.rs, renewals in
+//! renewal.rs; rotation.rs changes the root key.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
@@ -7,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use ganger_proto::audit::{AuditRow, TrustChecked};
 use ganger_proto::command::Invite;
 use ganger_proto::gang::CertificateFacts;
+use ganger_proto::identity::IdentityRow;
 use ganger_proto::{Actor, Name, Role, WallMs};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
@@ -14,8 +16,9 @@ use zeroize::Zeroizing;
 use super::ca::{Ca, LEAF_EARLY_MS};
 use super::certificate::{self, Leaf, Subject};
 use super::identity::{ClientIdentity, IdentityError, Material};
-pub use super::registry::IdentityRow;
-use super::registry::{Certified, Entry, InviteEntry, Record, Registry};
+use super::record::{Certified, Entry, InviteEntry, Record};
+use super::registry::{Identity, Registry};
+use super::rotation::Roots;
 use super::trust_log::TrustLog;
 use super::vault::Vault;
 use super::{enroll, hex, random, sha256};
@@ -31,18 +34,22 @@ const LOCAL_AGE_MAX_MS: u64 = 86_400_000;
 /// A cluster's root key, registry and trust log.
 pub struct Authority {
     clock: WallClock,
-    ca: Ca,
+    cluster: Name,
+    /// The pin of the cluster's first root, which the trust log begins with.
+    first_pin: [u8; 32],
+    /// Held for moments only.
+    pub(super) roots: RwLock<Roots>,
     vault: Vault,
     /// Held while an entry is decided and written: one at a time.
     log: Mutex<TrustLog>,
     /// Held for moments only, also by the verifier of certificates.
     registry: RwLock<Registry>,
-    master: RwLock<Arc<CertifiedKey>>,
+    pub(super) master: RwLock<Arc<CertifiedKey>>,
 }
 
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Authority({})", self.ca.cluster)
+        write!(f, "Authority({})", self.cluster)
     }
 }
 
@@ -81,28 +88,31 @@ impl Authority {
     pub fn open(dir: &Path, host: &str, clock: WallClock) -> Result<Self, AuthorityError> {
         let now = clock();
         let vault = Vault::open(dir)?;
-        let ca = vault.ca(host, now)?;
-        let (log, payloads) = TrustLog::open(&vault.log_path(), &ca.pin)?;
+        let (cluster, first_pin) = vault.first(host, now)?;
+        let (log, payloads) = TrustLog::open(&vault.log_path(), &first_pin)?;
         let mut registry = Registry::default();
         for payload in payloads {
             let record = Record::decode(&payload).ok_or_else(|| vault.unreadable())?;
             registry.apply(record);
         }
         let began = registry.cluster.clone();
-        if began.as_ref().is_some_and(|cluster| *cluster != ca.cluster) {
+        if began.as_ref().is_some_and(|named| *named != cluster) {
             return Err(vault.unreadable());
         }
-        let master = Arc::new(vault.master(&ca, now)?);
+        let roots = Roots::load(&vault, &cluster, &registry)?;
+        let master = Arc::new(vault.master(&roots.served, now)?);
         let authority = Self {
             clock,
-            ca,
+            cluster,
+            first_pin,
+            roots: RwLock::new(roots),
             vault,
             log: Mutex::new(log),
             registry: RwLock::new(registry),
             master: RwLock::new(master),
         };
         if began.is_none() {
-            let cluster = authority.ca.cluster.clone();
+            let cluster = authority.cluster.clone();
             let mut log = authority.lock_log();
             authority.record(&mut log, Entry::Began { cluster })?;
         }
@@ -112,7 +122,7 @@ impl Authority {
 
     /// Returns the cluster's name.
     pub fn cluster(&self) -> &Name {
-        &self.ca.cluster
+        &self.cluster
     }
 
     /// Makes a join token for `addresses` (`host:port`). Durable on return.
@@ -139,21 +149,20 @@ impl Authority {
         let (id, secret) = (random::<8>(), Zeroizing::new(random::<16>()));
         let expires = now.plus(invite.ttl_ms);
         let replaces = invite.replaces.as_deref().and_then(read_id);
-        self.record(
-            &mut log,
-            Entry::Invited(InviteEntry {
-                id,
-                secret_hash: sha256(&*secret),
-                role: invite.role,
-                name: invite.name.clone(),
-                uses: invite.uses,
-                expires,
-                by: by.clone(),
-                replaces,
-            }),
-        )?;
-        let cluster = self.ca.cluster.clone();
-        let token = Token { pin: self.ca.pin, id, secret, cluster, addresses };
+        let entry = InviteEntry {
+            id,
+            secret_hash: sha256(&*secret),
+            role: invite.role,
+            name: invite.name.clone(),
+            uses: invite.uses,
+            expires,
+            by: by.clone(),
+            replaces,
+        };
+        let entry = if invite.again { Entry::InvitedAgain(entry) } else { Entry::Invited(entry) };
+        self.record(&mut log, entry)?;
+        let (pin, cluster) = (self.ca().pin, self.cluster.clone());
+        let token = Token { pin, id, secret, cluster, addresses };
         Ok(Invited { token, id: hex(&id), expires })
     }
 
@@ -169,16 +178,28 @@ impl Authority {
         if !(1..=INVITE_USES_MAX).contains(&invite.uses) {
             return refused(format!("an invite has 1 to {INVITE_USES_MAX} uses; choose --uses so"));
         }
-        let Some(name) = &invite.name else { return Ok(()) };
+        let Some(name) = &invite.name else {
+            let named = "whoever rejoins has a name; say which".to_owned();
+            return if invite.again { refused(named) } else { Ok(()) };
+        };
         if invite.uses > 1 {
             return refused(format!(
                 "only one can be called `{name}`; leave out --name, or --uses"
             ));
         }
-        if self.registry().is_taken(invite.role, name, now) {
-            return refused(enroll::taken(invite.role, name));
+        let registry = self.registry();
+        let role = invite.role;
+        match registry.identity(role, name) {
+            Some(known) if known.actor.admin => refused(admins_own(&known.actor)),
+            Some(_) if !invite.again && registry.is_held(role, name, now) => {
+                refused(enroll::taken(role, name))
+            }
+            None if invite.again => refused(format!(
+                "no {role} was ever called `{name}`; `ganger invite --role {role} --name {name}` \
+                 admits one"
+            )),
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 
     /// Revokes all certificates of an identity. Durable on return; the caller kicks the live ones.
@@ -203,10 +224,7 @@ impl Authority {
                 )));
             };
             if row.actor.admin {
-                return Err(AuthorityError::Refused(format!(
-                    "{} is this master's own administrator; it cannot be revoked",
-                    row.actor
-                )));
+                return Err(AuthorityError::Refused(admins_own(&row.actor)));
             }
         }
         let reason = clean(reason.as_bytes());
@@ -237,7 +255,7 @@ impl Authority {
             Ok(mut kept) if self.is_fresh(&kept, actor) => {
                 if kept.addresses != addresses {
                     kept.addresses = addresses.to_vec();
-                    kept.save(dir)?;
+                    kept.save()?;
                 }
                 return Ok(kept);
             }
@@ -245,12 +263,12 @@ impl Authority {
             Err(error) => return Err(error.into()),
         }
         let (material, leaf) = self.issue(actor)?;
-        let identity = ClientIdentity::new(self.cluster(), material, addresses.to_vec())
+        let identity = ClientIdentity::new(dir, self.cluster(), material, addresses.to_vec())
             .map_err(AuthorityError::Damaged)?;
         let certificate =
             Certified { actor: actor.clone(), serial: leaf.serial, key: leaf.key, ends: leaf.ends };
         self.record(&mut log, Entry::Issued { certificate })?;
-        identity.save(dir)?;
+        identity.save()?;
         Ok(identity)
     }
 
@@ -264,7 +282,7 @@ impl Authority {
             .by_serial(&leaf.serial)
             .is_some_and(|known| !known.revoked && known.actor == *actor);
         let age_ms = self.now().since(leaf.begins.plus(LEAF_EARLY_MS));
-        known && age_ms <= LOCAL_AGE_MAX_MS
+        known && age_ms <= LOCAL_AGE_MAX_MS && !self.wants_renewal(actor.role, &actor.name)
     }
 
     fn issue(&self, actor: &Actor) -> Result<(Material, Leaf), AuthorityError> {
@@ -272,23 +290,24 @@ impl Authority {
             AuthorityError::Refused(format!("no certificate can be made for {actor}: {error}"))
         };
         let key = rcgen::KeyPair::generate().map_err(failed)?;
-        let params = self.ca.leaf(Subject::Client(actor.role), &actor.name, self.now());
-        let certificate = self.ca.sign(params, &key).map_err(failed)?;
+        let ca = self.issuer();
+        let params = ca.leaf(Subject::Client(actor.role), &actor.name, self.now());
+        let certificate = ca.sign(params, &key).map_err(failed)?;
         let leaf = certificate::read(&certificate, self.cluster())
             .map_err(|why| AuthorityError::Damaged(why.to_owned()))?;
         let key = Zeroizing::new(key.serialize_der());
-        Ok((Material { key, certificate, authority: self.ca.certificate.clone() }, leaf))
+        Ok((Material { key, certificate, authorities: self.trusted() }, leaf))
     }
 
-    /// Returns the registry.
-    pub fn identities(&self) -> Vec<IdentityRow> {
-        self.registry().identities()
+    /// Returns identities by role and name, from after one of them; at most `rows`.
+    pub fn identities(&self, after: Option<&(Role, Name)>, rows: usize) -> Vec<IdentityRow> {
+        let now = self.now();
+        self.registry().identities(after).take(rows).map(|known| known.row(now)).collect()
     }
 
     /// Returns an identity's newest certificate, for people.
     pub fn certificate(&self, role: Role, name: &Name) -> Option<CertificateFacts> {
-        let registry = self.registry();
-        registry.identity(role, name).map(IdentityRow::certificate)
+        self.registry().identity(role, name).map(Identity::certificate)
     }
 
     /// Returns entries of the trust log after the `after`th.
@@ -301,7 +320,7 @@ impl Authority {
     /// # Errors
     /// When it was changed, cut or lengthened, or cannot be read.
     pub fn check_trust(&self) -> Result<TrustChecked, AuthorityError> {
-        let (entries, hash) = self.lock_log().check(&self.ca.pin)?;
+        let (entries, hash) = self.lock_log().check(&self.first_pin)?;
         Ok(TrustChecked { entries, hash: hex(&hash) })
     }
 
@@ -318,7 +337,8 @@ impl Authority {
         if !same {
             return Err(CloseCode::Unknown);
         }
-        Ok(Peer { actor: known.actor.clone(), certificate_ends: leaf.ends })
+        let (actor, certificate_ends) = (known.actor.clone(), leaf.ends);
+        Ok(Peer { actor, certificate_ends, serial: leaf.serial.into() })
     }
 
     /// Returns the master's present certificate with its key.
@@ -328,7 +348,7 @@ impl Authority {
 
     /// Makes the master a new certificate when the present one is past two thirds of its life.
     pub(crate) fn renew_master(&self) -> Result<(), AuthorityError> {
-        let renewed = Arc::new(self.vault.master(&self.ca, self.now())?);
+        let renewed = Arc::new(self.vault.master(&self.ca(), self.now())?);
         *self.master.write().expect(UNPOISONED) = renewed;
         Ok(())
     }
@@ -349,6 +369,11 @@ impl Authority {
         self.log.lock().expect(UNPOISONED)
     }
 
+    /// Returns the root that made the master's certificate.
+    pub(crate) fn ca(&self) -> Arc<Ca> {
+        self.roots.read().expect(UNPOISONED).served.clone()
+    }
+
     pub(super) fn registry(&self) -> RwLockReadGuard<'_, Registry> {
         self.registry.read().expect(UNPOISONED)
     }
@@ -361,16 +386,12 @@ impl Authority {
         self.clock.clone()
     }
 
-    pub(crate) const fn ca(&self) -> &Ca {
-        &self.ca
-    }
-
     pub(crate) const fn vault(&self) -> &Vault {
         &self.vault
     }
 }
 
-const UNPOISONED: &str = "nothing panics while it holds this lock";
+pub(super) const UNPOISONED: &str = "nothing panics while it holds this lock";
 
 /// Operators admit workers, submitters and viewers; administrators admit operators too.
 fn may_admit(by: &Actor, role: Role, verb: &str) -> Result<(), AuthorityError> {
@@ -387,6 +408,11 @@ fn may_admit(by: &Actor, role: Role, verb: &str) -> Result<(), AuthorityError> {
         Role::Worker | Role::Submitter | Role::Viewer => "only an operator",
     };
     Err(AuthorityError::Refused(format!("a {} may not {verb} a {role}; {who} may", by.role)))
+}
+
+/// Why the administrator of the master's own home cannot be revoked or replaced.
+fn admins_own(admin: &Actor) -> String {
+    format!("{admin} is this master's own administrator; it stays, and renews by itself")
 }
 
 /// Reads an invite's id as people see it.

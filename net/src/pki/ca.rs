@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::certificate::{Subject, pin};
+use super::certificate::{self, Subject, pin};
 use super::random;
 
 const DAY_MS: u64 = 86_400_000;
@@ -42,6 +42,8 @@ pub(crate) fn offset(at: WallMs) -> OffsetDateTime {
 
 /// A cluster's root.
 pub(crate) struct Ca {
+    /// Counts the authorities of the cluster from 1; each rotation makes the next.
+    pub(crate) generation: u32,
     pub(crate) certificate: CertificateDer<'static>,
     pub(crate) cluster: Name,
     pub(crate) pin: [u8; 32],
@@ -50,7 +52,7 @@ pub(crate) struct Ca {
 
 impl std::fmt::Debug for Ca {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Ca({}, [secret])", self.cluster)
+        write!(f, "Ca({} {}, [secret])", self.cluster, self.generation)
     }
 }
 
@@ -77,6 +79,7 @@ impl Ca {
     /// Takes the key and the certificate as they were kept.
     pub(crate) fn load(
         cluster: Name,
+        generation: u32,
         certificate: CertificateDer<'static>,
         key: &[u8],
     ) -> Result<Self, rcgen::Error> {
@@ -86,7 +89,12 @@ impl Ca {
             return Err(rcgen::Error::CouldNotParseKeyPair);
         }
         let issuer = Issuer::from_ca_cert_der(&certificate, key)?;
-        Ok(Self { certificate, cluster, pin, issuer })
+        Ok(Self { generation, certificate, cluster, pin, issuer })
+    }
+
+    /// Returns when its own certificate ends.
+    pub(crate) fn ends(&self) -> WallMs {
+        certificate::ends(&self.certificate).unwrap_or_default()
     }
 
     /// Returns what a certificate of ours says, before it is signed.

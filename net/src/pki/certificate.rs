@@ -69,7 +69,6 @@ pub(crate) fn read(der: &[u8], cluster: &Name) -> Result<Leaf, &'static str> {
     if purpose.any || purpose.server_auth != serves || purpose.client_auth == serves {
         return Err("its extended key usage does not fit its role");
     }
-    let moment = |seconds: i64| WallMs(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000));
     Ok(Leaf {
         subject,
         name,
@@ -78,6 +77,11 @@ pub(crate) fn read(der: &[u8], cluster: &Name) -> Result<Leaf, &'static str> {
         ends: moment(parsed.validity().not_after.timestamp()),
         key: sha256(parsed.public_key().raw),
     })
+}
+
+/// Returns a moment in a certificate, in seconds since 1970.
+fn moment(seconds: i64) -> WallMs {
+    WallMs(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000))
 }
 
 /// Reads the one URI name: `spiffe://CLUSTER/ROLE/NAME`.
@@ -101,6 +105,12 @@ fn read_uri(
     let subject = Subject::parse(role).ok_or("its role is unknown")?;
     let name = Name::parse(name).map_err(|_| "its name is none")?;
     Ok((subject, name))
+}
+
+/// Returns when a certificate ends, whosever it is.
+pub(crate) fn ends(der: &[u8]) -> Option<WallMs> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    Some(moment(parsed.validity().not_after.timestamp()))
 }
 
 /// Returns the SHA-256 of a certificate's SubjectPublicKeyInfo: its pin.

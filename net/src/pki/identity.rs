@@ -14,7 +14,7 @@ use super::{ca, files};
 
 /// The file of an identity, in its folder.
 const FILE: &str = "identity.json";
-/// The key of a join that has not been answered, in the same folder.
+/// The key of a join or renewal that has not been answered, in the same folder.
 const PENDING: &str = "pending.key";
 const FILE_BYTES_MAX: u64 = 64 << 10;
 const VERSION: u32 = 1;
@@ -32,6 +32,11 @@ pub struct ClientIdentity {
     pub addresses: Vec<String>,
     /// When its certificate ends.
     pub certificate_ends: WallMs,
+    /// From when on it should be renewed: a moment between a half and four fifths of its life, the
+    /// same whenever it is asked, and another for each certificate.
+    pub renews_at: WallMs,
+    /// Where it is kept.
+    pub(crate) dir: PathBuf,
     pub(crate) material: Arc<Material>,
 }
 
@@ -39,7 +44,9 @@ pub struct ClientIdentity {
 pub(crate) struct Material {
     pub(crate) key: Zeroizing<Vec<u8>>,
     pub(crate) certificate: CertificateDer<'static>,
-    pub(crate) authority: CertificateDer<'static>,
+    /// Whom it trusts to have made the master's certificate: one, or two while the cluster changes
+    /// its authority. Never none.
+    pub(crate) authorities: Vec<CertificateDer<'static>>,
 }
 
 impl std::fmt::Debug for Material {
@@ -117,6 +124,9 @@ struct Kept {
     name: Name,
     addresses: Vec<String>,
     authority: String,
+    /// While the cluster changes its authority: the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_authority: Option<String>,
     certificate: String,
     key: String,
 }
@@ -145,25 +155,34 @@ impl ClientIdentity {
         let material = Material {
             key: Zeroizing::new(bytes(&kept.key)?),
             certificate: CertificateDer::from(bytes(&kept.certificate)?),
-            authority: CertificateDer::from(bytes(&kept.authority)?),
+            authorities: std::iter::once(&kept.authority)
+                .chain(&kept.next_authority)
+                .map(|text| bytes(text).map(CertificateDer::from))
+                .collect::<Result<_, _>>()?,
         };
-        let loaded = Self::new(&kept.cluster, material, kept.addresses.clone()).map_err(damaged)?;
+        let addresses = kept.addresses.clone();
+        let loaded = Self::new(dir, &kept.cluster, material, addresses).map_err(damaged)?;
         if (loaded.role, &loaded.name) != (kept.role, &kept.name) {
             return Err(damaged("its certificate is another's".to_owned()));
         }
         Ok(loaded)
     }
 
-    /// Puts together what proves an identity; says what does not fit.
+    /// Puts together what proves an identity, to be kept in `dir`; says what does not fit.
     pub(crate) fn new(
+        dir: &Path,
         cluster: &Name,
         material: Material,
         addresses: Vec<String>,
     ) -> Result<Self, String> {
         let leaf = certificate::read(&material.certificate, cluster)?;
+        let renews_at = renews_at(&leaf);
         let Leaf { subject: Subject::Client(role), name, ends, key, .. } = leaf else {
             return Err("its certificate is a master's".to_owned());
         };
+        if !(1..=AUTHORITIES_MAX).contains(&material.authorities.len()) {
+            return Err(format!("it names {} authorities", material.authorities.len()));
+        }
         let own = ca::key_pair(&material.key).map_err(|_| "its key is none")?;
         if key != super::sha256(&rcgen::PublicKeyData::subject_public_key_info(&own)) {
             return Err("its certificate is for another key".to_owned());
@@ -174,21 +193,27 @@ impl ClientIdentity {
             name,
             addresses,
             certificate_ends: ends,
+            renews_at,
+            dir: dir.to_owned(),
             material: Arc::new(material),
         })
     }
 
-    /// Keeps it in a folder of its own, and forgets the key of the join that brought it.
-    pub(crate) fn save(&self, dir: &Path) -> Result<(), IdentityError> {
+    /// Keeps it in its folder, and forgets the key of the join or renewal that brought it.
+    pub(crate) fn save(&self) -> Result<(), IdentityError> {
+        let dir = &self.dir;
         files::make_dir(dir)?;
         let text = |bytes: &[u8]| bs58::encode(bytes).into_string();
+        let authorities: Vec<_> =
+            self.material.authorities.iter().map(|authority| text(authority)).collect();
         let kept = Kept {
             version: VERSION,
             cluster: self.cluster.clone(),
             role: self.role,
             name: self.name.clone(),
             addresses: self.addresses.clone(),
-            authority: text(&self.material.authority),
+            authority: authorities.first().cloned().unwrap_or_default(),
+            next_authority: authorities.get(1).cloned(),
             certificate: text(&self.material.certificate),
             key: text(&self.material.key),
         };
@@ -198,8 +223,23 @@ impl ClientIdentity {
     }
 }
 
-/// Returns the key for a join into `dir`: that of the join before if it was not answered, else a
-/// new one that is kept first.
+/// When a certificate should be renewed. Drawn from its serial number, which is random, so that a
+/// gang that joined at once does not come back at once.
+fn renews_at(leaf: &Leaf) -> WallMs {
+    let fold = |sum: u64, byte: &u8| sum.wrapping_mul(31).wrapping_add(u64::from(*byte));
+    let draw = leaf.serial.iter().fold(0, fold);
+    let (least, most) = (*RENEWS_PERCENT.start(), *RENEWS_PERCENT.end());
+    let percent = least + draw % (most - least + 1);
+    leaf.begins.plus(leaf.ends.since(leaf.begins) / 100 * percent)
+}
+
+/// How much of a certificate's life is over when it is renewed.
+const RENEWS_PERCENT: std::ops::RangeInclusive<u64> = 50..=80;
+/// Authorities that an identity trusts at once.
+const AUTHORITIES_MAX: usize = 2;
+
+/// Returns the key for a join or a renewal into `dir`: that of the one before if it was not
+/// answered, else a new one that is kept first.
 pub(crate) fn pending_key(dir: &Path) -> Result<rcgen::KeyPair, IdentityError> {
     files::make_dir(dir)?;
     let path = dir.join(PENDING);

@@ -1,4 +1,4 @@
-//! Who is who: the authority, identities, tokens, joining, roles, registry. Knows no connection.
+//! Who is who: the authority, identities, tokens, joining, renewing, roles, registry. Knows no connection.
 
 pub mod authority;
 pub(crate) mod ca;
@@ -7,7 +7,10 @@ pub(crate) mod enroll;
 pub(crate) mod files;
 pub mod identity;
 pub mod policy;
+pub(crate) mod record;
 pub(crate) mod registry;
+pub(crate) mod renewal;
+pub(crate) mod rotation;
 pub mod token;
 pub(crate) mod trust_log;
 pub(crate) mod vault;

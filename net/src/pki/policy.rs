@@ -105,6 +105,9 @@ const fn rule(request: &Request) -> (&'static str, Who) {
         Request::Stop { .. } => ("stop the master", Who::Operators),
         Request::Audit { .. } => ("read the audit", Who::Operators),
         Request::CheckTrust => ("check the trust log", Who::Operators),
+        Request::Identities { .. } => ("list identities", Who::Operators),
+        Request::Authority => ("see the authority", Who::Operators),
+        Request::Rotate(_) => ("change the authority", Who::Administrators),
         // A request that this release does not know is refused.
         _ => ("ask that of this release", Who::Nobody),
     }
@@ -114,6 +117,7 @@ const fn rule(request: &Request) -> (&'static str, Who) {
 mod tests {
     use ganger_proto::audit::AuditPlace;
     use ganger_proto::command::{Invite, Stream, Submit};
+    use ganger_proto::identity::Rotation;
     use ganger_proto::{Args, BatchId, Filter, Key, Name, Select, TaskId};
 
     use super::*;
@@ -122,8 +126,16 @@ mod tests {
     fn all() -> Vec<(&'static str, Request)> {
         let name = || Name::parse("x").unwrap();
         let select = || Select::Batch(BatchId::new(1));
-        let invite =
-            |role| Request::Invite(Invite { role, name: None, uses: 1, ttl_ms: 1, replaces: None });
+        let invite = |role| {
+            Request::Invite(Invite {
+                role,
+                name: None,
+                uses: 1,
+                ttl_ms: 1,
+                replaces: None,
+                again: false,
+            })
+        };
         let revoke = |role| Request::Revoke { name: name(), role, reason: String::new() };
         let submit = Submit {
             key: Key::new(1),
@@ -179,6 +191,9 @@ mod tests {
             ("stop", Request::Stop { now: false }),
             ("audit", Request::Audit { after: AuditPlace::default(), rows: 1 }),
             ("check trust", Request::CheckTrust),
+            ("identities", Request::Identities { after: None, rows: 1 }),
+            ("authority", Request::Authority),
+            ("rotate", Request::Rotate(Rotation::Begin)),
         ]
     }
 
@@ -221,6 +236,9 @@ mod tests {
         stop              - - - o a
         audit             - - - o a
         check trust       - - - o a
+        identities        - - - o a
+        authority         - - - o a
+        rotate            - - - - a
     ";
 
     #[test]

@@ -1,6 +1,7 @@
 //! The files of the authority's folder: `ca.key`, `ca.crt`, `cluster`, `master.key`, `master.crt`,
-//! `transport.key`, `trust.log`, and `complete`, which is written last at the first start. Keys are
-//! PKCS#8, certificates DER. Does not know the registry.
+//! `transport.key`, `trust.log`, and `complete`, which is written last at the first start; after a
+//! rotation `ca-2.key`, `master-2.key` and so on. Keys are PKCS#8, certificates DER. Does not know the
+//! registry.
 
 use std::path::{Path, PathBuf};
 
@@ -58,8 +59,13 @@ impl Vault {
         Ok(())
     }
 
-    /// Loads the authority; makes it at the first start.
-    pub(crate) fn ca(&self, host: &str, now: WallMs) -> Result<Ca, AuthorityError> {
+    /// Returns the cluster's name and the pin of its first authority, which the trust log begins
+    /// with; makes both at the first start.
+    pub(crate) fn first(
+        &self,
+        host: &str,
+        now: WallMs,
+    ) -> Result<(Name, [u8; 32]), AuthorityError> {
         if !self.is_complete()? {
             // A first start that was cut short gave nothing to anybody: begin again.
             for name in ["trust.log", "master.crt"] {
@@ -73,15 +79,52 @@ impl Vault {
         } else if !self.log_path().exists() {
             return Err(self.lost("trust.log"));
         }
-        let read = |name: &str| match files::read(&self.path(name), FILE_BYTES_MAX) {
-            Err(IdentityError::Missing { .. }) => Err(self.lost(name)),
-            other => other.map_err(AuthorityError::from),
-        };
-        let cluster = read("cluster")?;
+        let cluster = self.read("cluster")?;
         let cluster = std::str::from_utf8(&cluster).ok().and_then(|text| Name::parse(text).ok());
         let cluster = cluster.ok_or_else(|| self.lost("cluster"))?;
-        let certificate = CertificateDer::from(read("ca.crt")?.to_vec());
-        Ca::load(cluster, certificate, &read("ca.key")?).map_err(|_| self.lost("ca.key"))
+        let pin = certificate::pin(&self.read("ca.crt")?).ok_or_else(|| self.lost("ca.crt"))?;
+        Ok((cluster, pin))
+    }
+
+    /// Loads an authority of the cluster.
+    pub(crate) fn ca(&self, cluster: &Name, generation: u32) -> Result<Ca, AuthorityError> {
+        let (key, certificate) = named("ca", generation);
+        let read = CertificateDer::from(self.read(&certificate)?.to_vec());
+        let loaded = Ca::load(cluster.clone(), generation, read, &self.read(&key)?);
+        loaded.map_err(|_| self.lost(&key))
+    }
+
+    /// Makes an authority of the cluster; its files are there on return. What an attempt before
+    /// left there was never told to anybody.
+    pub(crate) fn make_ca(
+        &self,
+        cluster: &Name,
+        generation: u32,
+        now: WallMs,
+    ) -> Result<Ca, AuthorityError> {
+        let (certificate, key) = Ca::make(cluster, now).map_err(|error| self.failed(&error))?;
+        let (key_file, certificate_file) = named("ca", generation);
+        files::write(&self.path(&key_file), &key)?;
+        files::write(&self.path(&certificate_file), &certificate)?;
+        Ca::load(cluster.clone(), generation, certificate, &key).map_err(|_| self.lost(&key_file))
+    }
+
+    /// Removes the keys of an authority that nobody trusts any more, and of its master. Its
+    /// certificate stays: the trust log begins with the first one's pin.
+    pub(crate) fn forget_keys(&self, generation: u32) -> Result<(), AuthorityError> {
+        let (master_key, master_certificate) = named("master", generation);
+        for name in [named("ca", generation).0, master_key, master_certificate] {
+            files::remove(&self.path(&name))?;
+        }
+        Ok(())
+    }
+
+    /// Reads a file that must be there.
+    fn read(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, AuthorityError> {
+        match files::read(&self.path(name), FILE_BYTES_MAX) {
+            Err(IdentityError::Missing { .. }) => Err(self.lost(name)),
+            other => other.map_err(AuthorityError::from),
+        }
     }
 
     /// Loads the master's certificate; makes a new one when there is none or it is past two thirds
@@ -92,7 +135,8 @@ impl Vault {
             Err(IdentityError::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
         };
-        if let (Some(key), Some(certificate)) = (read("master.key")?, read("master.crt")?)
+        let (key_file, certificate_file) = named("master", ca.generation);
+        if let (Some(key), Some(certificate)) = (read(&key_file)?, read(&certificate_file)?)
             && is_usable(ca, &certificate, now)
             && let Some(kept) = certified(ca, CertificateDer::from(certificate.to_vec()), &key)
         {
@@ -103,9 +147,9 @@ impl Vault {
         let params = ca.leaf(Subject::Master, &name, now);
         let certificate = ca.sign(params, &key).map_err(|error| self.failed(&error))?;
         let key = Zeroizing::new(key.serialize_der());
-        files::write(&self.path("master.key"), &key)?;
-        files::write(&self.path("master.crt"), &certificate)?;
-        certified(ca, certificate, &key).ok_or_else(|| self.lost("master.key"))
+        files::write(&self.path(&key_file), &key)?;
+        files::write(&self.path(&certificate_file), &certificate)?;
+        certified(ca, certificate, &key).ok_or_else(|| self.lost(&key_file))
     }
 
     /// Returns the keys of stateless resets (64 bytes) and of connection ids (8 bytes), the same at
@@ -155,6 +199,14 @@ impl Vault {
             self.dir.display()
         ))
     }
+}
+
+/// Returns the names of a key and its certificate, of the cluster's first authority or a later one.
+fn named(what: &str, generation: u32) -> (String, String) {
+    if generation == 1 {
+        return (format!("{what}.key"), format!("{what}.crt"));
+    }
+    (format!("{what}-{generation}.key"), format!("{what}-{generation}.crt"))
 }
 
 /// Tells whether the master's certificate can be used and need not be renewed.

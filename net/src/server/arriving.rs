@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ganger_proto::message::{Hello, HelloBody, MINOR};
-use ganger_proto::{Role, WallMs};
+use ganger_proto::{Name, Role, WallMs};
 use quinn::{Connection, Incoming, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{mpsc, watch};
@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use super::admission::Permit;
 use super::live::Entered;
 use super::refusals::reason;
-use super::{Arrival, Shared};
+use super::{Arrival, Shared, renewing};
 use crate::error::CloseCode;
 use crate::frame::{FrameError, Inbox};
 use crate::limits::{
@@ -53,7 +53,8 @@ pub(super) async fn serve(
         connection.close(CloseCode::Protocol.wire(), b"no hello came in time");
         return;
     };
-    let ends = peer.certificate_ends;
+    let holder = Holder::of(&peer);
+    let renewals = connection.clone();
     let (session, mut inbox, driver) = Session::start(connection, goodbye.clone(), control);
     let greeting = Box::pin(async {
         match greet(&mut inbox, peer.actor.role, &session, &entered).await {
@@ -76,9 +77,29 @@ pub(super) async fn serve(
     }
     tokio::select! {
         () = &mut driving => {}
-        () = deadline(&shared, ends, &goodbye) => driving.await,
+        () = deadline(&shared, &holder, &goodbye) => driving.await,
+        () = renewing::serve(&renewals, &holder.serial, &shared) => driving.await,
     }
     drop(entered);
+}
+
+/// Whose connection it is, for what happens while it stands.
+struct Holder {
+    serial: Arc<[u8]>,
+    role: Role,
+    name: Name,
+    ends: WallMs,
+}
+
+impl Holder {
+    fn of(peer: &Peer) -> Self {
+        Self {
+            serial: peer.serial.clone(),
+            role: peer.actor.role,
+            name: peer.actor.name.clone(),
+            ends: peer.certificate_ends,
+        }
+    }
 }
 
 /// Finishes the handshake in time.
@@ -200,10 +221,17 @@ async fn pass_on(
     }
 }
 
-/// TLS looks at dates only in the handshake: ends the connection when its certificate ends.
-async fn deadline(shared: &Shared, ends: WallMs, goodbye: &watch::Sender<Option<Goodbye>>) {
+/// TLS looks at dates only in the handshake: ends the connection when its certificate ends, or the
+/// one that it was renewed with.
+async fn deadline(shared: &Shared, holder: &Holder, goodbye: &watch::Sender<Option<Goodbye>>) {
+    let mut ends = holder.ends;
     loop {
-        let left = Duration::from_millis(ends.since(shared.authority.now()));
+        let mut left = Duration::from_millis(ends.since(shared.authority.now()));
+        if left.is_zero() {
+            let newest = shared.authority.certificate(holder.role, &holder.name);
+            ends = newest.map_or(ends, |newest| newest.ends);
+            left = Duration::from_millis(ends.since(shared.authority.now()));
+        }
         if left.is_zero() {
             break;
         }
@@ -223,6 +251,6 @@ mod tests {
     #[test]
     fn what_waits_for_an_idle_connection_is_small() {
         let bytes = size_of(serve);
-        assert!(bytes <= 2_000, "{bytes} bytes for each connection");
+        assert!(bytes <= 2_300, "{bytes} bytes for each connection");
     }
 }

@@ -11,7 +11,7 @@ use super::refusals::reason;
 use crate::error::CloseCode;
 use crate::frame::decode;
 use crate::limits::{JOIN_BYTES_MAX, JOIN_TIMEOUT};
-use crate::pki::enroll::{JoinAnswer, JoinRequest};
+use crate::pki::enroll::{Enrolled, JoinAnswer, JoinRequest};
 
 /// Serves one join.
 pub(super) async fn serve(incoming: Incoming, permit: Permit, shared: Arc<Shared>) {
@@ -49,7 +49,13 @@ async fn answer(connection: &Connection, shared: &Arc<Shared>) -> Option<JoinAns
     let from = connection.remote_address().ip().to_canonical();
     let authority = shared.authority.clone();
     let decided = tokio::task::spawn_blocking(move || authority.enroll(&request, from)).await;
-    let answer = decided.unwrap_or(JoinAnswer::Busy);
+    let busy = |_| Enrolled { answer: JoinAnswer::Busy, changed_hands: false };
+    let Enrolled { answer, changed_hands } = decided.unwrap_or_else(busy);
+    if let (JoinAnswer::Granted(granted), true) = (&answer, changed_hands) {
+        // Nobody can have connected with the new certificate yet.
+        let (identity, why) = ((granted.role, granted.name.clone()), "its name was given anew");
+        shared.live.end(&identity, CloseCode::Revoked, why);
+    }
     let bytes = postcard::to_stdvec(&answer).ok()?;
     send.write_all(&bytes).await.ok()?;
     send.finish().ok()?;

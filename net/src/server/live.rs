@@ -62,6 +62,12 @@ impl Live {
         }
     }
 
+    /// Returns how many connections an identity has.
+    pub(super) fn count(&self, identity: &Identity) -> u32 {
+        let count = self.lock().by_identity.get(identity).map_or(0, Vec::len);
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
     /// Ends all connections.
     pub(super) fn end_all(&self, code: CloseCode, reason: &str) {
         for (_, goodbye) in self.lock().by_identity.values().flatten() {

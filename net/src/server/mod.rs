@@ -6,6 +6,7 @@ mod arriving;
 mod joining;
 mod live;
 mod refusals;
+mod renewing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use ganger_proto::message::Hello;
 use ganger_proto::{Name, Role};
 use quinn::{Endpoint, Incoming};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -23,7 +24,9 @@ use self::live::Live;
 use self::refusals::Refusals;
 use crate::error::CloseCode;
 use crate::frame::Inbox;
-use crate::limits::{ARRIVALS, DATA_DOOR, HANDSHAKE_TIMEOUT, JOIN_DOOR, SHUTDOWN_TIMEOUT};
+use crate::limits::{
+    ARRIVALS, DATA_DOOR, HANDSHAKE_TIMEOUT, JOIN_DOOR, RENEWALS_AT_ONCE, SHUTDOWN_TIMEOUT,
+};
 use crate::pki::authority::Authority;
 use crate::session::{Peer, Session, canonical};
 use crate::tls::{JOIN_TAG, server_data, server_join};
@@ -54,6 +57,8 @@ struct Shared {
     data_door: Arc<Admission>,
     join_door: Arc<Admission>,
     handshake_timeout: Duration,
+    /// Permits to answer a renewal.
+    renewals: Semaphore,
 }
 
 /// An authenticated connection whose first frame has come and fits its role.
@@ -129,6 +134,7 @@ impl Server {
             data_door: Admission::new(DATA_DOOR),
             join_door: Admission::new(JOIN_DOOR),
             handshake_timeout,
+            renewals: Semaphore::new(RENEWALS_AT_ONCE),
         });
         // When the master takes none, connections wait after their hello, and unfinished ones count
         // against the door's limits.
@@ -153,6 +159,11 @@ impl Server {
     /// Ends all live connections of an identity at once.
     pub fn kick(&self, role: Role, name: &Name, code: CloseCode, reason: &str) {
         self.shared.live.end(&(role, name.clone()), code, reason);
+    }
+
+    /// Returns how many connections an identity has.
+    pub fn connections(&self, role: Role, name: &Name) -> u32 {
+        self.shared.live.count(&(role, name.clone()))
     }
 
     /// Says in one sentence what was refused lately (aggregated by address and reason); empty when

@@ -14,7 +14,7 @@ use crate::pki::ca::dns_name;
 use crate::pki::certificate;
 use crate::pki::enroll::{Granted, JoinAnswer, JoinRequest};
 use crate::pki::identity::{IdentityError, pending_key};
-use crate::pki::registry::Wish;
+use crate::pki::record::Wish;
 use crate::tls::client_join;
 use crate::transport::{Door, client, dial as endpoint};
 
@@ -27,6 +27,10 @@ fn request(token: &Token, csr: &[u8], wish: &str) -> JoinRequest {
 
 fn csr(key: &KeyPair) -> Vec<u8> {
     CertificateParams::default().serialize_request(key).unwrap().der().to_vec()
+}
+
+fn enroll(rig: &Rig, request: &JoinRequest) -> JoinAnswer {
+    rig.authority.enroll(request, HERE).answer
 }
 
 fn granted(answer: JoinAnswer) -> Granted {
@@ -68,17 +72,31 @@ async fn joiners_get_the_role_of_the_invite_and_a_free_name() {
 }
 
 #[tokio::test]
-async fn a_name_is_free_again_after_revocation_or_expiry() {
-    let rig = Rig::start();
+async fn a_name_that_was_given_is_free_only_for_who_is_invited_by_it() {
+    let mut rig = Rig::start();
     let alpha = name("alpha");
     let first = join(&rig.invite(|_| {}), Some(&alpha), &rig.dir("1")).await.unwrap();
+    let by_name = |invite: &mut Invite| invite.name = Some(alpha.clone());
+    let takes = async |rig: &Rig, dir: &str| {
+        let token = rig.invite(|_| {});
+        let error = join(&token, Some(&alpha), &rig.dir(dir)).await.unwrap_err();
+        assert!(
+            matches!(&error, JoinError::Name(why) if why.contains("--rejoin alpha")),
+            "{error}"
+        );
+    };
+    takes(&rig, "held").await;
     rig.authority.revoke(Role::Worker, &alpha, "", &admin()).unwrap();
-    join(&rig.invite(|_| {}), Some(&alpha), &rig.dir("2")).await.unwrap();
+    takes(&rig, "revoked").await;
+    let second = join(&rig.invite(by_name), None, &rig.dir("2")).await.unwrap();
+    assert_eq!(second.name, alpha);
     assert!(rig.dial(&first).await.is_err(), "the old certificate stays revoked");
     rig.turn(91 * 86_400_000);
-    let given = rig.invite(|invite| invite.name = Some(alpha.clone()));
-    assert!(join(&given, None, &rig.dir("3")).await.is_ok());
-    assert_eq!(rig.authority.identities().len(), 1);
+    takes(&rig, "expired").await;
+    let third = join(&rig.invite(by_name), None, &rig.dir("3")).await.unwrap();
+    assert!(rig.dial(&third).await.is_ok());
+    rig.arrival().await;
+    assert_eq!(rig.authority.identities(None, 100).len(), 1);
 }
 
 #[tokio::test]
@@ -137,7 +155,7 @@ async fn only_the_key_is_taken_from_a_request() {
     let root = format!("spiffe://{cluster}/operator/root");
     hostile.subject_alt_names.push(SanType::URI(root.as_str().try_into().unwrap()));
     let csr = hostile.serialize_request(&key).unwrap().der().to_vec();
-    let granted = granted(rig.authority.enroll(&request(&token, &csr, "w"), HERE));
+    let granted = granted(enroll(&rig, &request(&token, &csr, "w")));
     let leaf = certificate::read(&granted.certificate, cluster).unwrap();
     assert_eq!((leaf.subject, leaf.name), (Subject::Client(Role::Worker), name("w")));
 }
@@ -151,10 +169,10 @@ async fn a_bad_request_uses_nothing_up() {
     *unsigned.last_mut().unwrap() ^= 1;
     let long = vec![0x30; CSR_BYTES_MAX + 1];
     for bad in [&unsigned[..], &good[..good.len() - 1], &long, b"", b"\x30\x84\xff\xff\xff\xff"] {
-        let answer = rig.authority.enroll(&request(&token, bad, "w"), HERE);
+        let answer = enroll(&rig, &request(&token, bad, "w"));
         assert_eq!(answer, JoinAnswer::Refused, "{} bytes", bad.len());
     }
-    granted(rig.authority.enroll(&request(&token, &good, "w"), HERE));
+    granted(enroll(&rig, &request(&token, &good, "w")));
 }
 
 #[tokio::test]
@@ -162,17 +180,17 @@ async fn a_lost_answer_costs_no_second_use() {
     let rig = Rig::start();
     let (token, dir) = (rig.invite(|_| {}), rig.dir("w"));
     let key = pending_key(&dir).unwrap();
-    let lost = granted(rig.authority.enroll(&request(&token, &csr(&key), "w"), HERE));
+    let lost = granted(enroll(&rig, &request(&token, &csr(&key), "w")));
     let entries = rig.authority.audit(0, 100).len();
     let joined = join(&token, Some(&name("w")), &dir).await.unwrap();
     assert_eq!(joined.material.certificate.to_vec(), lost.certificate);
     assert_eq!(rig.authority.audit(0, 100).len(), entries, "nothing was written");
     assert!(!dir.join("pending.key").exists());
-    let other = rig.authority.enroll(&request(&token, &csr(&key), "other"), HERE);
+    let other = enroll(&rig, &request(&token, &csr(&key), "other"));
     assert_eq!(other, JoinAnswer::Refused, "the same key under another name");
     // Revoked meanwhile: the token does not bring it back.
     rig.authority.revoke(Role::Worker, &name("w"), "", &admin()).unwrap();
-    let again = rig.authority.enroll(&request(&token, &csr(&key), "w"), HERE);
+    let again = enroll(&rig, &request(&token, &csr(&key), "w"));
     assert_eq!(again, JoinAnswer::Refused);
 }
 
@@ -184,7 +202,7 @@ async fn a_restart_forgets_nothing() {
     let joined = join(&used, None, &rig.dir("w")).await.unwrap();
     let gone = rig.issue(Role::Viewer, "v");
     rig.authority.revoke(Role::Viewer, &name("v"), "left us", &admin()).unwrap();
-    let before = (rig.authority.audit(0, 100), rig.authority.identities());
+    let before = (rig.authority.audit(0, 100), rig.authority.identities(None, 100));
     rig.server.close().await;
     assert!(rig.server.accept().await.is_none());
     let authority = open(rig.home.path(), &rig.turned_ms);
@@ -193,7 +211,7 @@ async fn a_restart_forgets_nothing() {
     };
     assert_eq!(texts(&authority.audit(0, 100)), texts(&before.0));
     assert_eq!(authority.audit(2, 1)[0].number, 3);
-    assert_eq!(authority.identities().len(), before.1.len());
+    assert_eq!(authority.identities(None, 100).len(), before.1.len());
     for row in authority.audit(0, 100) {
         println!("{} {}", row.number, row.text);
     }
@@ -214,7 +232,8 @@ async fn only_operators_admit_and_only_administrators_admit_operators() {
     for by in Role::ALL.into_iter().map(|role| actor(role, "b")).chain([admin()]) {
         for role in Role::ALL {
             let may = by.role == Role::Operator && (role != Role::Operator || by.admin);
-            let invite = Invite { role, name: None, uses: 1, ttl_ms: 1, replaces: None };
+            let invite =
+                Invite { role, name: None, uses: 1, ttl_ms: 1, replaces: None, again: false };
             let invited = rig.authority.invite(&invite, &by, &rig.addresses());
             assert_eq!(invited.is_ok(), may, "{by} invites a {role}");
             let revoked = rig.authority.revoke(role, &name("nobody"), "", &by);
@@ -232,8 +251,14 @@ async fn invites_keep_to_their_limits() {
     let rig = Rig::start();
     rig.issue(Role::Worker, "x");
     let check = |change: &dyn Fn(&mut Invite), says: &str| {
-        let mut invite =
-            Invite { role: Role::Worker, name: None, uses: 1, ttl_ms: 1, replaces: None };
+        let mut invite = Invite {
+            role: Role::Worker,
+            name: None,
+            uses: 1,
+            ttl_ms: 1,
+            replaces: None,
+            again: false,
+        };
         change(&mut invite);
         let error = rig.authority.invite(&invite, &admin(), &rig.addresses()).unwrap_err();
         println!("{error}");
@@ -243,7 +268,8 @@ async fn invites_keep_to_their_limits() {
     check(&|invite| invite.ttl_ms = u64::MAX, "days");
     check(&|invite| (invite.name, invite.uses) = (Some(name("y")), 2), "only one");
     check(&|invite| invite.name = Some(name("x")), "joined already");
-    let invite = Invite { role: Role::Worker, name: None, uses: 1, ttl_ms: 1, replaces: None };
+    let invite =
+        Invite { role: Role::Worker, name: None, uses: 1, ttl_ms: 1, replaces: None, again: false };
     let error = rig.authority.invite(&invite, &admin(), &[]).unwrap_err();
     assert!(error.to_string().contains("--advertise"), "{error}");
 }

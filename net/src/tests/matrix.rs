@@ -48,7 +48,7 @@ fn day(rig: &Rig, days: i64) -> time::OffsetDateTime {
 fn strangers(rig: &Rig) -> Vec<([&'static str; 3], ClientIdentity)> {
     let now = rig.authority.now();
     let other = Ca::make(rig.authority.cluster(), now).unwrap();
-    let other = Ca::load(rig.authority.cluster().clone(), other.0, &other.1).unwrap();
+    let other = Ca::load(rig.authority.cluster().clone(), 1, other.0, &other.1).unwrap();
     let [own_key, other_key] = [(); 2].map(|()| KeyPair::generate().unwrap());
     let by_self = rig.authority.ca().leaf(WORKER, &name("w1"), now).self_signed(&own_key).unwrap();
     let by_other = other.sign(other.leaf(WORKER, &name("w1"), now), &other_key).unwrap();
@@ -221,7 +221,7 @@ async fn a_worker_cannot_pose_as_the_master() {
     let tls = rustls::ServerConfig::builder_with_provider(Arc::new(
         rustls::crypto::ring::default_provider(),
     ));
-    let chain = vec![worker.material.certificate.clone(), worker.material.authority.clone()];
+    let chain = vec![worker.material.certificate.clone(), rig.authority.ca().certificate.clone()];
     let mut tls = tls
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()

@@ -3,6 +3,7 @@
 
 mod asking;
 mod joining;
+mod lives;
 mod matrix;
 mod outputs;
 mod wire;
@@ -154,10 +155,12 @@ impl Rig {
             name: name("odd"),
             addresses: self.addresses().to_vec(),
             certificate_ends: WallMs(0),
+            renews_at: WallMs(u64::MAX),
+            dir: self.dir("odd"),
             material: Arc::new(Material {
                 key: Zeroizing::new(key.serialize_der()),
                 certificate,
-                authority: self.authority.ca().certificate.clone(),
+                authorities: self.authority.trusted(),
             }),
         }
     }
@@ -182,8 +185,14 @@ impl Rig {
     }
 
     fn invite(&self, change: impl FnOnce(&mut Invite)) -> Token {
-        let mut invite =
-            Invite { role: Role::Worker, name: None, uses: 1, ttl_ms: 3_600_000, replaces: None };
+        let mut invite = Invite {
+            role: Role::Worker,
+            name: None,
+            uses: 1,
+            ttl_ms: 3_600_000,
+            replaces: None,
+            again: false,
+        };
         change(&mut invite);
         self.authority.invite(&invite, &admin(), &self.addresses()).unwrap().token
     }
@@ -205,6 +214,7 @@ fn welcome(master: &Authority, you: &Actor) -> Welcome {
         you: you.clone(),
         term_ms: 15_000,
         beat_ms: 1_000,
+        renew: false,
         stale: Vec::new(),
         acknowledged: 0,
     }

@@ -3,6 +3,7 @@
 //! a row measures is in the file of its name; how figures are written is in figure.rs.
 
 pub(super) mod crowd;
+pub(super) mod rig;
 
 mod beside;
 mod exec;
@@ -17,7 +18,6 @@ mod output;
 mod probe;
 mod reconnect;
 mod restart;
-mod rig;
 mod screen;
 mod squares;
 mod steady;
@@ -139,7 +139,7 @@ enum What {
 
 /// Where the journal is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum BenchStore {
+pub(super) enum BenchStore {
     /// In an SQLite file
     Sqlite,
     /// In memory
@@ -307,6 +307,11 @@ enum Shape {
     Json,
 }
 
+/// Returns processor, cores, memory and kernel in one line.
+pub(super) fn machine() -> String {
+    probe::machine()
+}
+
 fn seconds(us: u64) -> f64 {
     us as f64 / 1_000_000.0
 }
@@ -320,7 +325,7 @@ fn mib(kib: u64) -> f64 {
 }
 
 /// Returns the value below which `percent` of the values lie (nearest rank).
-fn percentile(values: &mut [u64], percent: usize) -> u64 {
+pub(super) fn percentile(values: &mut [u64], percent: usize) -> u64 {
     values.sort_unstable();
     let rank = (values.len() * percent).div_ceil(100).saturating_sub(1);
     values.get(rank).copied().unwrap_or_default()

@@ -1,4 +1,5 @@
-//! A master and workers of the benchmark's own, as processes on a temp home. Stops what it started.
+//! A master and workers of a benchmark's or a trial's own, as processes on a temp home. Stops what
+//! it started.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ganger_net::client::{Caller, join};
+use ganger_net::client::{Caller, DialError, join};
 use ganger_net::pki::identity::ClientIdentity;
 use ganger_net::pki::token::Token;
 use ganger_proto::command::Invite;
@@ -24,36 +25,49 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Workers of one process: each keeps a locked file open, and a process may have so many.
 const CROWD: u32 = 2_500;
+/// Times that a master is dialled which is there: thousands of workers may be dialling it too.
+const DIALS_MAX: u32 = 10;
+
 /// What it takes to dial the master as its administrator.
-pub(super) struct Dial {
+pub(in crate::cli) struct Dial {
     identity: ClientIdentity,
     address: String,
 }
 
 impl Dial {
-    /// Dials.
-    pub(super) async fn caller(&self) -> Result<Caller> {
-        let addresses = std::slice::from_ref(&self.address);
-        Ok(Caller::connect(&self.identity, addresses).await?)
+    /// Dials once.
+    pub(in crate::cli) async fn caller(&self) -> Result<Caller, DialError> {
+        Caller::connect(&self.identity, std::slice::from_ref(&self.address)).await
     }
 }
 
 /// Tells homes of one process apart.
 static HOMES: AtomicU32 = AtomicU32::new(0);
 
+/// How a worker is started.
+#[derive(Clone, Debug)]
+struct Start {
+    folder: PathBuf,
+    slots: u32,
+    /// Where it dials; where it joined when that is not said.
+    via: Option<String>,
+}
+
 /// The processes.
-pub(super) struct Rig {
+pub(in crate::cli) struct Rig {
     home: PathBuf,
     store: BenchStore,
     master: Child,
     /// Where the master listens, in each of its lives.
     address: String,
     workers: Vec<Child>,
+    /// How each was started; none of a crowd.
+    starts: Vec<Start>,
 }
 
 impl Rig {
     /// Makes a home below `base`, lets `prepare` put things into it, and starts a master on it.
-    pub(super) async fn start(
+    pub(in crate::cli) async fn start(
         base: &Path,
         store: BenchStore,
         prepare: impl FnOnce(&Path) -> Result<()>,
@@ -71,7 +85,8 @@ impl Rig {
                 return Err(error);
             }
         };
-        let mut rig = Self { home, store, master, address, workers: Vec::new() };
+        let (workers, starts) = (Vec::new(), Vec::new());
+        let mut rig = Self { home, store, master, address, workers, starts };
         if let Err(error) = rig.ready().await {
             rig.stop().await;
             return Err(error);
@@ -80,7 +95,7 @@ impl Rig {
     }
 
     /// Returns the home.
-    pub(super) fn home(&self) -> &Path {
+    pub(in crate::cli) fn home(&self) -> &Path {
         &self.home
     }
 
@@ -96,7 +111,7 @@ impl Rig {
 
     /// Starts workers and waits until they are connected.
     pub(super) async fn add_workers(&mut self, count: u32, slots: u32) -> Result<()> {
-        self.add_workers_as(count, slots, "").await
+        self.add(count, slots, ("", None)).await
     }
 
     /// As [`Rig::add_workers`], with a `worker.toml`.
@@ -106,9 +121,34 @@ impl Rig {
         slots: u32,
         toml: &str,
     ) -> Result<()> {
+        self.add(count, slots, (toml, None)).await
+    }
+
+    /// As [`Rig::add_workers`]; they join the master itself and then dial this address.
+    pub(in crate::cli) async fn add_workers_via(
+        &mut self,
+        count: u32,
+        slots: u32,
+        via: Option<&str>,
+    ) -> Result<()> {
+        self.add(count, slots, ("", via)).await
+    }
+
+    async fn add(
+        &mut self,
+        count: u32,
+        slots: u32,
+        (toml, via): (&str, Option<&str>),
+    ) -> Result<()> {
         let caller = self.caller().await?;
-        let invite =
-            Invite { role: Role::Worker, name: None, uses: count, ttl_ms: 600_000, replaces: None };
+        let invite = Invite {
+            role: Role::Worker,
+            name: None,
+            uses: count,
+            ttl_ms: 600_000,
+            replaces: None,
+            again: false,
+        };
         let Reply::Invited { token, .. } = caller.call(Request::Invite(invite)).await? else {
             bail!("the master did not answer an invite with a token");
         };
@@ -119,12 +159,33 @@ impl Rig {
             if !toml.is_empty() {
                 std::fs::write(dir.join("worker.toml"), toml)?;
             }
-            let mut command = Command::new("/proc/self/exe");
-            command.arg("__local-worker").arg("--home").arg(&self.home);
-            command.arg("--folder").arg(&dir).arg("--slots").arg(slots.to_string());
-            self.workers.push(quiet(&mut command).spawn().context("a worker does not start")?);
+            let start = Start { folder: dir, slots, via: via.map(str::to_owned) };
+            self.workers.push(self.spawn_worker(&start)?);
+            self.starts.push(start);
         }
         connected(&caller, count as usize).await
+    }
+
+    fn spawn_worker(&self, start: &Start) -> Result<Child> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg("__local-worker").arg("--home").arg(&self.home);
+        command.arg("--folder").arg(&start.folder).arg("--slots").arg(start.slots.to_string());
+        if let Some(via) = &start.via {
+            command.arg("--address").arg(via);
+        }
+        quiet(&mut command).spawn().context("a worker does not start")
+    }
+
+    /// Kills a worker at once and starts it again.
+    pub(in crate::cli) async fn kill_worker(&mut self, at: usize) -> Result<()> {
+        let start = self.starts.get(at).context("there is no such worker")?.clone();
+        let child = self.workers.get_mut(at).context("there is no such worker")?;
+        end(child, Signal::KILL).await;
+        let again = self.spawn_worker(&start)?;
+        if let Some(place) = self.workers.get_mut(at) {
+            *place = again;
+        }
+        Ok(())
     }
 
     /// Starts processes that are the workers with the identities `0..count` below `folder`, and
@@ -141,39 +202,52 @@ impl Rig {
     }
 
     /// Dials the master as its administrator.
-    pub(super) async fn caller(&self) -> Result<Caller> {
-        self.dial()?.caller().await
+    pub(in crate::cli) async fn caller(&self) -> Result<Caller> {
+        let dial = self.dial()?;
+        for _ in 1..DIALS_MAX {
+            if let Ok(caller) = dial.caller().await {
+                return Ok(caller);
+            }
+        }
+        Ok(dial.caller().await?)
     }
 
     /// Returns what it takes to dial, for another thread.
-    pub(super) fn dial(&self) -> Result<Dial> {
+    pub(in crate::cli) fn dial(&self) -> Result<Dial> {
         let identity = ClientIdentity::load(&self.home.join("client").join("admin"))?;
         Ok(Dial { identity, address: self.address()? })
     }
 
     /// Ends the master in peace, or at once with [`Signal::KILL`].
-    pub(super) async fn end_master(&mut self, signal: Signal) {
+    pub(in crate::cli) async fn end_master(&mut self, signal: Signal) {
         end(&mut self.master, signal).await;
     }
 
     /// Starts a master where the one before was, and waits until it serves.
-    pub(super) async fn start_master(&mut self) -> Result<()> {
+    pub(in crate::cli) async fn start_master(&mut self) -> Result<()> {
         self.master = spawn_master(&self.home, self.store, &self.address)?;
         self.ready().await
     }
 
     /// Ends the workers, at once.
-    pub(super) async fn end_workers(&mut self) {
+    pub(in crate::cli) async fn end_workers(&mut self) {
         for mut worker in std::mem::take(&mut self.workers) {
             end(&mut worker, Signal::KILL).await;
         }
     }
 
     /// Ends everything and removes the home.
-    pub(super) async fn stop(mut self) {
+    pub(in crate::cli) async fn stop(mut self) {
         self.end_workers().await;
         end(&mut self.master, Signal::TERM).await;
         remove(&self.home);
+    }
+
+    /// Ends everything and leaves the home; returns where it is.
+    pub(in crate::cli) async fn leave(mut self) -> PathBuf {
+        self.end_workers().await;
+        end(&mut self.master, Signal::TERM).await;
+        self.home
     }
 
     fn address(&self) -> Result<String> {
@@ -189,7 +263,7 @@ impl Rig {
             }
             let written = MasterFile::read(&self.home);
             if written.is_some_and(|file| file.pid == self.master.id())
-                && self.caller().await.is_ok()
+                && self.dial()?.caller().await.is_ok()
             {
                 self.address = self.address()?;
                 return Ok(());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ganger_net::pki::identity::{ClientIdentity, IdentityError};
 use ganger_proto::{Role, WallMs};
 
-use super::super::identities::{admin_folder, joined_clients, joined_workers};
+use super::super::keyring::{admin_folder, joined_clients, joined_workers};
 use super::{Check, Finding, bad, ok, warn};
 
 /// A certificate that ends sooner is worth a word, in milliseconds.

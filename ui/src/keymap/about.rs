@@ -84,6 +84,7 @@ const ABOUT: &[(Action, &str)] = &[
     (Search, "find text in what is shown"),
     (Follow, "stay at the newest line"),
     (SaveOutput, "write what is shown to a file"),
+    (Identities, "whom the master knows: workers and people"),
     (OpenWorker, "everything about the worker"),
     (MoreSlots, "let it run one more task at once"),
     (FewerSlots, "let it run one task fewer at once"),

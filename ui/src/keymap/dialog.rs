@@ -21,7 +21,13 @@ pub(super) const KEYS: &[Binding] = &[
     key(A::No, "no", &["n"], "no").at(&[C::Confirm]).foot(3),
     key(A::NextField, "other-button", &["tab", "left", "right", "backtab"], "other button")
         .at(&[C::Confirm]),
-    key(A::Back, "close", &["q", "ctrl-c"], "close").at(&[C::Help, C::Details, C::Worker, C::Note]),
+    key(A::Back, "close", &["q", "ctrl-c"], "close").at(&[
+        C::Help,
+        C::Details,
+        C::Worker,
+        C::Identities,
+        C::Note,
+    ]),
     key(A::Back, "leave", &["ctrl-c"], "close").at(&[
         C::Filter,
         C::Quick,

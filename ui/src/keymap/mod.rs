@@ -49,6 +49,8 @@ pub(crate) enum Context {
     Search,
     /// A worker's details.
     Worker,
+    /// The list of identities.
+    Identities,
     /// A box that is only read, such as why a task waits.
     Note,
     /// A choice among a few.
@@ -63,7 +65,7 @@ pub(crate) enum Context {
 
 impl Context {
     /// All places, in the order of the help.
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Screen,
         Self::List,
         Self::Gang,
@@ -71,6 +73,7 @@ impl Context {
         Self::Reader,
         Self::Search,
         Self::Worker,
+        Self::Identities,
         Self::Welcome,
         Self::Form,
         Self::Filter,
@@ -104,6 +107,7 @@ impl Context {
             Self::Reader => "Output and log",
             Self::Search => "Search line",
             Self::Worker => "Worker details",
+            Self::Identities => "Identities",
             Self::Note => "Boxes to read",
             Self::Menu => "Menus",
             Self::Save => "Name of what is saved",
@@ -130,6 +134,7 @@ impl Context {
             Self::Reader => "reader",
             Self::Search => "search",
             Self::Worker => "worker",
+            Self::Identities => "identities",
             Self::Note => "note",
             Self::Menu => "menu",
             Self::Save => "save",
@@ -239,6 +244,7 @@ pub(crate) enum Action {
 
     // The gang: update/workers.rs.
     OpenWorker,
+    Identities,
     MoreSlots,
     FewerSlots,
     Why,

@@ -31,15 +31,22 @@ pub(super) const KEYS: &[Binding] = &[
     key(A::Quit, "quit", &["q", "ctrl-c"], "quit").at(&[C::Screen, C::Lost]).foot(60),
     key(A::Redraw, "redraw", &["ctrl-l"], "draw again").at(EVERYWHERE),
     key(A::Suspend, "suspend", &["ctrl-z"], "suspend").at(EVERYWHERE),
-    key(A::Help, "help", &["?", "f1"], "help").at(&[C::Screen, C::Lost, C::Details, C::Worker]),
+    key(A::Help, "help", &["?", "f1"], "help").at(&[
+        C::Screen,
+        C::Lost,
+        C::Details,
+        C::Worker,
+        C::Identities,
+    ]),
     key(A::Palette, "palette", &[":", "ctrl-p"], "commands")
-        .at(&[C::Screen, C::Lost, C::Details, C::Worker, C::Note])
+        .at(&[C::Screen, C::Lost, C::Details, C::Worker, C::Identities, C::Note])
         .foot(30),
     key(A::Screenshot, "screenshot", &["f12"], "picture").at(EVERYWHERE),
     key(A::Mouse, "mouse", &["%"], "mouse").foot(42),
 ];
 
-pub(super) const SCROLLED: &[C] = &[C::Screen, C::Help, C::Details, C::Worker, C::Note];
+pub(super) const SCROLLED: &[C] =
+    &[C::Screen, C::Help, C::Details, C::Worker, C::Identities, C::Note];
 pub(super) const EVERYWHERE: &[C] = &[
     C::Screen,
     C::Lost,
@@ -53,6 +60,7 @@ pub(super) const EVERYWHERE: &[C] = &[
     C::Reader,
     C::Search,
     C::Worker,
+    C::Identities,
     C::Note,
     C::Menu,
     C::Save,

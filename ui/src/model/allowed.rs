@@ -150,7 +150,8 @@ fn needs(action: Action) -> Needs {
         A::EditCopy,
         A::Submit,
     ];
-    const OPERATOR: [A; 9] = [
+    const OPERATOR: [A; 10] = [
+        A::Identities,
         A::PriorityUp,
         A::PriorityDown,
         A::PauseQueue,

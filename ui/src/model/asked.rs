@@ -39,6 +39,7 @@ pub(crate) enum Asked {
         slots: u32,
     },
     Worker(Name),
+    Identities,
     Why(TaskId),
     Welcome,
     Join,

@@ -1,6 +1,7 @@
 //! What lies over a screen: questions, dialogs, details. What keys do to it is in update/.
 
 use ganger_proto::gang::WorkerDetail;
+use ganger_proto::identity::IdentityRow;
 use ganger_proto::{Name, Request, Role, TaskId, TaskState};
 
 use super::details::Details;
@@ -27,6 +28,7 @@ pub(crate) enum Overlay {
     Menu(Box<Menu>),
     Save(Box<SaveLine>),
     Worker(Box<WorkerPage>),
+    Identities(Box<IdentitiesPage>),
     Note(Box<Note>),
 }
 
@@ -46,6 +48,7 @@ impl Overlay {
             Self::Menu(_) => Context::Menu,
             Self::Save(_) => Context::Save,
             Self::Worker(_) => Context::Worker,
+            Self::Identities(_) => Context::Identities,
             Self::Note(_) => Context::Note,
         }
     }
@@ -185,6 +188,18 @@ impl JoinDialog {
             text => Name::parse(text).map(Some).map_err(|error| error.to_string()),
         }
     }
+}
+
+/// Whom the master knows.
+#[derive(Debug, Default)]
+pub(crate) struct IdentitiesPage {
+    /// None until the master has answered.
+    pub(crate) rows: Option<Vec<IdentityRow>>,
+    /// After which one the next page comes; none when all are here.
+    pub(crate) next: Option<(Role, Name)>,
+    pub(crate) error: String,
+    /// The row under the cursor.
+    pub(crate) at: usize,
 }
 
 /// One worker in full.

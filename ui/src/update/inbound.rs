@@ -6,7 +6,9 @@ use ganger_proto::picture::{ResultRow, Search, TaskRow, WorkerRow};
 use ganger_proto::{Picture, Refusal, Reply};
 
 use super::inject::Duplicate;
-use super::{bulk, details, files, inject, join, lists, marks, tasks, why, worker, workers};
+use super::{
+    bulk, details, files, identities, inject, join, lists, marks, tasks, why, worker, workers,
+};
 use crate::link::{Connection, Inbound};
 use crate::model::log::Looked;
 use crate::model::{Asked, LinkState, Model, Screen, Tone, WelcomeToken};
@@ -84,6 +86,7 @@ fn is_change(asked: &Asked) -> bool {
         | Asked::CountRange(_)
         | Asked::Export
         | Asked::Worker(_)
+        | Asked::Identities
         | Asked::Why(_) => false,
         Asked::Cancel
         | Asked::CancelWaiting(_)
@@ -168,6 +171,7 @@ fn replied(model: &mut Model, asked: Asked, reply: Reply) {
             marks::counted(model, focus, total);
         }
         (Asked::Worker(name), Reply::Worker(detail)) => worker::take(model, &name, detail),
+        (Asked::Identities, Reply::Identities(rows)) => identities::take(model, rows),
         (Asked::Why(_), Reply::Why(why)) => why::take(model, &why),
         (asked, Reply::Changed(changed)) => tasks_changed(model, asked, &changed),
         (asked, _) => done(model, asked),
@@ -233,6 +237,7 @@ fn refused(model: &mut Model, asked: Asked, refusal: &Refusal) {
         Asked::Count { number, .. } => bulk::refused(model, number, refusal),
         Asked::CountRange(_) => tasks::unmark(model),
         Asked::Worker(name) => worker::refused(model, &name, &said),
+        Asked::Identities => identities::refused(model, &said),
         Asked::Why(task) => why::refused(model, task, &said),
         Asked::Cancel
         | Asked::CancelWaiting(_)

@@ -35,7 +35,7 @@ pub(super) fn mint_for_welcome(model: &mut Model, out: &mut Vec<Effect>) {
         WelcomeToken::Minted(_) | WelcomeToken::Asked | WelcomeToken::Refused(_) => return,
     };
     let ttl_ms = WELCOME_TTL_MS;
-    let invite = Invite { role: Role::Worker, name: None, uses: 1, ttl_ms, replaces };
+    let invite = Invite { role: Role::Worker, name: None, uses: 1, ttl_ms, replaces, again: false };
     model.welcome = WelcomeToken::Asked;
     ask(model, Request::Invite(invite), Asked::Welcome, out);
 }
@@ -126,6 +126,7 @@ fn read(dialog: &JoinDialog) -> Result<Invite, (JoinField, String)> {
         uses: uses.map_err(|why| (JoinField::Uses, why))?,
         ttl_ms: ttl_ms.map_err(|why| (JoinField::Ttl, why))?,
         replaces: dialog.shown.clone(),
+        again: false,
     })
 }
 

@@ -4,8 +4,8 @@ use crossterm::event::KeyEvent;
 
 use super::scroll::{Move, scroll};
 use super::{
-    confirm, copy, details, files, filter, help, inject, join, lists, marks, menu, mouse, palette,
-    reader, save, shell, tasks, worker, workers,
+    confirm, copy, details, files, filter, help, identities, inject, join, lists, marks, menu,
+    mouse, palette, reader, save, shell, tasks, worker, workers,
 };
 use crate::keymap::{Action, Context, Meaning};
 use crate::link::Outbound;
@@ -51,7 +51,10 @@ fn typed(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
         Some(Overlay::Save(save)) => save.line.key(key),
         Some(Overlay::Palette(_)) => palette::typed(model, |line| line.key(key)),
         Some(Overlay::Help(open)) => help::typed(open, |line| line.key(key)),
-        Some(Overlay::Details(_) | Overlay::Worker(_) | Overlay::Note(_)) | None => {}
+        Some(
+            Overlay::Details(_) | Overlay::Worker(_) | Overlay::Identities(_) | Overlay::Note(_),
+        )
+        | None => {}
     }
 }
 
@@ -79,7 +82,13 @@ pub(super) fn paste(model: &mut Model, text: &str) {
         Some(Overlay::Save(save)) => save.line.paste(text),
         Some(Overlay::Palette(_)) => palette::typed(model, |line| line.paste(text)),
         Some(Overlay::Help(open)) => help::typed(open, |line| line.paste(text)),
-        Some(Overlay::Details(_) | Overlay::Menu(_) | Overlay::Worker(_) | Overlay::Note(_)) => {}
+        Some(
+            Overlay::Details(_)
+            | Overlay::Menu(_)
+            | Overlay::Worker(_)
+            | Overlay::Identities(_)
+            | Overlay::Note(_),
+        ) => {}
         None => {
             let hint = "press i first, then paste: every line becomes a task";
             model.say(Tone::Note, hint);
@@ -173,6 +182,7 @@ pub(super) fn act(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
         | A::Search
         | A::Follow
         | A::SaveOutput => reader::act(model, action, out),
+        A::Identities => identities::open(model, out),
         A::OpenWorker | A::MoreSlots | A::FewerSlots | A::Why => workers::act(model, action, out),
         A::Editor | A::SaveTemplate | A::LoadTemplate | A::Older | A::Newer => {
             inject::act(model, action, out);
@@ -309,7 +319,8 @@ fn accept(model: &mut Model, out: &mut Vec<Effect>) {
         Some(Overlay::Palette(_)) => palette::accept(model, out),
         Some(Overlay::Help(_)) => help::accept(model),
         Some(Overlay::Worker(_)) => worker::open_task(model, out),
-        Some(Overlay::Inject | Overlay::Details(_) | Overlay::Note(_)) | None => {}
+        Some(Overlay::Inject | Overlay::Details(_) | Overlay::Identities(_) | Overlay::Note(_))
+        | None => {}
     }
 }
 
@@ -333,6 +344,7 @@ fn field(model: &mut Model, step: Step) {
             | Overlay::Save(_)
             | Overlay::Palette(_)
             | Overlay::Worker(_)
+            | Overlay::Identities(_)
             | Overlay::Note(_),
         )
         | None => {}

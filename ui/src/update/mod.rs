@@ -10,6 +10,7 @@ mod files;
 mod filter;
 mod found;
 mod help;
+mod identities;
 mod inbound;
 mod inject;
 mod join;
@@ -28,6 +29,7 @@ mod why;
 mod worker;
 mod workers;
 
+pub(crate) use identities::IDENTITIES_MAX;
 pub(crate) use inject::{again_label, prefill, quick_meaning};
 pub(crate) use shell::COMMANDS;
 
@@ -95,6 +97,7 @@ fn second(model: &mut Model, out: &mut Vec<Effect>) {
     details::refresh(model, out);
     inject::read(model, out);
     worker::refresh(model, out);
+    identities::refresh(model, out);
     why::refresh(model, out);
 }
 

@@ -1,6 +1,6 @@
 //! Moves of the cursor and of what is read, in whatever has the keys.
 
-use super::{filter, help, palette, reader, why, worker};
+use super::{filter, help, identities, palette, reader, why, worker};
 use crate::model::filter_line::Turn;
 use crate::model::overlay::Overlay;
 use crate::model::{Focus, Model};
@@ -58,6 +58,10 @@ pub(super) fn scroll(model: &mut Model, by: Move) {
         Some(Overlay::Worker(page)) => {
             let to = lines(page.line);
             return worker::go_to(model, to);
+        }
+        Some(Overlay::Identities(page)) => {
+            let to = lines(page.at);
+            return identities::go_to(model, to);
         }
         Some(Overlay::Note(note)) => {
             note.scroll.0 = lines(note.scroll.0);

@@ -220,6 +220,10 @@ pub(super) fn to_copy(model: &Model) -> Option<String> {
         }
         Some(Overlay::Worker(_)) => return Some(crate::view::worker_text(model)),
         Some(Overlay::Note(note)) => return Some(note.reasons.join("\n")),
+        Some(Overlay::Identities(page)) => {
+            let row = page.rows.as_ref()?.get(page.at)?;
+            return Some(format!("{} {}", row.actor, row.certificate.fingerprint));
+        }
         Some(
             Overlay::Details(_)
             | Overlay::Help(_)

@@ -48,6 +48,7 @@ pub(crate) fn answer(model: &mut Model) {
             | Asked::Slots { .. }
             | Asked::Export => Ok(Reply::Ok),
             Asked::Worker(name) => Ok(Reply::Worker(Box::new(sample::worker_detail(&name)))),
+            Asked::Identities => Ok(Reply::Identities(sample::identities())),
             Asked::Why(task) => Ok(Reply::Why(Box::new(sample::why(task)))),
         };
         hear(model, Inbound::Reply { tag, result });

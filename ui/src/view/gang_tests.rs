@@ -18,6 +18,12 @@ fn one_worker_in_full() {
 }
 
 #[test]
+fn whom_the_master_knows() {
+    check("identities", busy, "K");
+    check("identities_last", busy, "KG");
+}
+
+#[test]
 fn why_a_task_waits() {
     check("why", busy, "2jjw");
 }

@@ -10,6 +10,7 @@ mod footer;
 mod graph;
 mod header;
 mod help;
+mod identities;
 mod inject;
 mod join;
 mod log;
@@ -89,7 +90,11 @@ pub(crate) fn view(model: &Model, theme: &Theme, glyphs: Glyphs, buffer: &mut Bu
         | Overlay::Note(_) => true,
         // While a theme is chosen the screen is what is looked at.
         Overlay::Palette(open) => open.command.is_none(),
-        Overlay::Filter(_) | Overlay::Quick(_) | Overlay::Details(_) | Overlay::Worker(_) => false,
+        Overlay::Filter(_)
+        | Overlay::Quick(_)
+        | Overlay::Details(_)
+        | Overlay::Worker(_)
+        | Overlay::Identities(_) => false,
     };
     let mut cursor = None;
     for overlay in &model.overlays {
@@ -190,6 +195,7 @@ fn overlay_box(
         Overlay::Menu(menu) => menu::menu(pen, frame, menu),
         Overlay::Save(save) => return menu::save(pen, frame, save),
         Overlay::Worker(page) => worker::page(pen, frame, model, page),
+        Overlay::Identities(page) => identities::page(pen, frame, model, page),
         Overlay::Note(note) => why::note(pen, frame, note),
     }
     None

@@ -330,7 +330,7 @@ fn or_dash(text: &str) -> String {
 }
 
 /// Returns the day, `2026-03-14`, in UTC.
-fn date(at: WallMs) -> String {
+pub(super) fn date(at: WallMs) -> String {
     // Years begin in March here, so that the odd day of a leap year comes last.
     let days = i64::try_from(at.0 / 86_400_000).unwrap_or(0) + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
