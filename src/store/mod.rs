@@ -4,6 +4,7 @@
 mod cache;
 mod chain;
 mod fsck;
+mod keep_log;
 mod memory;
 mod sqlite;
 mod writer;
@@ -13,6 +14,7 @@ use ganger_proto::{BlockId, Epoch, TaskId, WallMs};
 
 pub use cache::{BLOCK_CACHE_BYTES_MAX, BlockCache};
 pub use fsck::{Finding, SnapshotFound, Verdict, fsck};
+pub use keep_log::{KeepLog, KeepLogError};
 pub use memory::{Fault, MemoryLog, Survival, Syncing};
 pub use sqlite::SqliteLog;
 pub use writer::{Durable, Installing, PartWriter, PartWritten, Trouble, Writer};

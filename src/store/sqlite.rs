@@ -22,8 +22,8 @@ use self::place::HomeLock;
 use self::seqfile::SeqFile;
 use super::chain::{EMPTY, Link, Sum, Tip};
 use super::{
-    AppendError, Batch, BodyReader, FencedLog, Holder, Logged, OUTPUT_BYTES_KEPT_MAX, OpenError,
-    OutputKey, Seq, Snapshot, Term, Trim,
+    AppendError, Batch, BodyReader, FencedLog, Holder, KeepLog, Logged, OUTPUT_BYTES_KEPT_MAX,
+    OpenError, OutputKey, Seq, Snapshot, Term, Trim,
 };
 
 pub(super) use self::error::{column_sum, open_error, unusable};
@@ -38,6 +38,7 @@ pub(super) use self::snapshot::{heads, load};
 pub struct SqliteLog {
     file: PathBuf,
     output_bytes_max: u64,
+    keep_log: KeepLog,
     wal_bytes: u64,
     held: Option<Held>,
 }
@@ -65,8 +66,8 @@ struct Held {
 impl SqliteLog {
     /// Names the file; nothing is opened before [`FencedLog::acquire`].
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        let output_bytes_max = OUTPUT_BYTES_KEPT_MAX;
-        Self { file: file.into(), output_bytes_max, wal_bytes: 0, held: None }
+        let (output_bytes_max, keep_log) = (OUTPUT_BYTES_KEPT_MAX, KeepLog::default());
+        Self { file: file.into(), output_bytes_max, keep_log, wal_bytes: 0, held: None }
     }
 
     /// Makes the WAL as long as it will be when the log is acquired, so that commits are quicker.
@@ -78,6 +79,12 @@ impl SqliteLog {
     /// Keeps at most `bytes` of outputs instead of [`OUTPUT_BYTES_KEPT_MAX`].
     pub fn with_output_bytes_max(mut self, bytes: u64) -> Self {
         self.output_bytes_max = bytes;
+        self
+    }
+
+    /// Keeps more of the log than a restart needs.
+    pub fn with_keep_log(mut self, keep_log: KeepLog) -> Self {
+        self.keep_log = keep_log;
         self
     }
 
@@ -205,7 +212,8 @@ impl FencedLog for SqliteLog {
     }
 
     fn trim(&mut self, term: &Term) -> Result<Trim, AppendError> {
-        self.write(term, |held, file, _| snapshot::trim(held, file))
+        let keep_log = self.keep_log;
+        self.write(term, |held, file, _| snapshot::trim(held, file, keep_log))
     }
 
     fn write_output_part(
