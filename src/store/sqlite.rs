@@ -17,20 +17,21 @@ use std::path::{Path, PathBuf};
 use ganger_proto::{Epoch, WallMs};
 use rusqlite::{Connection, OptionalExtension};
 
-use self::error::damaged;
 use self::place::HomeLock;
-use self::seqfile::SeqFile;
 use super::chain::{EMPTY, Link, Sum, Tip};
 use super::{
     AppendError, Batch, BodyReader, FencedLog, Holder, KeepLog, Logged, OUTPUT_BYTES_KEPT_MAX,
     OpenError, OutputKey, Seq, Snapshot, Term, Trim,
 };
 
-pub(super) use self::error::{column_sum, open_error, unusable};
-pub(super) use self::place::check_filesystem;
-pub(super) use self::reader::{key_of, output_of};
-pub(super) use self::schema::{Found, find, has_parts, leader_epoch, open_read_only};
-pub(super) use self::seqfile::{Acknowledged, read_acknowledged};
+pub(super) use self::error::{column_sum, damaged, open_error, unusable};
+pub(super) use self::place::{check_at_rest, check_filesystem};
+pub(super) use self::reader::{key_of, logged_of, output_of};
+pub(super) use self::schema::{
+    Found, find, has_parts, leader_epoch, make, open_quiet, open_read_only, set_leader,
+    set_output_bytes,
+};
+pub(super) use self::seqfile::{Acknowledged, SeqFile, read_acknowledged};
 pub(super) use self::snapshot::{heads, load};
 
 /// A store in one SQLite file, with its lock and its newest acknowledged number beside it.
@@ -266,7 +267,7 @@ pub(super) fn find_tip(conn: &Connection, file: &Path) -> Result<Tip, OpenError>
 }
 
 /// Refuses a log that ends before, or differs from, what was acknowledged.
-fn check_acknowledged(
+pub(super) fn check_acknowledged(
     conn: &Connection,
     file: &Path,
     acknowledged: &Acknowledged,
@@ -333,8 +334,7 @@ pub(super) fn read_checked(
     let mut rows = statement.query([from.seq.0.cast_signed()]).map_err(failed)?;
     let (mut logged, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next().map_err(failed)? {
-        let batch = reader::logged_of(row).map_err(failed)?;
-        let durable = Seq(row.get::<_, i64>(5).map_err(failed)?.cast_unsigned());
+        let batch = logged_of(row).map_err(failed)?;
         let hash = column_sum(row, 6).map_err(failed)?;
         let before = at.get();
         if batch.seq != before.seq.next() {
@@ -345,7 +345,7 @@ pub(super) fn read_checked(
             seq: batch.seq,
             epoch: batch.epoch,
             at: batch.at,
-            durable,
+            durable: batch.durable,
             data: &batch.data,
             digest: batch.digest.as_ref().map(|digest| digest.as_slice()),
         };

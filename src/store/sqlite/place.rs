@@ -148,6 +148,15 @@ impl HomeLock {
     }
 }
 
+/// Refuses a store that a master has, without touching its lock.
+pub(in crate::store) fn check_at_rest(file: &Path) -> Result<(), OpenError> {
+    let Ok(mut lock) = File::open(file.with_extension("lock")) else { return Ok(()) };
+    match lock.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Err(held_by(&mut lock)),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
+}
+
 fn held_by(file: &mut File) -> OpenError {
     let mut bytes = Vec::new();
     // An unreadable holder is still a holder.
