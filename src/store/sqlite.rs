@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use ganger_proto::{Epoch, WallMs};
 use rusqlite::{Connection, OptionalExtension};
 
-use self::place::HomeLock;
+use self::place::{HomeLock, Standing};
 use super::chain::{EMPTY, Link, Sum, Tip};
 use super::{
     AppendError, Batch, BodyReader, FencedLog, Holder, KeepLog, Logged, OUTPUT_BYTES_KEPT_MAX,
@@ -49,6 +49,8 @@ pub struct SqliteLog {
 struct Held {
     conn: Connection,
     seq_file: SeqFile,
+    /// Its files, as they were when it was opened.
+    standing: Standing,
     tip: Tip,
     epoch: Epoch,
     output_bytes: u64,
@@ -149,6 +151,7 @@ impl FencedLog for SqliteLog {
         let mut held = Held {
             conn,
             seq_file,
+            standing: Standing::of(file),
             tip,
             epoch,
             output_bytes,
