@@ -5,6 +5,7 @@
 //! - [`engine`]: PURE; what may happen to a task. Knows no socket, disk, clock or thread.
 //! - [`store`]: the durable log that keeps what the engine decided.
 //! - [`master`]: the loop that makes events durable and only then lets effects leave.
+//! - [`verify`]: replays a store apart from the engine and proves what it can.
 //! - [`worker`]: runs tasks; `worker::core` is PURE.
 //! - [`cli`]: one subcommand per file.
 //! - [`config`]: the home folder, `ganger.toml`, `master.json`.
@@ -24,4 +25,5 @@ pub mod lock;
 pub mod logs;
 pub mod master;
 pub mod store;
+pub mod verify;
 pub mod worker;

@@ -53,6 +53,7 @@ mod stop;
 mod submit;
 mod table;
 mod text;
+mod verify;
 mod wait;
 mod why;
 pub mod worker;
@@ -218,6 +219,8 @@ enum Command {
     Metrics(metrics::Args),
     /// Check a store without changing it
     Fsck(fsck::Args),
+    /// Replay a store and prove that nothing was lost, and nothing ended twice
+    Verify(verify::Args),
     /// Measure ganger on this machine, beside the machine's limits and other tools
     #[cfg(feature = "screen")]
     Bench(bench::BenchArgs),
@@ -281,6 +284,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         // These two need no runtime and no master.
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command()),
         Some(Command::Fsck(args)) => fsck::run(&place, &args),
+        Some(Command::Verify(args)) => verify::run(&place, &args),
         Some(Command::Man(args)) => man::run(&args, Cli::command()),
         Some(Command::LocalWorker(args)) => {
             block_on_one_thread(Box::pin(local_worker::run(&place, args)))
@@ -341,6 +345,7 @@ async fn dispatch(place: Place, command: Command) -> Result<ExitCode> {
         Command::BenchCrowd(args) => bench::crowd::run(args).await,
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         Command::Fsck(args) => fsck::run(place, &args),
+        Command::Verify(args) => verify::run(place, &args),
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::Doctor => doctor::run(place).await,
         Command::Metrics(args) => metrics::run(place, &args).await,

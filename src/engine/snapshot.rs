@@ -29,7 +29,7 @@ const ARGS_BYTES_A_PART: usize = 1 << 20;
 /// batches that they belong to, and that whole specs and pages with spans stand in the place of
 /// those without.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Part {
+pub(crate) enum Part {
     Head(Head),
     /// Of formats 1 and 2; is read and never made.
     Specs(Vec<(SpecId, StoredSpec)>),
@@ -57,22 +57,30 @@ enum Part {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Head {
-    epoch: Epoch,
-    next_task: u64,
-    next_batch: u64,
-    next_spec: u32,
-    next_block: u64,
-    leases: u64,
-    queues: Vec<(QueueName, bool)>,
-    workers: Vec<(WorkerId, Worker)>,
-    sessions: Vec<(SessionId, Session)>,
-    unfit: BTreeMap<TaskId, BTreeSet<WorkerId>>,
-    outputs: Vec<TaskRun>,
-    digest: [u8; 16],
+pub(crate) struct Head {
+    pub(crate) epoch: Epoch,
+    pub(crate) next_task: u64,
+    pub(crate) next_batch: u64,
+    pub(crate) next_spec: u32,
+    pub(crate) next_block: u64,
+    pub(crate) leases: u64,
+    pub(crate) queues: Vec<(QueueName, bool)>,
+    pub(crate) workers: Vec<(WorkerId, Worker)>,
+    pub(crate) sessions: Vec<(SessionId, Session)>,
+    pub(crate) unfit: BTreeMap<TaskId, BTreeSet<WorkerId>>,
+    pub(crate) outputs: Vec<TaskRun>,
+    pub(crate) digest: [u8; 16],
 }
 
 impl Part {
+    /// Decodes a part.
+    ///
+    /// # Errors
+    /// When it is not one of this version.
+    pub(crate) fn decode(data: &[u8]) -> Result<Self, postcard::Error> {
+        postcard::from_bytes(data)
+    }
+
     /// Puts the spans of pages beside them. Called when the part is encoded, in another thread.
     fn with_spans(self) -> Self {
         if let Self::Pages { first, pages } = self {
@@ -175,7 +183,7 @@ impl Ledger {
         let mut pages: Vec<Page> = Vec::new();
         let mut base = None;
         for bytes in parts {
-            match postcard::from_bytes(&bytes)? {
+            match Part::decode(&bytes)? {
                 Part::Head(head) => digest = Some(ledger.take_head(head)),
                 Part::Specs(some) => {
                     let whole = some.into_iter().map(|(id, spec)| (id, Arc::new(spec.into())));

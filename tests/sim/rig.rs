@@ -13,6 +13,7 @@ use ganger::engine::results::Block;
 use ganger::engine::runs::{IdSet, TaskRun};
 use ganger::engine::task::State;
 use ganger::engine::{Engine, Settings};
+use ganger::verify::Model;
 use ganger_proto::{BlockId, Ended, Epoch, TaskId};
 
 pub(crate) struct Rig {
@@ -20,6 +21,9 @@ pub(crate) struct Rig {
     settings: Settings,
     /// The state that a replay of everything durable gives.
     pub(crate) replica: Ledger,
+    /// What `ganger verify` makes of the same events.
+    verified: Model,
+    turns: u64,
     pub(crate) blocks: BTreeMap<BlockId, Vec<u8>>,
     pub(crate) epoch: u32,
 }
@@ -45,6 +49,8 @@ impl Rig {
             engine: Engine::new(settings.clone()),
             settings,
             replica: Ledger::new(),
+            verified: Model::new(),
+            turns: 0,
             blocks: BTreeMap::new(),
             epoch: 0,
         }
@@ -70,6 +76,8 @@ impl Rig {
         for event in &events {
             self.replica.apply(event);
         }
+        self.turns += 1;
+        self.verified.take(self.turns, Epoch::new(self.epoch), &events);
         self.blocks.extend(turn.blocks.drain(..));
         for gone in &turn.drop_blocks {
             self.blocks.remove(gone).expect("a block is dropped once");
@@ -80,7 +88,11 @@ impl Rig {
     /// Ends this life of the master and begins another with what is durable. The caller gives the
     /// engine `Began` with the new epoch.
     pub(crate) fn crash(&mut self, from: Recovery) -> Result<Epoch, String> {
-        let restored = Ledger::restore(self.replica.snapshot()).map_err(|e| e.to_string())?;
+        let parts: Vec<Vec<u8>> = self.replica.snapshot().collect();
+        let kept = Model::load(&parts)?;
+        first(self.verified.differences(&kept))?;
+        first(kept.sentences())?;
+        let restored = Ledger::restore(parts).map_err(|e| e.to_string())?;
         same(&self.replica, &restored)?;
         let ledger = match from {
             Recovery::Replay => std::mem::replace(&mut self.replica, restored),
@@ -97,6 +109,10 @@ impl Rig {
     pub(crate) fn audit(&self) -> Result<(), String> {
         self.engine.audit()?;
         same(self.engine.ledger(), &self.replica)?;
+        first(self.verified.sentences())?;
+        if self.verified.digest() != self.replica.digest() {
+            return Err("a verification gives another digest than a replay".to_owned());
+        }
         let ledger = self.engine.ledger();
         let mut wanted: BTreeSet<BlockId> = BTreeSet::new();
         for id in ledger.all_tasks().runs().flat_map(TaskRun::ids) {
@@ -115,6 +131,11 @@ impl Rig {
         let block = self.blocks.get(&self.engine.block_of(id)?)?;
         Block::decode(block).expect("what was encoded decodes").find(id)
     }
+}
+
+/// Fails with the first of some sentences, if there are any.
+fn first(sentences: Vec<String>) -> Result<(), String> {
+    sentences.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Compares everything durable of two ledgers.

@@ -7,8 +7,8 @@ use ganger_proto::message::{DoneRun, Held, LeaseRun, Load, Report, WorkerHello};
 use ganger_proto::place::{Need, Offer};
 use ganger_proto::spec::{After, Rate, Then};
 use ganger_proto::{
-    ArgList, Args, Backoff, BatchId, BatchOptions, Ended, Epoch, Key, Kind, Label, Lane, Name,
-    Outcome, PerLane, QueueName, Role, Select, Spec, WallMs,
+    ArgList, Args, Backoff, BatchId, BatchOptions, BlockId, Ended, Epoch, Key, Kind, Label, Lane,
+    Name, Outcome, PerLane, QueueName, Role, Select, Spec, WallMs,
 };
 
 use super::super::event::{decode, encode};
@@ -18,17 +18,22 @@ use super::super::*;
 use crate::engine::ledger::Ledger;
 
 /// An engine with a journal, at a moment, with workers `a` and `b` that say what a script says.
-pub(super) struct Bench {
-    pub(super) engine: Engine,
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
     pub(super) journal: Vec<u8>,
     /// All journals so far.
-    pub(super) written: Vec<Vec<u8>>,
+    pub(crate) written: Vec<Vec<u8>>,
+    /// The blocks that came and went with each of those.
+    pub(crate) bodies: Vec<Bodies>,
     pub(super) replayed: Ledger,
     pub(super) now: Now,
     epoch: u32,
     reports: u64,
     pub(super) heard: String,
 }
+
+/// Blocks of results that come with a journal's batch, and those that go.
+pub(crate) type Bodies = (Vec<(BlockId, Vec<u8>)>, Vec<BlockId>);
 
 /// What a worker presents when it joins.
 #[derive(Clone, Copy, PartialEq)]
@@ -38,7 +43,7 @@ enum Present {
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_limit(settings().tasks_max)
     }
 
@@ -47,9 +52,9 @@ impl Bench {
         let engine = Engine::new(Settings { tasks_max, ..settings() });
         let now = Now { mono_ms: 50_000, wall: WallMs(1_000_000) };
         let (journal, written, heard) = (Vec::new(), Vec::new(), String::new());
-        let replayed = Ledger::new();
+        let (replayed, bodies) = (Ledger::new(), Vec::new());
         let mut bench =
-            Self { engine, journal, written, replayed, now, epoch: 0, reports: 0, heard };
+            Self { engine, journal, written, bodies, replayed, now, epoch: 0, reports: 0, heard };
         bench.epoch = 1;
         bench.give(Input::Began { epoch: Epoch::new(1) });
         bench
@@ -71,6 +76,7 @@ impl Bench {
         self.journal = encode(&out.events);
         if !out.events.is_empty() {
             self.written.push(self.journal.clone());
+            self.bodies.push((out.blocks, out.drop_blocks));
         }
         for event in decode(&self.journal).unwrap() {
             self.replayed.apply(&event);
@@ -141,7 +147,7 @@ impl Bench {
         self.give(Input::WorkerSaid { session, said });
     }
 
-    pub(super) fn run(&mut self, script: &str) {
+    pub(crate) fn run(&mut self, script: &str) {
         for line in script.split(';').map(str::trim).filter(|line| !line.is_empty()) {
             self.heard.clear();
             let words: Vec<&str> = line.split(' ').collect();

@@ -1,7 +1,7 @@
 //! The table of states and commands, cell by cell, and the stories beside it, as scripts of a line
 //! each. What random commands do is in `tests/sim`.
 
-mod bench;
+pub(crate) mod bench;
 mod deeds;
 mod ends;
 mod golden;
