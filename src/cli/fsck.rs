@@ -1,5 +1,5 @@
-//! `ganger fsck DIR`: checks a store without changing it, or makes a new one of what it still holds.
-//! How is in `crate::store::fsck` and `crate::verify::salvage`.
+//! `ganger fsck DIR`: checks a store without changing it, or makes a new one of what it still
+//! holds. How is in `crate::store::fsck` and `crate::verify::salvage`.
 
 use std::path::{Path, PathBuf};
 

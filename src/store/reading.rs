@@ -1,5 +1,5 @@
-//! A whole store opened for reading only, in one view, also while a master writes: for `ganger fsck`
-//! and `ganger verify`. Knows no task's rules and writes nothing.
+//! A whole store opened for reading only, in one view, also while a master writes: for `ganger
+//! fsck` and `ganger verify`. Knows no task's rules and writes nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -274,8 +274,8 @@ impl Reading {
     }
 }
 
-/// Goes through a table in the order of a key that `take` returns; where a page is damaged, from the
-/// other end up to it.
+/// Goes through a table in the order of a key that `take` returns; where a page is damaged, from
+/// the other end up to it.
 pub(super) fn from_both_ends(
     conn: &Connection,
     columns: &str,

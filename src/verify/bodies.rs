@@ -1,5 +1,5 @@
-//! Blocks of results beside the replay: each that a task mentions is there and whole, and holds that
-//! task's result under the lease that was its current one. What a result says is its owner's
+//! Blocks of results beside the replay: each that a task mentions is there and whole, and holds
+//! that task's result under the lease that was its current one. What a result says is its owner's
 //! concern.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,8 +2,9 @@
 //! end or is open, each result its lease, no lease id is used twice, the counts add up. Shares with
 //! the engine how events, parts and blocks are read, and none of what decides or applies them.
 //!
-//! What the replay keeps costs 24 bytes a task that is there, next to nothing for ranges that nobody
-//! has touched, some 60 more for each earlier attempt; twice that while a later snapshot is compared.
+//! What the replay keeps costs 24 bytes a task that is there, next to nothing for ranges that
+//! nobody has touched, some 60 more for each earlier attempt; twice that while a later snapshot is
+//! compared.
 
 mod accounts;
 mod bodies;
@@ -13,6 +14,7 @@ mod moves;
 mod report;
 mod salvage;
 mod start;
+mod sums;
 mod tasks;
 
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What the replay keeps of each task: 24 bytes, in pages; a page whose tasks are all alike costs no
-//! more than one. Shares nothing with the engine's table, which it is there to check.
+//! What the replay keeps of each task: 24 bytes, in pages; a page whose tasks are all alike costs
+//! no more than one. Shares nothing with the engine's table, which it is there to check.
 
 use std::collections::VecDeque;
 use std::fmt;

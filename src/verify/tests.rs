@@ -13,6 +13,7 @@ use super::*;
 use crate::engine::event::{Change, Charge, Event, Move, Next};
 use crate::engine::runs::TaskRun;
 
+mod golden;
 mod salvage;
 mod stores;
 

@@ -7,33 +7,28 @@ use ganger_proto::message::{DoneRun, Held, LeaseRun, Load, Report, WorkerHello};
 use ganger_proto::place::{Need, Offer};
 use ganger_proto::spec::{After, Rate, Then};
 use ganger_proto::{
-    ArgList, Args, Backoff, BatchId, BatchOptions, BlockId, Ended, Epoch, Key, Kind, Label, Lane,
-    Name, Outcome, PerLane, QueueName, Role, Select, Spec, WallMs,
+    ArgList, Args, Backoff, BatchId, BatchOptions, Ended, Epoch, Key, Kind, Label, Lane, Name,
+    Outcome, PerLane, QueueName, Role, Select, Spec, WallMs,
 };
 
 use super::super::event::{decode, encode};
 use super::super::input::{ClientId, Drain, Said};
 use super::super::task::State;
 use super::super::*;
-use crate::engine::ledger::Ledger;
 
 /// An engine with a journal, at a moment, with workers `a` and `b` that say what a script says.
 pub(crate) struct Bench {
     pub(crate) engine: Engine,
     pub(super) journal: Vec<u8>,
-    /// All journals so far.
+    /// All journals so far, and what else came with each: blocks of results.
     pub(crate) written: Vec<Vec<u8>>,
-    /// The blocks that came and went with each of those.
-    pub(crate) bodies: Vec<Bodies>,
+    pub(crate) bodies: Vec<Output>,
     pub(super) replayed: Ledger,
     pub(super) now: Now,
     epoch: u32,
     reports: u64,
     pub(super) heard: String,
 }
-
-/// Blocks of results that come with a journal's batch, and those that go.
-pub(crate) type Bodies = (Vec<(BlockId, Vec<u8>)>, Vec<BlockId>);
 
 /// What a worker presents when it joins.
 #[derive(Clone, Copy, PartialEq)]
@@ -76,7 +71,8 @@ impl Bench {
         self.journal = encode(&out.events);
         if !out.events.is_empty() {
             self.written.push(self.journal.clone());
-            self.bodies.push((out.blocks, out.drop_blocks));
+            let (blocks, drop_blocks) = (out.blocks, out.drop_blocks);
+            self.bodies.push(Output { blocks, drop_blocks, ..Output::default() });
         }
         for event in decode(&self.journal).unwrap() {
             self.replayed.apply(&event);

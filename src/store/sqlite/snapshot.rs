@@ -184,7 +184,7 @@ fn old_until(conn: &Connection, keep_log: KeepLog) -> rusqlite::Result<Option<Wa
     Ok(newest.and_then(|at| at.cast_unsigned().checked_sub(age)).map(WallMs))
 }
 
-/// Returns the last row that one step of the trim takes: none that is younger, or behind such a one.
+/// Returns the last row that one step of the trim takes: none that is younger or behind such a one.
 fn trim_until(
     conn: &Connection,
     covered: Seq,

@@ -122,7 +122,7 @@ fn lost_results_leave_a_sentence() {
     written.tamper("UPDATE result_block SET data = x'07' WHERE id <= 2");
     let (saved, ledger) = save(written.folder());
     assert_eq!((saved.blocks_left, ledger.tally.ended()), (2, 2));
-    let expected = [(1, 2, Doubt::ResultLost)];
+    let expected = [(1, 1, Doubt::ResultLost), (2, 1, Doubt::ResultLost)];
     assert_eq!(doubts(&saved), expected, "{saved}");
 }
 

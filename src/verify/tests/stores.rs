@@ -44,10 +44,11 @@ impl Written {
         let (written, bodies) = (&self.bench.written, &self.bench.bodies);
         assert_eq!(written.len(), bodies.len());
         let from = usize::try_from(self.next).unwrap() - 1;
-        for (data, (blocks, drop_blocks)) in written.iter().zip(bodies).skip(from) {
+        for (data, bodies) in written.iter().zip(bodies).skip(from) {
             let newest = written.len() as u64 == self.next;
             let digest = newest.then(|| self.bench.engine.ledger().digest());
-            let (data, blocks, drop_blocks) = (data.clone(), blocks.clone(), drop_blocks.clone());
+            let (blocks, drop_blocks) = (bodies.blocks.clone(), bodies.drop_blocks.clone());
+            let data = data.clone();
             let batch = Batch { data, digest, blocks, drop_blocks, ..Batch::default() };
             log.append(term, Seq(self.next), WallMs(self.next), &[batch]).unwrap();
             self.next += 1;
@@ -75,7 +76,7 @@ impl Written {
         let batch = Batch { data: event::encode(&[]), outputs, ..Batch::default() };
         log.append(term, Seq(self.next), WallMs(self.next), &[batch]).unwrap();
         self.bench.written.push(event::encode(&[]));
-        self.bench.bodies.push((Vec::new(), Vec::new()));
+        self.bench.bodies.push(crate::engine::input::Output::default());
         self.next += 1;
     }
 
