@@ -1,7 +1,7 @@
 //! Where a child runs and which file its first word names, looked up by the launcher: a disk that
 //! does not answer holds up its one slot and nothing else.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -14,8 +14,9 @@ use ganger_proto::Outcome;
 use rustix::fs::{Access, access};
 use serde_bytes::ByteBuf;
 
+use super::allow;
 use super::order::{CwdKind, Order, Program};
-use super::policy::ExecPolicy;
+use super::policy::{ExecPolicy, HANDLERS_ONLY};
 use super::roots::Roots;
 
 /// What a launcher knows of its worker.
@@ -87,17 +88,23 @@ pub(super) fn directory<'a>(place: &Place, order: &'a Order) -> Result<&'a Path,
     }
 }
 
+/// A program that may run.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The file to start.
+    pub(super) file: PathBuf,
+    /// The name under which it is started.
+    name: OsString,
+}
+
 /// Makes what starts an order's program in a directory, in a process group of its own, with pipes
 /// for what it writes; what it reads is the caller's to say.
-pub(super) fn command(program: &Path, cwd: &Path, order: &Order) -> Command {
+pub(super) fn command(program: &Found, cwd: &Path, order: &Order) -> Command {
     let text = |bytes: &ByteBuf| OsStr::from_bytes(bytes).to_owned();
-    let mut words = order.argv.iter();
-    let mut command = Command::new(program);
-    if let Some(name) = words.next() {
-        command.arg0(text(name));
-    }
+    let mut command = Command::new(&program.file);
     command
-        .args(words.map(text))
+        .arg0(&program.name)
+        .args(order.argv.iter().skip(1).map(text))
         .env_clear()
         .envs(order.env.iter().map(|(key, value)| (text(key), text(value))))
         .current_dir(cwd)
@@ -107,20 +114,23 @@ pub(super) fn command(program: &Path, cwd: &Path, order: &Order) -> Command {
     command
 }
 
-/// Returns the file to start.
-pub(super) fn program(
-    place: &mut Place,
-    order: &Order,
-    now_us: u64,
-) -> Result<PathBuf, NotStarted> {
+/// Returns what to start.
+pub(super) fn program(place: &mut Place, order: &Order, now_us: u64) -> Result<Found, NotStarted> {
+    let word = order.argv.first().map_or(&[][..], |word| word);
+    let name = OsStr::from_bytes(word).to_owned();
     if order.program == Program::Shell {
-        return Ok(PathBuf::from(SHELL));
+        return Ok(Found { file: PathBuf::from(SHELL), name });
     }
-    let name = order.argv.first().map_or(&[][..], |word| word);
-    let path = look_again(&mut place.known, order, name, now_us)?;
-    match place.exec.objection(&path) {
-        Some(message) => Err(NotStarted::unfit(message)),
-        None => Ok(path),
+    let file = look_again(&mut place.known, order, word, now_us)?;
+    match &place.exec {
+        ExecPolicy::Any => Ok(Found { file, name }),
+        ExecPolicy::AllowList(list) => {
+            let entry = allow::entry(list, &file).map_err(NotStarted::unfit)?;
+            // A name with a folder is the task's own path; one without is the entry's last name.
+            let name = if word.contains(&b'/') { entry.as_os_str().to_owned() } else { name };
+            Ok(Found { file: entry.to_owned(), name })
+        }
+        ExecPolicy::HandlersOnly => Err(NotStarted::unfit(HANDLERS_ONLY.to_owned())),
     }
 }
 

@@ -249,14 +249,14 @@ fn start(place: &mut Place, order: &Order, now_us: u64) -> Result<Running, NotSt
     }
     let program = find::program(place, order, now_us)?;
     let spawned = find::command(&program, cwd, order).stdin(Stdio::null()).spawn();
-    let mut child = spawned.map_err(|error| NotStarted::by_system(&program, &error))?;
+    let mut child = spawned.map_err(|error| NotStarted::by_system(&program.file, &error))?;
     let pid = Pid::from_child(&child);
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => pidfd,
         Err(error) => {
             let _killed = child.kill();
             let _reaped = child.wait();
-            return Err(NotStarted::by_system(&program, &error.into()));
+            return Err(NotStarted::by_system(&program.file, &error.into()));
         }
     };
     let collector = |file: fn(&Whole) -> &ByteBuf| match &order.whole {

@@ -13,7 +13,7 @@ use serde_bytes::ByteBuf;
 
 use super::lanes::in_lane;
 use super::order::{CwdKind, Order, Program, Whole};
-use super::policy::{ExecPolicy, Policy};
+use super::policy::{ExecPolicy, HANDLERS_ONLY, Policy};
 use super::roots::{PathCheck, Wanted};
 use super::spool;
 
@@ -64,7 +64,7 @@ impl Ground {
         let (program, argv) = match &spec.kind {
             Kind::Shell { line } => {
                 let refused = match self.policy.exec {
-                    ExecPolicy::HandlersOnly => self.policy.exec.objection(Path::new("a shell")),
+                    ExecPolicy::HandlersOnly => Some(HANDLERS_ONLY.to_owned()),
                     ExecPolicy::Any | ExecPolicy::AllowList(_) => self.policy.shell_objection(),
                 };
                 if let Some(message) = refused {
