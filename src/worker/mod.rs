@@ -8,10 +8,11 @@
 //! | `launcher.rs`, `find.rs`, `roots.rs`, `pipe.rs`, `output.rs`, `spool.rs` | the launcher process |
 //! | `handlers.rs`, `warm.rs` | warm handlers: what the owner says, and a slot's side of them |
 //! | `prepare.rs`, `policy.rs`, `home.rs`, `process.rs` | orders, policy, the folder, `/proc` |
-//! | `allow.rs` | a list of programs, told apart by their files |
+//! | `allow.rs`, `diversion.rs` | a list of programs, and what would make them run others |
 
 mod allow;
 mod core;
+mod diversion;
 mod driver;
 mod find;
 mod handlers;

@@ -15,6 +15,7 @@ use ganger_proto::place::{Need, OFFERS_MAX, Offer};
 use ganger_proto::{Label, Name};
 use serde::{Deserialize, Serialize};
 
+use super::diversion;
 use super::handlers::{self, Handler};
 
 /// A worker's policy.
@@ -254,17 +255,12 @@ impl Policy {
             || self.env_pass.iter().any(|passed| passed == key)
     }
 
-    /// Says why a task may not set this variable; nothing when it may. The loader's variables
-    /// would let any program run another one's code, and so void a list of allowed programs.
+    /// Says why a task may not set this variable; nothing when it may.
     pub(super) fn env_objection(&self, key: &str) -> Option<String> {
-        let listed = matches!(self.exec, ExecPolicy::AllowList(_));
-        (listed && key.starts_with("LD_")).then(|| {
-            let shown: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
-            format!(
-                "this worker runs listed programs only, and `{shown}` could change what they do; \
-                 submit the task without it"
-            )
-        })
+        match self.exec {
+            ExecPolicy::AllowList(_) => diversion::objection(key),
+            ExecPolicy::Any | ExecPolicy::HandlersOnly => None,
+        }
     }
 
     /// Says why no shell may run; nothing when one may.
