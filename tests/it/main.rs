@@ -20,4 +20,5 @@ mod remote;
 mod rig;
 mod run;
 mod screen;
+mod secrets;
 mod work;

@@ -23,6 +23,8 @@ pub struct Rig {
     pub home: TempDir,
     master: Option<Child>,
     local_worker: &'static str,
+    /// What the master and its workers log.
+    log: &'static str,
     port: u16,
 }
 
@@ -64,7 +66,12 @@ impl Rig {
 
     /// Starts a master in a home that is there.
     pub fn in_home(home: TempDir, local_worker: &'static str) -> Self {
-        let mut rig = Self { home, master: None, local_worker, port: 0 };
+        Self::logging(home, local_worker, "info")
+    }
+
+    /// Starts a master in a home that is there; it and its workers log what this says.
+    pub fn logging(home: TempDir, local_worker: &'static str, log: &'static str) -> Self {
+        let mut rig = Self { home, master: None, local_worker, log, port: 0 };
         rig.start_master();
         rig
     }
@@ -75,6 +82,7 @@ impl Rig {
         let mut command = Command::new(GANGER);
         command.args(["master", "--listen", &listen, "--advertise", "127.0.0.1"]);
         command.args(["--local-worker", self.local_worker]).arg("--home").arg(self.home.path());
+        command.env("GANGER_LOG", self.log);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = child.spawn().unwrap();
         let pid = child.id();
@@ -101,6 +109,13 @@ impl Rig {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// Stops the master from doing anything until what is returned is dropped.
+    pub fn hold_master(&self) -> Held {
+        let master = Pid::from_child(self.master.as_ref().unwrap());
+        kill_process(master, Signal::STOP).unwrap();
+        Held(master)
     }
 
     /// Runs a command against this home.
@@ -140,12 +155,16 @@ impl Rig {
 
     /// As [`Rig::join_worker`], with other flags.
     pub fn join_worker_with(&self, name: &str, flags: &[&str]) -> Worker {
+        self.join_worker_by(&self.token(), name, flags)
+    }
+
+    /// As [`Rig::join_worker_with`], with a token that was made before.
+    pub fn join_worker_by(&self, token: &str, name: &str, flags: &[&str]) -> Worker {
         let home = TempDir::new().unwrap();
-        let token = self.token();
         let mut command = Command::new(WORKER);
-        command.args(["join", &token, "--name", name]).args(flags);
+        command.args(["join", token, "--name", name]).args(flags).env("GANGER_LOG", self.log);
         command.args(["--allow-shell", "--allow-root"]).env("GANGER_HOME", home.path());
-        let worker = Worker { child: quiet(command), _home: home };
+        let worker = Worker { child: quiet(command), home };
         wait_for("the worker", || {
             let rows = self.workers();
             let row = rows.iter().find(|row| row["name"] == name)?;
@@ -179,10 +198,19 @@ impl Drop for Rig {
     }
 }
 
+/// A master that does nothing.
+pub struct Held(Pid);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        kill_process(self.0, Signal::CONT).ok();
+    }
+}
+
 /// A worker process with a home of its own.
 pub struct Worker {
     child: Child,
-    _home: TempDir,
+    pub home: TempDir,
 }
 
 impl Worker {
