@@ -5,7 +5,8 @@
 //! | --- | --- |
 //! | `core.rs`, `lanes.rs`, `waiting.rs`, `reports.rs`, `prefetch.rs`, `inline.rs` | PURE: decisions |
 //! | `driver.rs`, `link.rs`, `send.rs`, `slot.rs` | the loop, the connection, kept output, a slot |
-//! | `launcher.rs`, `find.rs`, `roots.rs`, `pipe.rs`, `output.rs`, `spool.rs` | the launcher process |
+//! | `launcher.rs`, `running.rs`, `find.rs`, `roots.rs` | the launcher process, its child |
+//! | `pipe.rs`, `output.rs`, `spool.rs` | what children write |
 //! | `handlers.rs`, `warm.rs` | warm handlers: what the owner says, and a slot's side of them |
 //! | `prepare.rs`, `policy.rs`, `home.rs`, `process.rs` | orders, policy, the folder, `/proc` |
 //! | `allow.rs`, `diversion.rs` | a list of programs, and what would make them run others |
@@ -30,6 +31,7 @@ mod prepare;
 mod process;
 mod reports;
 mod roots;
+mod running;
 mod send;
 mod slot;
 mod spool;

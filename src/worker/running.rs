@@ -1,0 +1,174 @@
+//! The child of a launcher while it runs: its pipes, its times, how it is stopped, and its end. When
+//! that is asked for is in launcher.rs.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use ganger_proto::Usage;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, kill_process, kill_process_group, pidfd_open,
+};
+use serde_bytes::ByteBuf;
+use wait4::Wait4 as _;
+
+use super::find::{self, NotStarted, Place};
+use super::order::{End, Finished, FromLauncher, Order, Stopped, Whole};
+use super::output::Collector;
+use super::pipe::{Follow, Pipe};
+use super::process;
+use super::spool::Spool;
+use crate::clock::Clock;
+
+/// The child that runs.
+pub(super) struct Running {
+    pub(super) number: u64,
+    child: Child,
+    pub(super) pid: Pid,
+    pub(super) pidfd: OwnedFd,
+    pub(super) out: Pipe,
+    pub(super) err: Pipe,
+    follow: Option<Follow>,
+    began_us: u64,
+    grace_us: u64,
+    /// When its time is over.
+    timeout_at_us: Option<u64>,
+    /// When its grace is over.
+    kill_at_us: Option<u64>,
+    pub(super) stopped: Option<Stopped>,
+}
+
+/// How often orphans of a long child are reaped.
+const REAP_EVERY: Duration = Duration::from_secs(10);
+
+impl Running {
+    /// Starts an order's program.
+    ///
+    /// # Errors
+    /// Says why it does not start.
+    pub(super) fn start(
+        place: &mut Place,
+        order: &Order,
+        now_us: u64,
+    ) -> Result<Self, NotStarted> {
+        let cwd = find::directory(place, order)?;
+        if let Some(path) = &order.path {
+            place.roots.check(&place.worker, cwd, path)?;
+        }
+        let program = find::program(place, order, now_us)?;
+        let spawned = find::command(&program, cwd, order).stdin(Stdio::null()).spawn();
+        let mut child = spawned.map_err(|error| NotStarted::by_system(&program.file, &error))?;
+        let pid = Pid::from_child(&child);
+        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => pidfd,
+            Err(error) => {
+                let _killed = child.kill();
+                let _reaped = child.wait();
+                return Err(NotStarted::by_system(&program.file, &error.into()));
+            }
+        };
+        let collector = |file: fn(&Whole) -> &ByteBuf| match &order.whole {
+            Some(whole) => {
+                Collector::whole(Spool::new(OsStr::from_bytes(file(whole)).into(), whole.bytes_max))
+            }
+            None => Collector::default(),
+        };
+        let out = child.stdout.take().map(OwnedFd::from);
+        let err = child.stderr.take().map(OwnedFd::from);
+        let out = Pipe::new(out, collector(|whole| &whole.stdout));
+        let err = Pipe::new(err, collector(|whole| &whole.stderr));
+        let limit_us = order.timeout_ms.saturating_mul(1_000);
+        let timeout_at_us = (limit_us > 0).then(|| now_us.saturating_add(limit_us));
+        Ok(Self {
+            number: order.number,
+            child,
+            pid,
+            pidfd,
+            out,
+            err,
+            follow: None,
+            began_us: now_us,
+            grace_us: order.grace_ms.saturating_mul(1_000),
+            timeout_at_us,
+            kill_at_us: None,
+            stopped: None,
+        })
+    }
+
+    /// Returns how long nothing need be done.
+    pub(super) fn sleep(&self, now_us: u64) -> Duration {
+        let due = self.kill_at_us.or(self.timeout_at_us);
+        let wait = due.map(|at| Duration::from_micros(at.saturating_sub(now_us)));
+        wait.unwrap_or(REAP_EVERY).min(REAP_EVERY)
+    }
+
+    pub(super) fn keep_time(&mut self, now_us: u64) {
+        if self.kill_at_us.is_some_and(|at| at <= now_us) {
+            // Asked again shortly: a process that forks may have slipped past.
+            self.kill_at_us = Some(now_us + 10_000);
+            self.kill();
+        } else if self.stopped.is_none() && self.timeout_at_us.is_some_and(|at| at <= now_us) {
+            self.stop(Stopped::TimedOut, now_us);
+        }
+    }
+
+    pub(super) fn stop(&mut self, why: Stopped, now_us: u64) {
+        if self.stopped.is_none() {
+            self.stopped = Some(why);
+            self.kill_at_us = Some(now_us.saturating_add(self.grace_us));
+            let _may_be_gone = kill_process_group(self.pid, Signal::TERM);
+            // A stopped process would not see TERM before it goes on.
+            let _may_be_gone = kill_process_group(self.pid, Signal::CONT);
+        }
+    }
+
+    pub(super) fn kill(&mut self) {
+        let _may_be_gone = kill_process(self.pid, Signal::KILL);
+        process::kill_below(getpid());
+    }
+
+    /// Takes note that a piece of output is wanted.
+    pub(super) fn asked(&mut self, number: u64) {
+        match &mut self.follow {
+            Some(follow) if follow.number == number => follow.wanted += 1,
+            Some(_) | None => self.follow = Some(Follow::begin(number, &self.out, &self.err)),
+        }
+    }
+
+    /// Returns the next piece, when one is wanted and there is one.
+    pub(super) fn show(&mut self, clock: &Clock) -> Option<FromLauncher> {
+        let follow = self.follow.as_mut()?;
+        let piece = follow.next(&self.out, &self.err, clock)?;
+        Some(FromLauncher::Shown { follow: follow.number, piece })
+    }
+
+    /// Reaps the child, kills what it left, and reads the rest of its output.
+    pub(super) fn finish(self, clock: &Clock, buffer: &mut [u8]) -> io::Result<Finished> {
+        let used = self.child.wait4()?;
+        let took_us = clock.micros().saturating_sub(self.began_us);
+        let swept = if process::has_children() { process::sweep() } else { Ok(()) };
+        let end = match (used.status.code(), used.status.signal()) {
+            (Some(code), _) => End::Exit { code },
+            (None, signal) => End::Signal { signal: signal.unwrap_or(0) },
+        };
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        Ok(Finished {
+            number: self.number,
+            end,
+            stopped: self.stopped,
+            usage: Usage {
+                max_rss_kib: used.rusage.maxrss / 1_024,
+                user_us: micros(used.rusage.utime),
+                system_us: micros(used.rusage.stime),
+            },
+            took_us,
+            stdout: self.out.finish(buffer),
+            stderr: self.err.finish(buffer),
+            left: swept.err().map(|left| left.to_string()).unwrap_or_default(),
+        })
+    }
+}
