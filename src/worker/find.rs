@@ -8,13 +8,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use ganger_proto::Outcome;
 use rustix::fs::{Access, access};
 use serde_bytes::ByteBuf;
 
 use super::allow;
+use super::caps::Caps;
 use super::order::{CwdKind, Order, Program};
 use super::policy::{ExecPolicy, HANDLERS_ONLY};
 use super::roots::Roots;
@@ -30,6 +31,10 @@ pub(super) struct Place {
     pub(super) roots: Roots,
     /// The program that was looked for last: tasks of a batch name the same one.
     pub(super) known: Option<Known>,
+    /// What one task may take at most.
+    pub(super) caps: Caps,
+    /// Where groups are made for that, and the number of the slot.
+    pub(super) groups: Option<(PathBuf, u32)>,
 }
 
 /// A program that was found on a PATH.
@@ -47,8 +52,14 @@ const KNOWN_US: u64 = 1_000_000;
 /// Nothing may run before the worker has said what may.
 impl Default for Place {
     fn default() -> Self {
-        let roots = Roots::default();
-        Self { worker: String::new(), exec: ExecPolicy::HandlersOnly, roots, known: None }
+        Self {
+            worker: String::new(),
+            exec: ExecPolicy::HandlersOnly,
+            roots: Roots::default(),
+            known: None,
+            caps: Caps::default(),
+            groups: None,
+        }
     }
 }
 
@@ -94,24 +105,24 @@ pub(super) struct Found {
     /// The file to start.
     pub(super) file: PathBuf,
     /// The name under which it is started.
-    name: OsString,
+    pub(super) name: OsString,
 }
 
-/// Makes what starts an order's program in a directory, in a process group of its own, with pipes
-/// for what it writes; what it reads is the caller's to say.
-pub(super) fn command(program: &Found, cwd: &Path, order: &Order) -> Command {
+/// Makes what starts an order's program; what it reads is the caller's to say.
+pub(super) fn command(program: &Found, order: &Order) -> Command {
     let text = |bytes: &ByteBuf| OsStr::from_bytes(bytes).to_owned();
     let mut command = Command::new(&program.file);
     command
         .arg0(&program.name)
         .args(order.argv.iter().skip(1).map(text))
         .env_clear()
-        .envs(order.env.iter().map(|(key, value)| (text(key), text(value))))
-        .current_dir(cwd)
-        .process_group(0)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .envs(order.env.iter().map(|(key, value)| (text(key), text(value))));
     command
+}
+
+/// Starts a command in a directory, in a process group of its own, with pipes for what it writes.
+pub(super) fn spawn(command: &mut Command, cwd: &Path) -> io::Result<Child> {
+    command.current_dir(cwd).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
 /// Returns what to start.

@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getpid, set_child_subreaper, setrlimit, setsid};
 
+use super::entry;
 use super::find::{NotStarted, Place};
 use super::order::{End, Finished, Frames, FromLauncher, Stopped, ToLauncher, encode};
 use super::output::Stream;
@@ -25,8 +26,12 @@ use super::running::Running;
 use super::{process, warm};
 use crate::clock::Clock;
 
-/// Is the launcher until its worker goes away. Its standard input is its end of the socket pair.
+/// Is the launcher until its worker goes away, or the program that a launcher starts through an
+/// entry. A launcher's standard input is its end of the socket pair.
 pub fn launcher_main() -> ExitCode {
+    if let Some(code) = entry::become_program() {
+        return code;
+    }
     let Ok(mut launcher) = Launcher::begin() else { return ExitCode::FAILURE };
     let served = launcher.serve();
     // Everything must be gone before this process is: afterwards orphans would escape it.
@@ -167,8 +172,9 @@ impl Launcher {
     fn obey(&mut self, message: ToLauncher) -> io::Result<Worker> {
         let now_us = self.clock.micros();
         match message {
-            ToLauncher::Setup { worker, exec, privileges, roots } => {
-                self.place = Place { worker, exec, roots: Roots::open(&roots), known: None };
+            ToLauncher::Setup { worker, exec, privileges, roots, caps, groups } => {
+                let (roots, known) = (Roots::open(&roots), None);
+                self.place = Place { worker, exec, roots, known, caps, groups };
                 if privileges == Permission::Refused {
                     rustix::thread::set_no_new_privs(true)?;
                 }
@@ -219,6 +225,6 @@ fn not_started(number: u64, why: NotStarted) -> Finished {
         took_us: 0,
         stdout: Stream::default(),
         stderr: Stream::default(),
-        left: String::new(),
+        note: String::new(),
     }
 }

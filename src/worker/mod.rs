@@ -9,13 +9,17 @@
 //! | `pipe.rs`, `output.rs`, `spool.rs` | what children write |
 //! | `handlers.rs`, `warm.rs` | warm handlers: what the owner says, and a slot's side of them |
 //! | `prepare.rs`, `policy.rs`, `home.rs`, `process.rs` | orders, policy, the folder, `/proc` |
+//! | `caps.rs`, `entry.rs`, `group.rs` | what a task may take, and how it is held to it |
 //! | `allow.rs`, `diversion.rs` | a list of programs, and what would make them run others |
 
 mod allow;
+mod caps;
 mod core;
 mod diversion;
 mod driver;
+mod entry;
 mod find;
+mod group;
 mod handlers;
 mod home;
 mod inline;
@@ -48,6 +52,8 @@ use ganger_proto::gang::SLOTS_MAX;
 use ganger_proto::place::Need;
 use ganger_proto::{Name, PerLane};
 
+pub use caps::Caps;
+pub use group::OwnGroup;
 pub use handlers::{Handler, HandlerError};
 pub use home::HomeError;
 pub use launcher::launcher_main;

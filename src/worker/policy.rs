@@ -15,6 +15,7 @@ use ganger_proto::place::{Need, OFFERS_MAX, Offer};
 use ganger_proto::{Label, Name};
 use serde::{Deserialize, Serialize};
 
+use super::caps::{Caps, CapsTable};
 use super::diversion;
 use super::handlers::{self, Handler};
 
@@ -43,6 +44,8 @@ pub struct Policy {
     pub labels: Vec<Label>,
     /// The folders below which checked paths must be, as absolute paths.
     pub roots: Vec<PathBuf>,
+    /// What one task may take at most.
+    pub caps: Caps,
     /// Its warm handlers. They run under every [`ExecPolicy`]: they are the worker's own.
     pub handlers: BTreeMap<Name, Handler>,
 }
@@ -106,6 +109,7 @@ struct PolicyFile {
     allow_root: Option<bool>,
     labels: Option<Vec<Label>>,
     roots: Option<Vec<PathBuf>>,
+    caps: Option<CapsTable>,
     handlers: Option<BTreeMap<Name, Handler>>,
 }
 
@@ -141,6 +145,7 @@ impl Default for Policy {
             root: Permission::Refused,
             labels: Vec::new(),
             roots: Vec::new(),
+            caps: Caps::default(),
             handlers: BTreeMap::new(),
         }
     }
@@ -226,6 +231,7 @@ impl Policy {
             root: Permission::of(file.allow_root, self.root),
             labels: file.labels.unwrap_or(self.labels),
             roots: file.roots.unwrap_or(self.roots),
+            caps: file.caps.map_or(Ok(self.caps), CapsTable::caps)?,
             handlers: file.handlers.unwrap_or(self.handlers),
         })
     }
@@ -295,6 +301,7 @@ impl fmt::Display for Policy {
             [root] => write!(f, ", paths below {}", root.display())?,
             roots => write!(f, ", paths below {} roots", roots.len())?,
         }
+        write!(f, "{}", self.caps)?;
         handlers::show(&self.handlers, f)
     }
 }
@@ -396,6 +403,10 @@ mod tests {
         assert_eq!(Policy::local().to_string(), "exec any, shell");
         check("roots = [\"/data\"]", "exec any, no shell, no new privileges, paths below /data");
         check(
+            "[caps]\ntimeout_s = 60\nmemory = \"2G\"",
+            "exec any, no shell, no new privileges, at most 60s, 2G of memory",
+        );
+        check(
             "no_new_privs = false\nroots = [\"/a\", \"/b\"]",
             "exec any, no shell, paths below 2 roots",
         );
@@ -453,7 +464,7 @@ mod tests {
             let text = format!("{section}\n{text}");
             Policy::default().parse(&text).unwrap_or_else(|why| panic!("{text}: {why}"));
         }
-        assert!(settings >= 14, "{settings}");
+        assert!(settings >= 24, "{settings}");
     }
 
     #[test]
@@ -462,7 +473,7 @@ mod tests {
             "slots = 2\nslosts = 3\n",
             "line 2: unknown field `slosts`, expected one of `exec`, `allow`, `allow_shell`, \
              `env_pass`, `grace_s`, `slots`, `io_slots`, `resources`, `no_new_privs`, `allow_root`, \
-             `labels`, `roots`, `handlers`",
+             `labels`, `roots`, `caps`, `handlers`",
         );
         check("slots = 0", "line 1: invalid value: integer `0`, expected a nonzero u32");
         check("io_slots = 9999", "`io_slots` is over 1024; use a smaller number");

@@ -28,6 +28,8 @@ pub(super) struct Ground {
     pub(super) run_dir: PathBuf,
     /// Its own variables that children see.
     pub(super) env: Vec<(ByteBuf, ByteBuf)>,
+    /// The folder of its groups, where it has some.
+    pub(super) groups: Option<PathBuf>,
 }
 
 impl Ground {
@@ -37,7 +39,7 @@ impl Ground {
             .filter(|(key, _)| key.to_str().is_some_and(|key| policy.passes(key)))
             .map(|(key, value)| (bytes(key.as_bytes()), bytes(value.as_bytes())))
             .collect();
-        Self { worker, policy, run_dir, env }
+        Self { worker, policy, run_dir, env, groups: None }
     }
 
     /// Returns where an attempt's scratch directory is.
@@ -128,8 +130,9 @@ impl Ground {
         own("GANGER_LANE", &lane);
         own("GANGER_SLOT", &slot);
         own("GANGER_WORKER", &self.worker);
-        if spec.timeout_ms > 0 {
-            own("GANGER_DEADLINE", &now.plus(spec.timeout_ms).0);
+        let limit_ms = self.policy.caps.timeout_ms(spec.timeout_ms);
+        if limit_ms > 0 {
+            own("GANGER_DEADLINE", &now.plus(limit_ms).0);
         }
         Ok(env)
     }

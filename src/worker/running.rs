@@ -1,12 +1,12 @@
-//! The child of a launcher while it runs: its pipes, its times, how it is stopped, and its end. When
-//! that is asked for is in launcher.rs.
+//! The child of a launcher while it runs: its pipes, its times, how it is stopped, and its end.
+//! When that is asked for is in launcher.rs.
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use ganger_proto::Usage;
@@ -16,7 +16,10 @@ use rustix::process::{
 use serde_bytes::ByteBuf;
 use wait4::Wait4 as _;
 
+use super::caps::Caps;
+use super::entry::{self, Hold};
 use super::find::{self, NotStarted, Place};
+use super::group::Group;
 use super::order::{End, Finished, FromLauncher, Order, Stopped, Whole};
 use super::output::Collector;
 use super::pipe::{Follow, Pipe};
@@ -40,6 +43,15 @@ pub(super) struct Running {
     /// When its grace is over.
     kill_at_us: Option<u64>,
     pub(super) stopped: Option<Stopped>,
+    held: Held,
+}
+
+/// What the child is held to beside what its task says.
+struct Held {
+    group: Option<Group>,
+    caps: Caps,
+    /// How long it asked to run, in milliseconds; 0 means without a limit.
+    asked_ms: u64,
 }
 
 /// How often orphans of a long child are reaped.
@@ -60,7 +72,11 @@ impl Running {
             place.roots.check(&place.worker, cwd, path)?;
         }
         let program = find::program(place, order, now_us)?;
-        let spawned = find::command(&program, cwd, order).stdin(Stdio::null()).spawn();
+        let group = group_of(place, order.number)?;
+        let folder = group.as_ref().map(|group| group.folder().to_owned());
+        let hold = Hold { limits: place.caps.limits(), group: folder };
+        let spawned = entry::command(hold, &program, order)
+            .and_then(|mut command| find::spawn(&mut command, cwd));
         let mut child = spawned.map_err(|error| NotStarted::by_system(&program.file, &error))?;
         let pid = Pid::from_child(&child);
         let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
@@ -73,7 +89,8 @@ impl Running {
         };
         let collector = |file: fn(&Whole) -> &ByteBuf| match &order.whole {
             Some(whole) => {
-                Collector::whole(Spool::new(OsStr::from_bytes(file(whole)).into(), whole.bytes_max))
+                let spool = Spool::new(OsStr::from_bytes(file(whole)).into(), whole.bytes_max);
+                Collector::whole(spool.capped(place.caps.output_bytes))
             }
             None => Collector::default(),
         };
@@ -81,7 +98,7 @@ impl Running {
         let err = child.stderr.take().map(OwnedFd::from);
         let out = Pipe::new(out, collector(|whole| &whole.stdout));
         let err = Pipe::new(err, collector(|whole| &whole.stderr));
-        let limit_us = order.timeout_ms.saturating_mul(1_000);
+        let limit_us = place.caps.timeout_ms(order.timeout_ms).saturating_mul(1_000);
         let timeout_at_us = (limit_us > 0).then(|| now_us.saturating_add(limit_us));
         Ok(Self {
             number: order.number,
@@ -96,6 +113,7 @@ impl Running {
             timeout_at_us,
             kill_at_us: None,
             stopped: None,
+            held: Held { group, caps: place.caps, asked_ms: order.timeout_ms },
         })
     }
 
@@ -127,6 +145,9 @@ impl Running {
     }
 
     pub(super) fn kill(&mut self) {
+        if let Some(group) = &self.held.group {
+            group.kill();
+        }
         let _may_be_gone = kill_process(self.pid, Signal::KILL);
         process::kill_below(getpid());
     }
@@ -151,6 +172,10 @@ impl Running {
         let used = self.child.wait4()?;
         let took_us = clock.micros().saturating_sub(self.began_us);
         let swept = if process::has_children() { process::sweep() } else { Ok(()) };
+        let note = match swept {
+            Ok(()) => self.held.came_to(self.stopped, used.status).unwrap_or_default(),
+            Err(left) => left.to_string(),
+        };
         let end = match (used.status.code(), used.status.signal()) {
             (Some(code), _) => End::Exit { code },
             (None, signal) => End::Signal { signal: signal.unwrap_or(0) },
@@ -168,7 +193,37 @@ impl Running {
             took_us,
             stdout: self.out.finish(buffer),
             stderr: self.err.finish(buffer),
-            left: swept.err().map(|left| left.to_string()).unwrap_or_default(),
+            note,
         })
     }
+}
+
+impl Held {
+    /// Says which cap of the worker the child came to, if it was one that ended it.
+    fn came_to(&self, stopped: Option<Stopped>, status: ExitStatus) -> Option<String> {
+        match stopped {
+            Some(Stopped::TimedOut) => self.caps.why_timed_out(self.asked_ms),
+            Some(Stopped::Asked) => None,
+            None if status.success() => None,
+            None => {
+                let met = self.group.as_ref().map(Group::met).unwrap_or_default();
+                let held = self.caps.why_held(met.killed, met.refused);
+                let signal = entry::signal_of(status.code(), status.signal());
+                held.or_else(|| self.caps.why_ended(signal?))
+            }
+        }
+    }
+}
+
+/// Makes the group of one child, where the worker has groups.
+fn group_of(place: &Place, number: u64) -> Result<Option<Group>, NotStarted> {
+    let Some((folder, slot)) = &place.groups else { return Ok(None) };
+    let group = Group::make(folder, &format!("{slot}-{number}"), &place.caps);
+    group.map(Some).map_err(|error| {
+        NotStarted::unfit(format!(
+            "{} cannot make a group for the task in {}: {error}; start that worker again",
+            place.worker,
+            folder.display()
+        ))
+    })
 }

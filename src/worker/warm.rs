@@ -157,7 +157,7 @@ impl Warm {
             return Some(ends.unfit(&run, &message));
         }
         let limits = [spec.timeout_ms, handler.timeout_ms].into_iter().filter(|ms| *ms > 0);
-        let timeout_ms = limits.min().unwrap_or(0);
+        let timeout_ms = policy.caps.timeout_ms(limits.min().unwrap_or(0));
         let Some(refused) = self.look(&run, &spec).await else {
             return Some(ends.unfit(&run, "the worker could not look at the task's path"));
         };
