@@ -183,11 +183,11 @@ impl Launcher {
                 let (link, frames) = (self.link.try_clone()?, std::mem::take(&mut self.frames));
                 return warm::keep(link, frames, *setup).map(|()| Worker::Gone);
             }
-            ToLauncher::Run(order) => {
+            ToLauncher::Run(mut order) => {
                 if self.running.is_some() {
                     return Err(io::Error::other("a second child was ordered while one runs"));
                 }
-                match Running::start(&mut self.place, &order, now_us) {
+                match Running::start(&mut self.place, &mut order, now_us) {
                     Ok(running) => self.running = Some(running),
                     Err(why) => {
                         let finished = Box::new(not_started(order.number, why));

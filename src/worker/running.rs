@@ -3,13 +3,14 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use ganger_proto::Usage;
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, kill_process, kill_process_group, pidfd_open,
 };
@@ -64,12 +65,14 @@ impl Running {
     /// Says why it does not start.
     pub(super) fn start(
         place: &mut Place,
-        order: &Order,
+        order: &mut Order,
         now_us: u64,
     ) -> Result<Self, NotStarted> {
-        let cwd = find::directory(place, order)?;
-        if let Some(path) = &order.path {
-            place.roots.check(&place.worker, cwd, path)?;
+        let cwd = &find::directory(place, order)?.to_owned();
+        let check = |path| place.roots.check(&place.worker, cwd, path);
+        let checked = order.path.as_ref().map(check).transpose()?;
+        if let Some(file) = &checked {
+            order.env.push(hand_on(file)?);
         }
         let program = find::program(place, order, now_us)?;
         let group = group_of(place, order.number)?;
@@ -77,6 +80,8 @@ impl Running {
         let hold = Hold { limits: place.caps.limits(), group: folder };
         let spawned = entry::command(hold, &program, order)
             .and_then(|mut command| find::spawn(&mut command, cwd));
+        // The child has it; the next one must not.
+        drop(checked);
         let mut child = spawned.map_err(|error| NotStarted::by_system(&program.file, &error))?;
         let pid = Pid::from_child(&child);
         let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
@@ -213,6 +218,15 @@ impl Held {
             }
         }
     }
+}
+
+/// Lets the next child have a file that was checked; returns the variable that says where.
+fn hand_on(file: &OwnedFd) -> Result<(ByteBuf, ByteBuf), NotStarted> {
+    fcntl_setfd(file, FdFlags::empty()).map_err(|errno| {
+        NotStarted::unfit(format!("the file that was checked cannot be handed on: {errno}"))
+    })?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok((ByteBuf::from("GANGER_FILE"), ByteBuf::from(path)))
 }
 
 /// Makes the group of one child, where the worker has groups.
