@@ -6,7 +6,7 @@
 //! same last name. What then runs is the entry, by the entry's path. So nothing of the task's own
 //! path counts once the entry is picked:
 //!
-//! - a link that is swapped between the check and the start changes nothing: it is not opened again;
+//! - a link that is swapped between the check and the start changes nothing: it is not read again;
 //! - a link or a hard link elsewhere brings neither its folder, where a program may look for its
 //!   libraries or settings, nor another name, under which a program of many names (as `busybox`)
 //!   would do something else;
