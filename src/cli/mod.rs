@@ -7,6 +7,8 @@ mod audit;
 mod bench;
 mod cancel;
 mod change;
+#[cfg(feature = "screen")]
+pub mod chaos;
 mod completions;
 mod delete;
 mod disk;

@@ -1,0 +1,3 @@
+//! What makes a cluster's life hard on purpose, to see that nothing is lost.
+
+pub mod proxy;
