@@ -23,6 +23,7 @@
 
 pub mod args;
 pub mod audit;
+mod bounds;
 pub mod command;
 pub mod ends;
 pub mod filter;

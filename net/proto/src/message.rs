@@ -25,7 +25,7 @@ use crate::spec::Spec;
 use crate::time::WallMs;
 
 /// The minor protocol versions that this build speaks; the major one is in the ALPN.
-pub const MINOR: MinorRange = MinorRange { min: 3, max: 3 };
+pub const MINOR: MinorRange = MinorRange { min: 4, max: 4 };
 
 /// A range of minor protocol versions, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,4 +10,4 @@ pub use backoff::Backoff;
 pub use caller::{CallError, Caller};
 pub use dial::{Connected, DialError, DialSocket, Dialer};
 pub use follow::Follow;
-pub use join::{JoinError, join};
+pub use join::{JoinError, join, join_on};

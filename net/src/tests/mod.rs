@@ -1,8 +1,10 @@
 //! Tests of whole connections over loopback, and what they share: a master with a clock that can be
 //! turned, and certificates that no honest authority makes. Single parts are tested beside them.
 
+mod abuse;
 mod asking;
 mod joining;
+mod limits;
 mod matrix;
 mod outputs;
 mod wire;
@@ -23,6 +25,7 @@ use crate::WallClock;
 use crate::client::Dialer;
 use crate::client::{Connected, DialError};
 use crate::frame::encode;
+use crate::limits::Bounds;
 use crate::pki::authority::Authority;
 use crate::pki::certificate::Subject;
 use crate::pki::identity::{ClientIdentity, Material};
@@ -74,14 +77,14 @@ fn actor(role: Role, who: &str) -> Actor {
 
 impl Rig {
     fn start() -> Self {
-        Self::start_with(Duration::from_secs(5))
+        Self::start_with(Bounds::default())
     }
 
-    fn start_with(handshake_timeout: Duration) -> Self {
+    fn start_with(bounds: Bounds) -> Self {
         let home = tempfile::tempdir().unwrap();
         let turned_ms = Arc::new(AtomicI64::new(0));
         let authority = open(home.path(), &turned_ms);
-        let server = Server::bind_with(loopback(0), authority.clone(), handshake_timeout).unwrap();
+        let server = Server::bind_with(loopback(0), authority.clone(), bounds).unwrap();
         Self::over(home, turned_ms, authority, Arc::new(server))
     }
 
