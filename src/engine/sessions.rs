@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ganger_proto::gang::What;
 use ganger_proto::label::LABELS_MAX;
-use ganger_proto::limits::HOLD_TASKS_MAX;
+use ganger_proto::limits::{HOLD_TASKS_MAX, POLICY_BYTES_MAX, VERSION_BYTES_MAX};
 use ganger_proto::message::{LeaseRun, WorkerHello};
 use ganger_proto::picture::WorkerState;
 use ganger_proto::place::OFFERS_MAX;
@@ -232,6 +232,8 @@ impl Live {
     }
 
     fn joined(now: Now, term_ms: u64, version: String, hello: &WorkerHello) -> Self {
+        // Every picture of the workers has these texts: a liar's must not fill it.
+        let cut = |text: &str, bytes: usize| text[..text.floor_char_boundary(bytes)].to_owned();
         Self {
             connected: true,
             profile: Profile {
@@ -243,8 +245,8 @@ impl Live {
             },
             hold: hello.hold.at_most(HOLD_TASKS_MAX),
             draining: hello.draining,
-            policy: hello.policy.clone(),
-            version,
+            policy: cut(&hello.policy, POLICY_BYTES_MAX),
+            version: cut(&version, VERSION_BYTES_MAX),
             ..Self::away(now, now.mono_ms + term_ms)
         }
     }

@@ -42,11 +42,7 @@ impl Engine {
                 }
                 self.feed(session);
             }
-            Said::Started(leases) => {
-                for run in leases {
-                    self.started(now, session, run);
-                }
-            }
+            Said::Started(leases) => self.started(now, session, &leases),
             Said::Report(report) => self.reported(now, session, report),
             Said::Release(leases) => {
                 self.soft.asked.answered(session);
@@ -63,15 +59,19 @@ impl Engine {
         }
     }
 
-    fn started(&mut self, now: Now, session: SessionId, run: LeaseRun) {
-        let Some(known) = self.ledger.sessions.get(&session) else { return };
-        let found = known.find(run);
-        let stale: Vec<LeaseRun> = missing(run, &found).collect();
+    fn started(&mut self, now: Now, session: SessionId, leases: &[LeaseRun]) {
         self.soft.changes += 1;
-        for (_, tasks) in &found {
-            self.soft.running.insert(*tasks);
+        // Told together: a message for each would fill the outbox of a worker that comes back late.
+        let mut stale = Vec::new();
+        for run in leases {
+            let Some(known) = self.ledger.sessions.get(&session) else { return };
+            let found = known.find(*run);
+            stale.extend(missing(*run, &found));
+            for (_, tasks) in &found {
+                self.soft.running.insert(*tasks);
+            }
+            self.watch_timeouts(now, session, *run);
         }
-        self.watch_timeouts(now, session, run);
         if !stale.is_empty() {
             self.out.effects.push(Effect::Stale { session, leases: stale });
         }
