@@ -320,7 +320,7 @@ impl Master {
                 self.workers.came(connection, session, *arrival);
                 self.engine.handle(now, Input::WorkerJoined { name, version, hello });
             }
-            Incoming::WorkerSaid { connection, message } => {
+            Incoming::WorkerSaid { connection, message, room: _room } => {
                 let Some(session) = self.workers.session_of(connection) else { return };
                 if self.is_drawn(now, session, &message) {
                     self.clients.note_change();
@@ -329,6 +329,7 @@ impl Master {
                     WorkerMessage::Hold { tasks } => Said::Hold(tasks),
                     WorkerMessage::Heartbeat { load } => {
                         self.pace_beats(session);
+                        self.note_move(session);
                         Said::Heartbeat(load)
                     }
                     WorkerMessage::Started { leases } => Said::Started(leases),
@@ -344,13 +345,15 @@ impl Master {
                     self.engine.handle(now, Input::WorkerLeft { session });
                 }
             }
-            Incoming::WorkerOutput { connection, header, bytes } => {
+            Incoming::WorkerOutput { connection, header, bytes, room: _room } => {
                 self.output_came(connection, header, bytes);
             }
             Incoming::WorkerLong { connection, long } => self.long_began(connection, *long),
             Incoming::LongEnded { connection, ended } => self.long_ended(connection, ended),
             Incoming::ClientCame { client, arrival } => self.client_came(client, *arrival),
-            Incoming::ClientSaid { client, message } => self.client_said(client, message),
+            Incoming::ClientSaid { client, message, room: _room } => {
+                self.client_said(client, message);
+            }
             Incoming::ClientLeft { client } => {
                 self.clients.left(client);
                 self.follows.client_left(client);
