@@ -176,7 +176,8 @@ impl Rig {
         remove(&self.home);
     }
 
-    fn address(&self) -> Result<String> {
+    /// Returns where the master listens.
+    pub(super) fn address(&self) -> Result<String> {
         let file = MasterFile::read(&self.home).context("the master has not said where it is")?;
         Ok(file.dial_address())
     }
@@ -228,7 +229,7 @@ fn remove(home: &Path) {
 fn spawn_master(home: &Path, store: BenchStore, address: &str) -> Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg("master").arg("--home").arg(home);
-    command.args(["--listen", address, "--local-worker", "0"]);
+    command.args(["--listen", address, "--advertise", "127.0.0.1", "--local-worker", "0"]);
     if store == BenchStore::Memory {
         command.args(["--store", "memory"]);
     }
