@@ -30,8 +30,8 @@ const MAILBOX_BEATS: usize = 16_384;
 /// Bytes of one peer's messages that wait for the loop. With more its reader waits, and QUIC's flow
 /// control makes the peer wait: so no peer fills the mailbox, whatever it sends.
 const PEER_BYTES: usize = 2 * FRAME_BYTES_MAX;
-/// What the shortest message takes of that: no peer has more than 512 messages there.
-const MESSAGE_BYTES: usize = 4 << 10;
+/// What the shortest message takes of that: no peer has more than 128 messages there.
+const MESSAGE_BYTES: usize = 16 << 10;
 /// Bytes of one worker's kept outputs that are read or wait for the loop: two of the longest.
 const OUTPUT_BYTES: usize = 2 * 2 * (OUTPUT_HEAD_BYTES + OUTPUT_TAIL_BYTES);
 
@@ -86,6 +86,12 @@ pub(super) enum Incoming {
     Stop,
 }
 
+impl Incoming {
+    const fn is_beat(&self) -> bool {
+        matches!(self, Self::WorkerSaid { message: WorkerMessage::Heartbeat { .. }, .. })
+    }
+}
+
 /// An arrival without its inbox, which its reader keeps.
 #[derive(Debug)]
 pub(super) struct Peering {
@@ -108,13 +114,39 @@ impl Share {
         Self { room: Arc::new(Semaphore::new(bytes)), bytes }
     }
 
+    /// Returns room for so many bytes if there is some now.
+    fn now(&self, bytes: usize) -> Option<Room> {
+        self.room.clone().try_acquire_many_owned(self.weight(bytes)).ok()
+    }
+
     /// Waits for room; nothing beyond the whole share is asked for, so it comes.
-    async fn take(&self, bytes: usize) -> Option<Room> {
-        let weight = u32::try_from(bytes.clamp(MESSAGE_BYTES, self.bytes)).ok()?;
-        match self.room.clone().try_acquire_many_owned(weight) {
-            Ok(room) => Some(room),
-            // Boxed, so that the thousands that do not wait are small.
-            Err(_) => Box::pin(self.room.clone().acquire_many_owned(weight)).await.ok(),
+    async fn later(&self, bytes: usize) -> Option<Room> {
+        self.room.clone().acquire_many_owned(self.weight(bytes)).await.ok()
+    }
+
+    fn weight(&self, bytes: usize) -> u32 {
+        let weight = u32::try_from(bytes.clamp(MESSAGE_BYTES, self.bytes));
+        weight.expect("a share is far below 4 GiB")
+    }
+
+    /// Passes on an input of so many bytes, when there is room for it. Says whether the loop still
+    /// listens.
+    async fn pass(
+        &self,
+        bytes: usize,
+        mail: &Mailbox,
+        input: impl FnOnce(Room) -> Incoming,
+    ) -> bool {
+        match self.now(bytes) {
+            Some(room) => mail.put(input(room)).await,
+            None => {
+                // Boxed, so that the thousands that do not wait are small.
+                let waits = async move {
+                    let room = self.later(bytes).await?;
+                    Some(mail.put(input(room)).await)
+                };
+                Box::pin(waits).await.unwrap_or(false)
+            }
         }
     }
 }
@@ -147,7 +179,7 @@ impl Mailbox {
 
     /// Puts an input; waits while the mailbox is full. Says whether the loop still listens.
     pub(super) async fn put(&self, input: Incoming) -> bool {
-        match self.to.try_send(input) {
+        match self.try_put(input) {
             Ok(()) => true,
             // Boxed, so that the thousands that do not wait are small.
             Err(TrySendError::Full(input)) => Box::pin(self.to.send(input)).await.is_ok(),
@@ -155,13 +187,15 @@ impl Mailbox {
         }
     }
 
-    /// Puts a heartbeat, which waits for the loop's next turn. One that finds no room wakes the
-    /// loop, which then takes all; so whoever beats too much waits, and nobody's beats are lost.
-    async fn put_beat(&self, beat: Incoming) -> bool {
-        match self.beats.try_send(beat) {
-            Ok(()) => true,
-            Err(TrySendError::Full(beat)) => self.put(beat).await,
-            Err(TrySendError::Closed(_)) => false,
+    /// A heartbeat waits for the loop's next turn. One that finds no room wakes the loop, which
+    /// then takes all; so whoever beats too much waits, and nobody's beats are lost.
+    fn try_put(&self, input: Incoming) -> Result<(), TrySendError<Incoming>> {
+        if !input.is_beat() {
+            return self.to.try_send(input);
+        }
+        match self.beats.try_send(input) {
+            Err(TrySendError::Full(beat)) => self.to.try_send(beat),
+            sent => sent,
         }
     }
 
@@ -212,17 +246,15 @@ async fn read(arrival: Arrival, mail: Mailbox) {
 async fn read_worker(connection: ConnectionId, mut from: Inbox, to: &Session, mail: &Mailbox) {
     let share = Share::of(PEER_BYTES);
     loop {
-        let message = match from.next::<WorkerMessage>().await {
-            Ok(message) if message.is_bounded() => message,
-            Ok(_) => return end(to, "a message names more leases than a worker can hold"),
+        match from.next::<WorkerMessage>().await {
+            Ok(message) if message.is_bounded() => {
+                let said = |room| Incoming::WorkerSaid { connection, message, room };
+                if !share.pass(from.newest_bytes(), mail, said).await {
+                    return;
+                }
+            }
+            Ok(_) => return end(to, "a message says more than a worker can hold"),
             Err(error) => return refuse(to, &error),
-        };
-        let Some(room) = share.take(from.newest_bytes()).await else { return };
-        let beat = matches!(message, WorkerMessage::Heartbeat { .. });
-        let said = Incoming::WorkerSaid { connection, message, room };
-        let heard = if beat { mail.put_beat(said).await } else { mail.put(said).await };
-        if !heard {
-            return;
         }
     }
 }
@@ -277,8 +309,11 @@ async fn read_outputs(
         let (header, stream) = *begun;
         // One over its limits was not let in here.
         let bytes = header.bytes().and_then(|bytes| usize::try_from(bytes).ok());
-        let Some(room) = share.take(bytes.unwrap_or(OUTPUT_BYTES)).await else { return };
-        if let Some(bytes) = Box::pin(stream.output(&header)).await
+        let read = Box::pin(async {
+            let room = share.later(bytes.unwrap_or(OUTPUT_BYTES)).await?;
+            Some((stream.output(&header).await?, room))
+        });
+        if let Some((bytes, room)) = read.await
             && !mail.put(Incoming::WorkerOutput { connection, header, bytes, room }).await
         {
             return;
@@ -305,13 +340,14 @@ async fn read_long(connection: ConnectionId, mut streams: mpsc::Receiver<Begun>,
 async fn read_client(client: ClientId, mut from: Inbox, to: &Session, mail: &Mailbox) {
     let share = Share::of(PEER_BYTES);
     loop {
-        let message = match from.next::<ClientMessage>().await {
-            Ok(message) => message,
+        match from.next::<ClientMessage>().await {
+            Ok(message) => {
+                let said = |room| Incoming::ClientSaid { client, message, room };
+                if !share.pass(from.newest_bytes(), mail, said).await {
+                    return;
+                }
+            }
             Err(error) => return refuse(to, &error),
-        };
-        let Some(room) = share.take(from.newest_bytes()).await else { return };
-        if !mail.put(Incoming::ClientSaid { client, message, room }).await {
-            return;
         }
     }
 }
@@ -359,16 +395,16 @@ mod tests {
             put += 1;
         }
         assert_eq!(put, PEER_BYTES / MESSAGE_BYTES);
-        assert!(put < MAILBOX_INPUTS / 2, "one peer fills the mailbox");
-        let waits = flooder.take(1);
-        assert!(mail.put(said(2, honest.take(1).await.unwrap())).await, "another has room");
+        assert!(put <= MAILBOX_INPUTS / 16, "one peer fills the mailbox");
+        let waits = flooder.later(1);
+        assert!(mail.put(said(2, honest.now(1).unwrap())).await, "another has room");
         let mut waits = std::pin::pin!(waits);
         assert!(at_once(waits.as_mut()).await.is_none(), "the flooder waits");
         drop(heard.inputs.recv().await);
         assert!(waits.await.is_some(), "taken, its room is given back");
         // The largest frame fits, and one that is larger than a share takes all of it.
-        assert!(honest.take(FRAME_BYTES_MAX).await.is_some());
-        assert!(Share::of(PEER_BYTES).take(usize::MAX).await.is_some());
+        assert!(honest.now(FRAME_BYTES_MAX).is_some());
+        assert!(Share::of(PEER_BYTES).now(usize::MAX).is_some());
     }
 
     /// Returns what a future gives when it is asked once.
