@@ -23,6 +23,8 @@ pub struct Rig {
     pub home: TempDir,
     master: Option<Child>,
     local_worker: &'static str,
+    /// Where it listens, and the host that its tokens name.
+    host: (&'static str, String),
     port: u16,
 }
 
@@ -64,16 +66,26 @@ impl Rig {
 
     /// Starts a master in a home that is there.
     pub fn in_home(home: TempDir, local_worker: &'static str) -> Self {
-        let mut rig = Self { home, master: None, local_worker, port: 0 };
+        Self::listening(("127.0.0.1", "127.0.0.1"), home, local_worker)
+    }
+
+    /// As [`Rig::in_home`]; it listens on an address, and its tokens name a host.
+    pub fn listening(
+        (listen, advertise): (&'static str, &str),
+        home: TempDir,
+        local_worker: &'static str,
+    ) -> Self {
+        let host = (listen, advertise.to_owned());
+        let mut rig = Self { home, master: None, local_worker, host, port: 0 };
         rig.start_master();
         rig
     }
 
     /// Starts the master, on the port that it had before.
     pub fn start_master(&mut self) {
-        let listen = format!("127.0.0.1:{}", self.port);
+        let listen = format!("{}:{}", self.host.0, self.port);
         let mut command = Command::new(GANGER);
-        command.args(["master", "--listen", &listen, "--advertise", "127.0.0.1"]);
+        command.args(["master", "--listen", &listen, "--advertise", &self.host.1]);
         command.args(["--local-worker", self.local_worker]).arg("--home").arg(self.home.path());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = child.spawn().unwrap();
@@ -140,9 +152,13 @@ impl Rig {
 
     /// As [`Rig::join_worker`], with other flags.
     pub fn join_worker_with(&self, name: &str, flags: &[&str]) -> Worker {
+        self.join_worker_by(Command::new(WORKER), name, flags)
+    }
+
+    /// As [`Rig::join_worker_with`], with a command that runs the worker.
+    pub fn join_worker_by(&self, mut command: Command, name: &str, flags: &[&str]) -> Worker {
         let home = TempDir::new().unwrap();
         let token = self.token();
-        let mut command = Command::new(WORKER);
         command.args(["join", &token, "--name", name]).args(flags);
         command.args(["--allow-shell", "--allow-root"]).env("GANGER_HOME", home.path());
         let worker = Worker { child: quiet(command), _home: home };
