@@ -328,8 +328,7 @@ impl Master {
                 let said = match message {
                     WorkerMessage::Hold { tasks } => Said::Hold(tasks),
                     WorkerMessage::Heartbeat { load } => {
-                        self.pace_beats(session);
-                        self.note_move(session);
+                        self.beat_came(session);
                         Said::Heartbeat(load)
                     }
                     WorkerMessage::Started { leases } => Said::Started(leases),

@@ -200,8 +200,10 @@ impl Master {
         Ok(Reply::Why(Box::new(why)))
     }
 
-    /// Remembers that a worker that has just beaten came to another network.
-    pub(super) fn note_move(&mut self, session: SessionId) {
+    /// Says to a worker that has just beaten how often to, and remembers it when it has come to
+    /// another network.
+    pub(super) fn beat_came(&mut self, session: SessionId) {
+        self.pace_beats(session);
         if let Some(from) = self.workers.moved(session) {
             tracing::info!(%session, %from, "a worker's packets come from another address");
             self.engine.note_moved(self.clock.now(), session);

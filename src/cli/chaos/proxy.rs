@@ -125,26 +125,19 @@ impl Proxy {
         self.ask(Change::Nothing).await
     }
 
-    /// Changes what becomes of packets that arrive after this.
-    ///
-    /// # Errors
-    /// When the proxy's runtime has ended.
+    /// Changes what becomes of packets that arrive after this. Fails as [`Proxy::counts`] does.
     pub async fn change(&self, weather: Weather) -> io::Result<Counts> {
         self.ask(Change::Weather(weather)).await
     }
 
-    /// Holds all packets, those on their way too, until [`Proxy::release`].
-    ///
-    /// # Errors
-    /// When the proxy's runtime has ended.
+    /// Holds all packets, those on their way too, until [`Proxy::release`]. Fails as
+    /// [`Proxy::counts`] does.
     pub async fn hold(&self) -> io::Result<Counts> {
         self.ask(Change::Traffic(Traffic::Stands)).await
     }
 
-    /// Lets packets flow again; those that were held come at once, in their order.
-    ///
-    /// # Errors
-    /// When the proxy's runtime has ended.
+    /// Lets packets flow again; those that were held come at once, in their order. Fails as
+    /// [`Proxy::counts`] does.
     pub async fn release(&self) -> io::Result<Counts> {
         self.ask(Change::Traffic(Traffic::Flows)).await
     }
