@@ -28,6 +28,9 @@ pub mod ends;
 pub mod filter;
 pub mod follow;
 pub mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gang;
 pub mod id;
 pub mod label;
