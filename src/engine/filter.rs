@@ -167,12 +167,12 @@ impl Engine {
     ) -> Result<IdSet, Refusal> {
         let found = match select {
             Select::Tasks(ids) => {
-                let found: IdSet = ids.iter().copied().collect();
+                // First: a set cannot hold the largest number there is, which no task has.
                 let gone = ids.iter().find(|id| self.ledger.task(**id).state == State::Absent);
                 if let Some(gone) = gone {
                     return Err(Refusal::NoTask(*gone));
                 }
-                found
+                ids.iter().copied().collect()
             }
             Select::Batch(id) => {
                 if !self.ledger.batches.all.contains_key(id) {

@@ -5,6 +5,7 @@ mod bench;
 mod deeds;
 mod ends;
 mod golden;
+mod hostile;
 mod lanes;
 mod large;
 mod placing;
