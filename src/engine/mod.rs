@@ -39,6 +39,7 @@ mod short;
 mod sieve;
 pub mod snapshot;
 mod sorted;
+mod sound;
 pub mod span;
 mod stored;
 mod submit;

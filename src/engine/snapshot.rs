@@ -11,6 +11,7 @@ use ganger_proto::{
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, Extent};
+use super::encode::decode;
 use super::ledger::{Ledger, Past, kind_index};
 use super::roster::{Session, Worker};
 use super::runs::{IdSet, TaskRun};
@@ -29,7 +30,7 @@ const ARGS_BYTES_A_PART: usize = 1 << 20;
 /// batches that they belong to, and that whole specs and pages with spans stand in the place of
 /// those without.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Part {
+pub(super) enum Part {
     Head(Head),
     /// Of formats 1 and 2; is read and never made.
     Specs(Vec<(SpecId, StoredSpec)>),
@@ -57,7 +58,7 @@ enum Part {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Head {
+pub(super) struct Head {
     epoch: Epoch,
     next_task: u64,
     next_batch: u64,
@@ -96,6 +97,9 @@ pub enum RestoreError {
     /// The first part is missing.
     #[error("the snapshot has no first part")]
     NoHead,
+    /// The parts do not fit together.
+    #[error("the snapshot contradicts itself: {0}")]
+    Contradiction(&'static str),
 }
 
 impl Ledger {
@@ -173,10 +177,13 @@ impl Ledger {
         let mut digest = None;
         let mut specs: BTreeMap<SpecId, Arc<Spec>> = BTreeMap::new();
         let mut pages: Vec<Page> = Vec::new();
-        let mut base = None;
+        let (mut base, mut outputs) = (None, Vec::new());
         for bytes in parts {
-            match postcard::from_bytes(&bytes)? {
-                Part::Head(head) => digest = Some(ledger.take_head(head)),
+            match decode(&bytes)? {
+                Part::Head(mut head) => {
+                    outputs = std::mem::take(&mut head.outputs);
+                    digest = Some(ledger.take_head(head));
+                }
                 Part::Specs(some) => {
                     let whole = some.into_iter().map(|(id, spec)| (id, Arc::new(spec.into())));
                     specs.extend(whole);
@@ -221,7 +228,10 @@ impl Ledger {
             }
         }
         ledger.table = Table::from_pages(base.unwrap_or_default(), pages);
+        ledger.check_parts(&outputs).map_err(RestoreError::Contradiction)?;
+        ledger.outputs = outputs.into_iter().collect();
         ledger.derive();
+        ledger.check_leases().map_err(RestoreError::Contradiction)?;
         match digest {
             None => Err(RestoreError::NoHead),
             Some(digest) if digest == ledger.digest() => Ok(ledger),
@@ -245,7 +255,6 @@ impl Ledger {
         self.workers = head.workers.into_iter().collect();
         self.sessions = head.sessions.into_iter().collect();
         self.unfit = head.unfit;
-        self.outputs = head.outputs.into_iter().collect();
         head.digest
     }
 
