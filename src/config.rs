@@ -1,6 +1,9 @@
 //! Where ganger keeps its things, what `ganger.toml` may say, and `master.json`, which tells where
 //! the home's master runs. Does not know the worker's policy; see the worker.
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod screen;
 
 use std::ffi::OsString;

@@ -19,6 +19,9 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod heap;
 pub mod lock;
 pub mod logs;

@@ -17,6 +17,9 @@ mod events;
 mod flight;
 mod follow;
 mod fsck;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identities;
 mod invite;
 mod join;

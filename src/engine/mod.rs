@@ -17,6 +17,9 @@ pub mod deed;
 mod encode;
 pub mod event;
 pub mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gang;
 pub mod index;
 pub mod input;

@@ -6,6 +6,9 @@ mod audit;
 mod bodies;
 mod ends;
 mod follow;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inbox;
 mod local;
 mod outgoing;

@@ -12,6 +12,9 @@
 mod core;
 mod driver;
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handlers;
 mod home;
 mod inline;

@@ -173,7 +173,7 @@ impl Policy {
         }
     }
 
-    fn parse(self, text: &str) -> Result<Self, String> {
+    pub(super) fn parse(self, text: &str) -> Result<Self, String> {
         let file: PolicyFile = toml::from_str(text).map_err(|error| sentence(text, &error))?;
         let exec = match (file.exec, file.allow) {
             (None, None) => self.exec,

@@ -12,6 +12,9 @@
 //! it has one at a time nevertheless, and those behind one that takes long go back to the worker.
 
 mod batch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod given;
 mod keeper;
 mod line;
