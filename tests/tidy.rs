@@ -99,6 +99,9 @@ const UNFINISHED: &[&str] = &[
 const MACHINE_PATHS: &[&str] =
     &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/tmp/", "wt"), concat!("/fa", "rm/")];
 
+/// Bytes of all fuzz corpora together: they are for replays, a fuzzer's own lie elsewhere.
+const CORPORA_BYTES_MAX: u64 = 1 << 20;
+
 /// Names for files that have no subject.
 const NAMELESS: &[&str] = &["utils.rs", "util.rs", "helpers.rs", "common.rs", "misc.rs"];
 
@@ -172,6 +175,38 @@ fn the_headless_build_links_no_terminal_code() {
         assert!(screen.contains(name), "{name} is not in the default build: is this test blind?");
         assert!(!headless.contains(name), "{name} came into the build without the screen");
     }
+}
+
+/// A target that nobody replays, or a corpus without a target, guards nothing.
+#[test]
+fn every_fuzz_target_has_a_corpus_and_is_replayed() {
+    let paths = tracked();
+    let below = |folder: &str| -> BTreeSet<String> {
+        let names = paths.iter().filter_map(|path| path.strip_prefix(folder));
+        names.filter_map(|name| name.split(['/', '.']).next().map(str::to_owned)).collect()
+    };
+    let manifest = read("tests/fuzz/Cargo.toml");
+    let tests = paths.iter().filter(|path| path.ends_with("fuzzing/tests.rs"));
+    let tests: String = tests.map(|path| read(path)).collect();
+    let targets = below("tests/fuzz/targets/");
+    let (mut bins, mut replayed) = (BTreeSet::new(), BTreeSet::new());
+    for target in &targets {
+        if manifest.contains(&format!("[[bin]]\nname = \"{target}\"\n")) {
+            bins.insert(target.clone());
+        }
+        if tests.contains(&format!("replay(\"{target}\", {target}::check)")) {
+            replayed.insert(target.clone());
+        }
+    }
+    assert!(targets.len() > 10, "{targets:?}: is this test blind?");
+    assert_eq!(bins, targets, "tests/fuzz/Cargo.toml names each target");
+    assert_eq!(replayed, targets, "some fuzzing/tests.rs replays each target");
+    assert_eq!(below("tests/fuzz/corpus/"), targets, "each target has a corpus");
+    assert!(below("tests/fuzz/dictionaries/").is_subset(&targets));
+    let corpora = paths.iter().filter(|path| path.starts_with("tests/fuzz/corpus/"));
+    let size = |path: &String| fs::metadata(root().join(path)).map_or(0, |file| file.len());
+    let bytes: u64 = corpora.map(size).sum();
+    assert!(bytes <= CORPORA_BYTES_MAX, "the corpora have {bytes} bytes: minimise them");
 }
 
 #[test]
