@@ -229,16 +229,14 @@ fn master_seeds() -> Vec<Vec<u8>> {
 fn plant_seeds() {
     let events = KEPT.iter().flat_map(|kept| lines(kept, "events"));
     plant("event", events.map(|bytes| [vec![0], bytes].concat()));
-    let parts = |kept: &str| -> Vec<Vec<u8>> {
-        let parts = lines(kept, "part").map(|part| {
+    let snapshot = |kept: &&str| {
+        let parts = lines(kept, "part").flat_map(|part| {
             let length = u16::try_from(part.len()).unwrap().to_le_bytes();
             [&length[..], &part].concat()
         });
-        parts.collect()
+        parts.collect::<Vec<u8>>()
     };
-    let newest = parts(KEPT[2]);
-    let cut = [newest[..1].concat(), newest[1..].concat(), newest[..newest.len() - 1].concat()];
-    plant("snapshot", KEPT.iter().map(|kept| parts(kept).concat()).chain(cut));
+    plant("snapshot", KEPT.iter().map(snapshot));
     plant("master", master_seeds());
     plant("config", CONFIGS.iter().map(|text| text.as_bytes().to_vec()));
     plant("terminal", OUTPUTS.iter().map(|bytes| bytes.to_vec()));
