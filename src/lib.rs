@@ -6,6 +6,7 @@
 //! - [`store`]: the durable log that keeps what the engine decided.
 //! - [`master`]: the loop that makes events durable and only then lets effects leave.
 //! - [`worker`]: runs tasks; `worker::core` is PURE.
+//! - `bug`: bugs that tests seed to see that they are caught.
 //! - [`cli`]: one subcommand per file.
 //! - [`config`]: the home folder, `ganger.toml`, `master.json`.
 //! - `heap`: how much free memory the allocator keeps.
@@ -15,6 +16,7 @@
 //! Beside this crate: `ganger-proto` (the words), `ganger-net` (certificates and connections),
 //! `ganger-ui` (the screen, always a client).
 
+pub mod bug;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -175,6 +175,14 @@ fn the_headless_build_links_no_terminal_code() {
 }
 
 #[test]
+fn seeded_bugs_are_built_for_tests_alone() {
+    let features = |edges| cargo_tree(&["-e", edges, "--depth", "0", "-f", "{f}"]);
+    let (tests, programs) = (features("normal,build,dev"), features("normal,build"));
+    assert!(tests.contains("seeded-bugs"), "tests are built with {tests:?}: is this test blind?");
+    assert!(!programs.contains("seeded-bugs"), "programs are built with {programs:?}");
+}
+
+#[test]
 fn each_rule_can_be_broken() {
     let check = |path: &str, text: &str, expected: &str| {
         let mut findings = rust_findings(path, text);
@@ -341,17 +349,21 @@ fn manifest_findings(path: &str, text: &str, strangers: &[&str]) -> Vec<String> 
 
 /// Returns the names of the packages in one build of the root package.
 fn dependency_tree(features: &[&str]) -> BTreeSet<String> {
+    let tree = cargo_tree(&[&["-e", "normal"], features].concat());
+    tree.lines().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
+}
+
+/// Returns what `cargo tree` says of the root package.
+fn cargo_tree(args: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "-e", "normal", "-p", "ganger", "--prefix", "none"])
-        .args(["--offline", "--locked"])
-        .args(features)
+        .args(["tree", "-p", "ganger", "--prefix", "none", "--offline", "--locked"])
+        .args(args)
         .current_dir(root())
         .output()
         .expect("cargo runs: it runs this test");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo tree failed: {said}");
-    let tree = String::from_utf8_lossy(&output.stdout);
-    tree.lines().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn is_ours(path: &str) -> bool {

@@ -11,7 +11,7 @@ use super::event::{Charge, Event, Move, Next};
 use super::input::{Drain, Effect, Said};
 use super::results::{Block, StoredEnd};
 use super::retry;
-use super::roster::missing;
+use super::roster::{missing, term_clock};
 use super::runs::TaskRun;
 use super::span::Span;
 use crate::clock::Now;
@@ -20,7 +20,7 @@ impl Engine {
     pub(super) fn worker_said(&mut self, now: Now, session: SessionId, said: Said) {
         let Some(live) = self.soft.live.get_mut(&session) else { return };
         live.heard_ms = now.mono_ms;
-        live.deadline_ms = now.mono_ms + self.settings.term_ms;
+        live.deadline_ms = term_clock(now) + self.settings.term_ms;
         let was_silent = std::mem::take(&mut live.silent);
         let deadline = live.deadline_ms;
         if was_silent {

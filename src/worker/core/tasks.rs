@@ -10,6 +10,7 @@ use ganger_proto::message::{
 use ganger_proto::{Cwd, Ended, Kind, Lane, LeaseId, Outcome, Spec};
 
 use super::{Attempt, Effect, Fate, Link, Output, Running, Sent, Start, Told, Work, WorkerCore};
+use crate::bug::{self, Bug};
 use crate::worker::inline;
 use crate::worker::lanes::in_lane;
 use crate::worker::waiting::last_of;
@@ -273,6 +274,7 @@ impl WorkerCore {
     fn drop_running(&mut self, lease: LeaseId) {
         let Some(running) = self.running.get_mut(&lease) else { return };
         match running.work {
+            Work::Child if bug::is(Bug::StaleRunsOn) => {}
             Work::Child => {
                 running.fate = Fate::Drop;
                 self.effects.push(Effect::Kill(Attempt { lease, slot: running.slot }));
