@@ -6,11 +6,12 @@ mod audit;
 mod bodies;
 mod ends;
 mod follow;
+pub mod held;
 mod inbox;
 mod local;
 mod outgoing;
 mod outputs;
-mod recover;
+pub mod recover;
 mod relay;
 mod requests;
 mod searches;
@@ -19,7 +20,6 @@ mod start;
 mod status;
 mod watches;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ use crate::store::{Batch, BlockCache, Durable, Installing, Output, Seq, Trouble,
 use bodies::Bodies;
 use ends::Ends;
 use follow::Follows;
+use held::Held;
 use inbox::{Incoming, Mail};
 use outgoing::Outgoing;
 use outputs::Longs;
@@ -85,8 +86,7 @@ struct Master {
     follows: Follows,
     ends: Ends,
     longs: Longs,
-    /// What may leave once the journal is durable up to a place, in order.
-    held: VecDeque<(Seq, Vec<Outgoing>)>,
+    held: Held<Outgoing>,
     newest: Seq,
     outputs: Vec<Output>,
     tail: Tail,
@@ -204,22 +204,13 @@ impl Master {
 
     /// Lets things leave when all that was decided before them is durable.
     fn hold(&mut self, outgoing: Vec<Outgoing>) {
-        if outgoing.is_empty() {
-            return;
-        }
-        match self.held.back_mut() {
-            Some((seq, waiting)) if *seq == self.newest => waiting.extend(outgoing),
-            _ => self.held.push_back((self.newest, outgoing)),
-        }
+        self.held.hold(self.newest, outgoing);
     }
 
     /// Sends everything that rests on batches up to `durable`.
     fn release(&mut self, durable: Seq) {
-        while self.held.front().is_some_and(|(seq, _)| *seq <= durable) {
-            let (_, ready) = self.held.pop_front().expect("the front was just looked at");
-            for outgoing in ready {
-                self.send(outgoing);
-            }
+        while let Some(ready) = self.held.release(durable) {
+            ready.into_iter().for_each(|outgoing| self.send(outgoing));
         }
     }
 

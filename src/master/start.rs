@@ -122,7 +122,7 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
         hunts: super::searches::Hunts::default(),
         follows: Follows::new(mailbox.clone()),
         ends: Ends::default(),
-        held: std::collections::VecDeque::new(),
+        held: super::held::Held::default(),
         newest,
         outputs: Vec::new(),
         tail: Tail::default(),

@@ -8,13 +8,16 @@
 //! | `launcher.rs`, `find.rs`, `roots.rs`, `pipe.rs`, `output.rs`, `spool.rs` | the launcher process |
 //! | `handlers.rs`, `warm.rs` | warm handlers: what the owner says, and a slot's side of them |
 //! | `prepare.rs`, `policy.rs`, `home.rs`, `process.rs` | orders, policy, the folder, `/proc` |
+//!
+//! `core` and `inline` are open so that the cluster simulation in `tests/sim` runs these decisions
+//! themselves, in a driver of its own.
 
-mod core;
+pub mod core;
 mod driver;
 mod find;
 mod handlers;
 mod home;
-mod inline;
+pub mod inline;
 mod lanes;
 mod launcher;
 mod link;
