@@ -1,5 +1,5 @@
-//! An engine with what stands around it in a master, all in memory: a journal that is replayed as
-//! it is written, result blocks, crashes. Knows no workers.
+//! An engine with what stands around it in a master, all in memory: turns, a journal that is
+//! replayed as it is written, result blocks. Knows no workers, and no disk; see disk.rs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,7 @@ use ganger::engine::results::Block;
 use ganger::engine::runs::{IdSet, TaskRun};
 use ganger::engine::task::State;
 use ganger::engine::{Engine, Settings};
+use ganger::store;
 use ganger_proto::{BlockId, Ended, Epoch, TaskId};
 
 pub(crate) struct Rig {
@@ -21,7 +22,7 @@ pub(crate) struct Rig {
     /// The state that a replay of everything durable gives.
     pub(crate) replica: Ledger,
     pub(crate) blocks: BTreeMap<BlockId, Vec<u8>>,
-    pub(crate) epoch: u32,
+    epoch: u32,
 }
 
 /// Where a new master's state comes from.
@@ -33,10 +34,19 @@ pub(crate) enum Recovery {
 
 /// What one turn must make durable, and what it does after that.
 pub(crate) struct Turn {
-    pub(crate) journal: Vec<u8>,
-    pub(crate) blocks: Vec<(BlockId, Vec<u8>)>,
-    pub(crate) drop_blocks: Vec<BlockId>,
+    /// What happened, as the engine said it.
+    pub(crate) events: Vec<Event>,
+    /// The same, as the store is given it.
+    pub(crate) batch: store::Batch,
     pub(crate) effects: Vec<Effect>,
+}
+
+impl Turn {
+    /// Tells whether there is something for the disk.
+    pub(crate) fn is_durable(&self) -> bool {
+        let store::Batch { drop_blocks, drop_outputs, .. } = &self.batch;
+        !(self.events.is_empty() && drop_blocks.is_empty() && drop_outputs.is_empty())
+    }
 }
 
 impl Rig {
@@ -50,28 +60,38 @@ impl Rig {
         }
     }
 
-    /// Feeds inputs and drains once.
-    pub(crate) fn turn(&mut self, now: Now, inputs: Vec<Input>) -> Turn {
-        for input in inputs {
-            self.engine.handle(now, input);
-        }
-        let out = self.engine.drain(now);
-        let journal = if out.events.is_empty() { Vec::new() } else { encode(&out.events) };
-        let (blocks, drop_blocks, effects) = (out.blocks, out.drop_blocks, out.effects);
-        Turn { journal, blocks, drop_blocks, effects }
+    /// Feeds an input and drains once.
+    pub(crate) fn turn(&mut self, now: Now, input: Input) -> Turn {
+        self.engine.handle(now, input);
+        self.drain(now)
     }
 
-    /// Makes a turn durable.
-    pub(crate) fn keep(&mut self, turn: &mut Turn) -> Vec<Event> {
+    /// Ends a turn.
+    pub(crate) fn drain(&mut self, now: Now) -> Turn {
+        let out = self.engine.drain(now);
+        let batch = store::Batch {
+            data: if out.events.is_empty() { Vec::new() } else { encode(&out.events) },
+            events: out.events.len() as u64,
+            digest: Some(self.engine.ledger().digest()),
+            blocks: out.blocks,
+            outputs: Vec::new(),
+            drop_blocks: out.drop_blocks,
+            drop_outputs: out.drop_outputs,
+        };
+        Turn { events: out.events, batch, effects: out.effects }
+    }
+
+    /// Makes a turn durable; returns its events as they were written.
+    pub(crate) fn keep(&mut self, batch: &store::Batch) -> Vec<Event> {
         let mut events = Vec::new();
-        if !turn.journal.is_empty() {
-            events = decode(&turn.journal).expect("what was encoded decodes");
+        if !batch.data.is_empty() {
+            events = decode(&batch.data).expect("what was encoded decodes");
         }
         for event in &events {
             self.replica.apply(event);
         }
-        self.blocks.extend(turn.blocks.drain(..));
-        for gone in &turn.drop_blocks {
+        self.blocks.extend(batch.blocks.iter().cloned());
+        for gone in &batch.drop_blocks {
             self.blocks.remove(gone).expect("a block is dropped once");
         }
         events
@@ -87,10 +107,15 @@ impl Rig {
             Recovery::Snapshot => restored,
         };
         self.epoch += 1;
+        self.restart(ledger)?;
+        Ok(Epoch::new(self.epoch))
+    }
+
+    /// Goes on with a state that was recovered.
+    pub(crate) fn restart(&mut self, ledger: Ledger) -> Result<(), String> {
         self.settings.seed += 1;
         self.engine = Engine::with_ledger(self.settings.clone(), ledger);
-        self.engine.audit()?;
-        Ok(Epoch::new(self.epoch))
+        self.engine.audit()
     }
 
     /// Checks that the replay gives the live state and that the store holds just what is wanted.
