@@ -1,5 +1,6 @@
 //! Durable first, then effects: what was decided is held until everything it rests on is durable.
-//! Sends nothing; see outgoing.rs. PURE: the cluster simulation holds its master's effects here too.
+//! Sends nothing; see outgoing.rs. PURE: the cluster simulation holds its master's effects here
+//! too.
 
 use std::collections::VecDeque;
 
