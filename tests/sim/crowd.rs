@@ -100,8 +100,12 @@ fn part(rng: &mut Rng, kind: &Kind) -> Args {
         Kind::Square if rng.bool() => {
             listed(&mut |n| if n == 7 { "x".into() } else { n.to_string() })
         }
-        _ if rng.bool() => Args::Range { first: 1, step: 3, count },
-        _ => listed(&mut |n| n.to_string()),
+        Kind::Square | Kind::Exec { .. } | Kind::Shell { .. } | Kind::Handler { .. } => {
+            if rng.bool() {
+                return Args::Range { first: 1, step: 3, count };
+            }
+            listed(&mut |n| n.to_string())
+        }
     }
 }
 

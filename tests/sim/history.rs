@@ -112,13 +112,7 @@ impl History {
                     return Err(format!("{batch} is opened again"));
                 }
             }
-            Event::Added { batch, args, .. } => {
-                let known = self.batches.get_mut(batch).ok_or("a batch that never was grows")?;
-                known.tasks += args.count();
-                let first = self.tasks.len() as u64 + 1;
-                let new = (first..first + args.count()).map(|id| (TaskId::new(id), *batch));
-                self.tasks.extend(new.map(|(id, batch)| (id, Known::new(batch))));
-            }
+            Event::Added { batch, args, .. } => self.added(*batch, args.count())?,
             Event::Leased { session, tasks, .. } => {
                 for id in ids(tasks) {
                     self.leased(*session, id)?;
@@ -158,6 +152,15 @@ impl History {
             | Event::Timed { .. }
             | Event::Asked { .. } => {}
         }
+        Ok(())
+    }
+
+    fn added(&mut self, batch: BatchId, count: u64) -> Result<(), String> {
+        let known = self.batches.get_mut(&batch).ok_or("a batch that never was grows")?;
+        known.tasks += count;
+        let first = self.tasks.len() as u64 + 1;
+        let ids = (first..first + count).map(TaskId::new);
+        self.tasks.extend(ids.map(|id| (id, Known::new(batch))));
         Ok(())
     }
 
