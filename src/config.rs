@@ -1,6 +1,9 @@
 //! Where ganger keeps its things, what `ganger.toml` may say, and `master.json`, which tells where
 //! the home's master runs. Does not know the worker's policy; see the worker.
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod screen;
 
 use std::ffi::OsString;
@@ -13,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::master::StoreChoice;
+use crate::store::{KeepLog, KeepLogError};
 use screen::{KeysToml, ScreenToml};
 
 pub use screen::{KeyLine, NotifyWish, ScreenConfig};
@@ -121,6 +125,8 @@ pub struct MasterFlags {
     pub store: Option<String>,
     /// `--local-worker`.
     pub local_worker: Option<u32>,
+    /// `--keep-log`.
+    pub keep_log: Option<String>,
 }
 
 /// The master's settings, checked.
@@ -134,6 +140,8 @@ pub struct MasterConfig {
     pub store: StoreChoice,
     /// Slots of the worker that the master starts here: 0 starts none, none means one a core.
     pub local_worker_slots: Option<u32>,
+    /// How much of the log is kept beside what a restart needs.
+    pub keep_log: KeepLog,
 }
 
 /// All that `ganger.toml` may say.
@@ -144,6 +152,7 @@ struct GangerToml {
     advertise: Option<Vec<String>>,
     store: Option<String>,
     local_worker: Option<u32>,
+    keep_log: Option<String>,
     screen: ScreenToml,
     keys: KeysToml,
 }
@@ -167,6 +176,11 @@ impl MasterConfig {
             (text_of(env, "GANGER_STORE")?, "GANGER_STORE"),
             (file.store, &in_file),
         );
+        let keep_log = first(
+            (flags.keep_log, "--keep-log"),
+            (text_of(env, "GANGER_KEEP_LOG")?, "GANGER_KEEP_LOG"),
+            (file.keep_log, &in_file),
+        );
         let from_env = text_of(env, "GANGER_ADVERTISE")?
             .map(|text| text.split(',').map(|host| host.trim().to_owned()).collect());
         let from_flags = Some(flags.advertise).filter(|hosts| !hosts.is_empty());
@@ -185,6 +199,10 @@ impl MasterConfig {
                 None => StoreChoice::Sqlite(home.join("store.db")),
             },
             local_worker_slots: flags.local_worker.or(local).or(file.local_worker),
+            keep_log: keep_log
+                .map(|(text, origin)| parse_keep_log(&text, origin))
+                .transpose()?
+                .unwrap_or_default(),
         })
     }
 }
@@ -234,6 +252,13 @@ fn parse_store(text: &str, origin: &str, home: &Path) -> Result<StoreChoice, Con
             reason: format!("`{text}` is not a store; write sqlite:PATH or memory"),
         }),
     }
+}
+
+fn parse_keep_log(text: &str, origin: String) -> Result<KeepLog, ConfigError> {
+    text.parse().map_err(|error: KeepLogError| {
+        let reason = error.to_string();
+        ConfigError::Value { origin, reason }
+    })
 }
 
 /// Reads a configuration file; nothing when there is none.
@@ -385,40 +410,45 @@ mod tests {
         let none = MasterConfig::resolve(home.path(), MasterFlags::default(), &env(&[])).unwrap();
         assert_eq!(none.store, StoreChoice::Sqlite(home.path().join("store.db")));
         assert_eq!((none.listen, none.local_worker_slots), (None, None));
+        assert_eq!(none.keep_log, KeepLog::Needed);
 
         fs::write(
             home.path().join("ganger.toml"),
             "listen = \"127.0.0.1:1\"\nadvertise = [\"file\"]\nstore = \"sqlite:s.db\"\n\
-             local_worker = 1\n",
+             local_worker = 1\nkeep_log = \"7d\"\n",
         )
         .unwrap();
         let file = MasterConfig::resolve(home.path(), MasterFlags::default(), &env(&[])).unwrap();
         assert_eq!(file.listen.unwrap().port(), 1);
         assert_eq!(file.store, StoreChoice::Sqlite(home.path().join("s.db")));
         assert_eq!((file.advertise, file.local_worker_slots), (vec!["file".into()], Some(1)));
+        assert_eq!(file.keep_log.to_string(), "7days");
 
         const VARIABLES: &[(&str, &str)] = &[
             ("GANGER_LISTEN", "127.0.0.1:2"),
             ("GANGER_ADVERTISE", "a, b"),
             ("GANGER_STORE", "memory"),
             ("GANGER_LOCAL_WORKER", "2"),
+            ("GANGER_KEEP_LOG", "none"),
         ];
         let variables =
             MasterConfig::resolve(home.path(), MasterFlags::default(), &env(VARIABLES)).unwrap();
         assert_eq!(variables.listen.unwrap().port(), 2);
         assert_eq!(variables.advertise, ["a", "b"]);
         assert_eq!((variables.store, variables.local_worker_slots), (StoreChoice::Memory, Some(2)));
+        assert_eq!(variables.keep_log, KeepLog::Needed);
 
         let flags = MasterFlags {
             listen: Some("127.0.0.1:3".into()),
             advertise: vec!["flag".into()],
             store: Some("sqlite:/s".into()),
             local_worker: Some(0),
+            keep_log: Some("all".into()),
         };
         let flags = MasterConfig::resolve(home.path(), flags, &env(VARIABLES)).unwrap();
         assert_eq!(flags.listen.unwrap().port(), 3);
         assert_eq!((flags.advertise, flags.local_worker_slots), (vec!["flag".into()], Some(0)));
-        assert_eq!(flags.store, StoreChoice::Sqlite("/s".into()));
+        assert_eq!((flags.store, flags.keep_log), (StoreChoice::Sqlite("/s".into()), KeepLog::All));
     }
 
     #[test]
@@ -439,6 +469,7 @@ mod tests {
         check("listen = \"here\"", &["ganger.toml", "[::]:7433"]);
         check("store = \"postgres:x\"", &["sqlite:PATH"]);
         check("local_worker = -1", &["line 1"]);
+        check("keep_log = \"some\"", &["ganger.toml", "none, all, or an age such as 7d"]);
         check("\n[screen]\nnotify = \"horn\"", &["line 3", "`bell`, `osc`, `off`"]);
         check("[screen]\nvolume = 3", &["line 2", "volume"]);
     }
@@ -458,7 +489,7 @@ mod tests {
             .filter(|line| line.contains(" = ") || line.starts_with('['))
             .flat_map(|line| [line, "\n"])
             .collect();
-        assert_eq!(shown.lines().count(), 9);
+        assert_eq!(shown.lines().count(), 10);
         fs::write(home.path().join("ganger.toml"), shown).unwrap();
         MasterConfig::resolve(home.path(), MasterFlags::default(), &env(&[])).unwrap();
     }

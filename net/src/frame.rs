@@ -211,6 +211,8 @@ pub struct Inbox {
     /// By when a begun frame must have brought how many bytes in all; none between frames.
     progress: Option<Progress>,
     received: usize,
+    /// Bytes of the newest frame's body.
+    newest: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -233,6 +235,7 @@ impl Inbox {
             chunks: Default::default(),
             progress: None,
             received: 0,
+            newest: 0,
         }
     }
 
@@ -247,10 +250,16 @@ impl Inbox {
             }
             if let Some(body) = split(&mut self.bytes)? {
                 self.progress = None;
+                self.newest = body.len();
                 return decode(&body);
             }
             self.read().await?;
         }
+    }
+
+    /// Returns how many bytes the frame had that [`Inbox::next`] returned last.
+    pub const fn newest_bytes(&self) -> usize {
+        self.newest
     }
 
     /// Waits for more bytes of the frame.

@@ -12,6 +12,9 @@
 pub mod client;
 pub mod error;
 pub mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod limits;
 pub mod pki;
 pub mod server;

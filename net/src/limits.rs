@@ -105,6 +105,9 @@ pub const JOIN_WINDOW: u32 = 16 << 10;
 pub const UNACKNOWLEDGED: u32 = 2;
 /// Bytes of TLS messages that wait for reassembly.
 pub const CRYPTO_BYTES: usize = 16 << 10;
+/// Streams in a row whose first frame cannot be read before their connection is ended. A control
+/// stream that cannot be read ends its connection at once: both ends count its frames.
+pub const UNREADABLE_MAX: u32 = 5;
 /// Bytes of one output stream's header frame.
 pub const OUTPUT_HEADER_BYTES_MAX: usize = 256;
 /// Bytes asked of the system for a socket's buffers.
@@ -124,6 +127,30 @@ pub const RESOLVED_MAX: usize = 4;
 pub const INVITE_TTL_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// How many may join with one invite.
 pub const INVITE_USES_MAX: u32 = 10_000;
+
+/// Limits of a listener that tests can lower.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// How long a handshake may take.
+    pub(crate) handshake_timeout: Duration,
+    /// Authenticated connections at once.
+    pub(crate) connections: usize,
+    /// Handshakes with a certificate.
+    pub(crate) data: DoorLimits,
+    /// Joins.
+    pub(crate) join: DoorLimits,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            connections: CONNECTIONS_MAX,
+            data: DATA_DOOR,
+            join: JOIN_DOOR,
+        }
+    }
+}
 
 /// Limits of one kind of handshake.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +178,7 @@ pub const DATA_DOOR: DoorLimits = DoorLimits {
 
 /// Limits of joining.
 pub const JOIN_DOOR: DoorLimits = DoorLimits {
-    unfinished: 16,
+    unfinished: 64,
     unfinished_per_address: 8,
     per_second: 50.0,
     failures: 10.0,

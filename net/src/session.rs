@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::error::CloseCode;
 use crate::frame::{Inbox, Outbox, Writer};
-use crate::limits::{CLOSE_GRACE, LAST_WORDS, SHUTDOWN_TIMEOUT};
+use crate::limits::{CLOSE_GRACE, LAST_WORDS, SHUTDOWN_TIMEOUT, UNREADABLE_MAX};
 use crate::streams::{FromStream, ToStream};
 
 /// Who is at the other end, as its certificate and the registry say.
@@ -89,16 +89,22 @@ impl Session {
     /// Waits for the next stream that the peer opens, and its first frame.
     ///
     /// # Errors
-    /// When the connection has ended. A stream without a header is stopped and skipped.
+    /// When the connection has ended. A stream without a header is stopped and skipped; after
+    /// [`UNREADABLE_MAX`] of them in a row the connection is ended.
     pub async fn next_stream<H: DeserializeOwned>(&self) -> Result<(H, FromStream), Closed> {
-        loop {
+        let mut unreadable = 0;
+        while unreadable < UNREADABLE_MAX {
             let accepted = self.connection.accept_uni().await;
             let mut stream = FromStream::new(accepted.map_err(|error| Closed::from(&error))?);
             // Thousands wait for a stream that never comes; what reads it is made when it does.
             if let Some(header) = Box::pin(stream.header()).await {
                 return Ok((header, stream));
             }
+            unreadable += 1;
         }
+        let why = "streams came that cannot be read";
+        self.close(CloseCode::Protocol, why);
+        Err(Closed { code: None, sentence: format!("this end closed it: {why}") })
     }
 
     pub(crate) const fn connection(&self) -> &Connection {

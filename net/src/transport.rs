@@ -133,6 +133,12 @@ pub(crate) fn dial() -> std::io::Result<Endpoint> {
     Endpoint::new(EndpointConfig::default(), None, any_socket()?, Arc::new(TokioRuntime))
 }
 
+/// Makes a dialling endpoint on an address of this machine.
+pub(crate) fn dial_from(address: std::net::IpAddr) -> std::io::Result<Endpoint> {
+    let socket = socket(SocketAddr::new(address, 0))?;
+    Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))
+}
+
 /// Opens a socket to dial from.
 pub(crate) fn any_socket() -> std::io::Result<std::net::UdpSocket> {
     let any6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));

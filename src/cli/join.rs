@@ -26,6 +26,7 @@ pub(crate) struct Args {
 
 /// Joins and keeps the identity in the home folder.
 pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
+    keyring::hide_token(args.token.as_deref());
     let token = keyring::token_text(args.token.as_deref())?;
     config::make_folder(&place.home)?;
     if let Some(folder) = keyring::made_by(&place.home, &token) {

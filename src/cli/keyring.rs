@@ -2,7 +2,10 @@
 //! `ganger-net`'s affair.
 
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use ganger_net::client;
 use ganger_net::pki::identity::ClientIdentity;
@@ -142,6 +145,34 @@ pub(crate) fn token_text(word: Option<&str>) -> Result<String> {
         },
     };
     Ok(text.trim().to_owned())
+}
+
+/// Starts this program again with `-` in place of a token among its words, and the token on its
+/// standard input: words are for everybody on the machine to see, as long as the process runs.
+/// Returns when no token is among them, or when the program cannot be started again.
+pub(crate) fn hide_token(word: Option<&str>) {
+    // A token is far shorter; what is longer is none, and might not fit the pipe.
+    const BYTES_MAX: usize = 4 << 10;
+    let is_token = |word: &&str| *word != "-" && !word.starts_with('@') && word.len() <= BYTES_MAX;
+    let Some(token) = word.filter(is_token) else { return };
+    let Err(error) = start_again(token);
+    super::out::note(&format!(
+        "others on this machine can see the token while this runs ({error}); give it with `join -` \
+         or `join @FILE`"
+    ));
+}
+
+/// Returns only when that fails.
+fn start_again(token: &str) -> std::io::Result<std::convert::Infallible> {
+    let (from, mut to) = std::io::pipe()?;
+    to.write_all(token.as_bytes())?;
+    drop(to);
+    let mut words = std::env::args_os();
+    let name = words.next().unwrap_or_default();
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg0(name).stdin(from);
+    command.args(words.map(|word| if word == token { "-".into() } else { word }));
+    Err(command.exec())
 }
 
 /// The hash tells tokens apart and gives nothing away.

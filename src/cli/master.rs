@@ -12,8 +12,8 @@ use super::place::Place;
 /// Flags of `ganger master`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Flags beat GANGER_LISTEN, GANGER_ADVERTISE, GANGER_STORE and GANGER_LOCAL_WORKER, which beat
-ganger.toml in the home folder. SIGTERM stops the master as `ganger stop` does.
+Flags beat GANGER_LISTEN, GANGER_ADVERTISE, GANGER_STORE, GANGER_KEEP_LOG and GANGER_LOCAL_WORKER,
+which beat ganger.toml in the home folder. SIGTERM stops the master as `ganger stop` does.
 
 Examples:
   ganger master
@@ -30,6 +30,10 @@ pub(crate) struct Args {
     /// Where events are kept: sqlite:PATH or memory [default: store.db in the home folder]
     #[arg(long, value_name = "STORE")]
     store: Option<String>,
+
+    /// Events kept although a snapshot covers them: none, all, or an age such as 7d [default: none]
+    #[arg(long, value_name = "AGE")]
+    keep_log: Option<String>,
 
     /// Slots of the worker that is started here; 0 starts none [default: one a core]
     #[arg(long, value_name = "N")]
@@ -53,6 +57,7 @@ pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
         advertise: args.advertise,
         store: args.store,
         local_worker: args.local_worker,
+        keep_log: args.keep_log,
     };
     let config = MasterConfig::resolve(&place.home, flags, &process_env)?;
     if let Some(file) = MasterFile::read(&place.home).filter(MasterFile::is_alive) {
@@ -77,6 +82,7 @@ pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
         listen: config.listen,
         advertise: config.advertise,
         store: config.store,
+        keep_log: config.keep_log,
         local_worker_slots: config.local_worker_slots,
         clock: Clock::start(),
         log_ring,

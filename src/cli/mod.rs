@@ -8,6 +8,8 @@ mod authority;
 mod bench;
 mod cancel;
 mod change;
+#[cfg(feature = "screen")]
+pub mod chaos;
 mod completions;
 mod delete;
 mod disk;
@@ -18,6 +20,9 @@ mod events;
 mod flight;
 mod follow;
 mod fsck;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identities;
 mod invite;
 mod join;
@@ -55,6 +60,7 @@ mod stop;
 mod submit;
 mod table;
 mod text;
+mod verify;
 mod wait;
 mod why;
 pub mod worker;
@@ -224,6 +230,11 @@ enum Command {
     Metrics(metrics::Args),
     /// Check a store without changing it
     Fsck(fsck::Args),
+    /// Replay a store and prove that nothing was lost, and nothing ended twice
+    Verify(verify::Args),
+    /// Kill workers and master and lose packets under a load, and prove that nothing was lost
+    #[cfg(feature = "screen")]
+    Chaos(chaos::Args),
     /// Measure ganger on this machine, beside the machine's limits and other tools
     #[cfg(feature = "screen")]
     Bench(bench::BenchArgs),
@@ -287,6 +298,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         // These two need no runtime and no master.
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command()),
         Some(Command::Fsck(args)) => fsck::run(&place, &args),
+        Some(Command::Verify(args)) => verify::run(&place, &args),
         Some(Command::Man(args)) => man::run(&args, Cli::command()),
         Some(Command::LocalWorker(args)) => {
             block_on_one_thread(Box::pin(local_worker::run(&place, args)))
@@ -344,11 +356,14 @@ async fn dispatch(place: Place, command: Command) -> Result<ExitCode> {
         Command::Audit(args) => audit::run(place, &args).await,
         #[cfg(feature = "screen")]
         Command::Bench(args) => bench::run(place, args).await,
+        #[cfg(feature = "screen")]
+        Command::Chaos(args) => chaos::run(place, args).await,
         Command::LocalWorker(args) => local_worker::run(place, args).await,
         #[cfg(feature = "screen")]
         Command::BenchCrowd(args) => bench::crowd::run(args).await,
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         Command::Fsck(args) => fsck::run(place, &args),
+        Command::Verify(args) => verify::run(place, &args),
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::Doctor => doctor::run(place).await,
         Command::Metrics(args) => metrics::run(place, &args).await,

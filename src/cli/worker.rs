@@ -142,6 +142,9 @@ pub fn main() -> ExitCode {
         return crate::worker::launcher_main();
     }
     let cli = Cli::parse();
+    if let Some(Command::Join { token }) = &cli.command {
+        keyring::hide_token(token.as_deref());
+    }
     super::finish(super::runtime::block_on_one_thread(Box::pin(run(cli))))
 }
 

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use ganger_proto::{
-    Actor, Args, BatchId, BatchOptions, BlockId, Key, SessionId, Spec, SpecId, TaskId, WallMs,
+    Actor, Args, BatchId, BatchOptions, BlockId, Epoch, Key, SessionId, Spec, SpecId, TaskId,
+    WallMs,
 };
 
 use super::batch::{Batch, Before, Extent, Tally};
@@ -16,13 +17,16 @@ use super::roster::{Session, Worker};
 use super::runs::{IdSet, TaskRun};
 use super::span::Span;
 use super::task::{State, Task};
+use crate::bug::{self, Bug};
 
 impl Ledger {
     /// Changes the state as the event says.
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::Began { epoch } => {
-                self.epoch = *epoch;
+                if !bug::is(Bug::LeaseIdsReused) || self.epoch == Epoch::default() {
+                    self.epoch = *epoch;
+                }
                 self.leases = 0;
             }
             Event::Opened { batch, key, spec, new_spec, options, owner, at }
@@ -312,7 +316,8 @@ impl Ledger {
         if from.0 == State::Queued && from != to {
             queue.remove(Spot { priority: from.1, class, batch }, run);
         }
-        if to.0 == State::Queued && from != to {
+        let returned = bug::is(Bug::ReturnedNotReady) && from.0 == State::Leased;
+        if to.0 == State::Queued && from != to && !returned {
             queue.insert(Spot { priority: to.1, class, batch }, run);
         }
         if from.0 == State::Absent || to.0 == State::Absent || from.1 != to.1 {
@@ -321,7 +326,8 @@ impl Ledger {
         if from.0 == to.0 {
             return;
         }
-        queue.tally.shift(from.0, to.0, run.count);
+        let missed = u64::from(bug::is(Bug::CountOffByOne) && run.count > 2);
+        queue.tally.shift(from.0, to.0, run.count - missed);
         self.tally.shift(from.0, to.0, run.count);
         self.digest.shift(run, from.0, to.0);
         if from.0 != State::Absent {

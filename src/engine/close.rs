@@ -8,6 +8,7 @@ use super::event::{Charge, Move, Next};
 use super::ledger::{HISTORY_MAX, LATEST_MAX, Ledger, Past};
 use super::runs::TaskRun;
 use super::task::{State, Task};
+use crate::bug::{self, Bug};
 
 impl Ledger {
     /// Puts the newest attempt of tasks that get another one into their history.
@@ -56,7 +57,9 @@ impl Ledger {
             let worker = known.worker;
             let found = known.find(step.leases);
             for (lease, run) in &found {
-                known.drop_run(*lease, *run);
+                if step.charge != Charge::Loss || !bug::is(Bug::FenceMissing) {
+                    known.drop_run(*lease, *run);
+                }
             }
             for (_, run) in found {
                 self.finish(step, Finish { worker, run, block, at });

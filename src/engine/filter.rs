@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use ganger_proto::filter::Test;
+use ganger_proto::limits::SELECT_IDS_MAX;
 use ganger_proto::picture::{Sort, TaskRow};
 use ganger_proto::{Actor, Filter, Refusal, Role, Select, TaskId, TaskState};
 
@@ -166,13 +167,17 @@ impl Engine {
         select: &Select,
     ) -> Result<IdSet, Refusal> {
         let found = match select {
+            Select::Tasks(ids) if ids.len() > SELECT_IDS_MAX => {
+                let text = format!("a command names at most {SELECT_IDS_MAX} tasks; name a batch");
+                return Err(Refusal::Invalid(text));
+            }
             Select::Tasks(ids) => {
-                let found: IdSet = ids.iter().copied().collect();
+                // First: a set cannot hold the largest number there is, which no task has.
                 let gone = ids.iter().find(|id| self.ledger.task(**id).state == State::Absent);
                 if let Some(gone) = gone {
                     return Err(Refusal::NoTask(*gone));
                 }
-                found
+                ids.iter().copied().collect()
             }
             Select::Batch(id) => {
                 if !self.ledger.batches.all.contains_key(id) {

@@ -27,6 +27,11 @@ impl Engine {
         }
     }
 
+    /// Remembers that a session's worker came to another network, and went on as before.
+    pub fn note_moved(&mut self, now: Now, session: SessionId) {
+        self.note_of(now, session, What::Moved);
+    }
+
     /// Returns one worker in full with its session; what only the driver knows is its to add.
     pub fn worker_detail(
         &self,

@@ -79,9 +79,9 @@ impl Block {
     /// Decodes a block.
     ///
     /// # Errors
-    /// When the bytes are not a block of this version.
+    /// When the bytes are not a block of this version, or more than that.
     pub fn decode(data: &[u8]) -> Result<Self, postcard::Error> {
-        postcard::from_bytes(data)
+        super::encode::decode(data)
     }
 
     /// Returns how a task ended, when it is in here.
@@ -90,7 +90,7 @@ impl Block {
             return Some(end.ended.clone());
         }
         let run = self.done.iter().find(|run| {
-            let end = run.first.raw() + run.results.len() as u64;
+            let end = run.first.raw().saturating_add(run.results.len() as u64);
             (run.first.raw()..end).contains(&task.raw())
         })?;
         let place = (task.raw() - run.first.raw()) as usize;

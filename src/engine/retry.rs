@@ -6,6 +6,7 @@ use ganger_proto::{BatchOptions, Outcome, WallMs};
 
 use super::event::{Charge, Next};
 use super::task::Task;
+use crate::bug::{self, Bug};
 
 /// Returns what is charged and what follows when a worker reports an end.
 pub fn after_report(
@@ -21,7 +22,7 @@ pub fn after_report(
         | Outcome::Failed { .. }
         | Outcome::Signalled { .. }
         | Outcome::TimedOut
-            if task.is_cancelling() =>
+            if task.is_cancelling() && !bug::is(Bug::CancelForgotten) =>
         {
             (Charge::Nothing, Next::Cancelled)
         }
@@ -30,7 +31,11 @@ pub fn after_report(
                 (Charge::Failure, Next::Failed)
             } else {
                 let wait = backoff_ms(options, u32::from(task.failures) + 1, rng);
-                (Charge::Failure, Next::Delayed(now.plus(wait)))
+                let charge = match bug::is(Bug::RetryUncharged) {
+                    true => Charge::Nothing,
+                    false => Charge::Failure,
+                };
+                (charge, Next::Delayed(now.plus(wait)))
             }
         }
         Outcome::Lost | Outcome::Cancelled => after_loss(task),

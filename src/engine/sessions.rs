@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ganger_proto::gang::What;
 use ganger_proto::label::LABELS_MAX;
-use ganger_proto::limits::HOLD_TASKS_MAX;
+use ganger_proto::limits::{HOLD_TASKS_MAX, POLICY_BYTES_MAX, VERSION_BYTES_MAX};
 use ganger_proto::message::{LeaseRun, WorkerHello};
 use ganger_proto::picture::WorkerState;
 use ganger_proto::place::OFFERS_MAX;
@@ -17,15 +17,16 @@ use super::event::Event;
 use super::input::{Drain, Effect};
 use super::ledger::Ledger;
 use super::pulse::Recent;
-use super::roster::{Gone, Live, lease_runs, missing};
+use super::roster::{Gone, Live, lease_runs, missing, term_clock};
 use super::runs::TaskRun;
+use crate::bug::{self, Bug};
 use crate::clock::Now;
 
 impl Engine {
     pub(super) fn began(&mut self, now: Now, epoch: Epoch) {
         self.commit(Event::Began { epoch });
         // Workers get twice the term to come back with what they hold.
-        let deadline_ms = now.mono_ms + 2 * self.settings.term_ms;
+        let deadline_ms = term_clock(now) + 2 * self.settings.term_ms;
         for id in self.ledger.sessions.keys() {
             self.soft.live.insert(*id, Live::away(now, deadline_ms));
             self.soft.deadlines.insert((deadline_ms, *id));
@@ -73,14 +74,17 @@ impl Engine {
         self.note(now, worker, what);
         let stale = self.reconcile(now, hello);
         let known = self.ledger.sessions.get(&session);
-        let acknowledged = known.map_or(0, |known| known.reported);
+        let mut acknowledged = known.map_or(0, |known| known.reported);
+        if bug::is(Bug::ReportsTakenOnTrust) {
+            acknowledged = hello.reported;
+        }
         let mut live = Live::joined(now, self.settings.term_ms, version, hello);
         live.hungry = self.soft.live.get(&session).is_some_and(|before| before.hungry);
         self.soft.live.insert(session, live);
         self.soft.asked.answered(session);
         self.recount(session);
         self.look_again();
-        self.soft.deadlines.insert((now.mono_ms + self.settings.term_ms, session));
+        self.soft.deadlines.insert((term_clock(now) + self.settings.term_ms, session));
         self.out.effects.push(Effect::Welcome { session, stale, acknowledged });
         if self.ledger.workers.get(&worker).is_some_and(|known| known.drained) {
             self.out.effects.push(Effect::Drain { session, drain: Drain::On });
@@ -139,7 +143,7 @@ impl Engine {
         let Some(live) = self.soft.live.get_mut(&session) else { return };
         live.connected = false;
         live.since = now.wall;
-        live.deadline_ms = live.deadline_ms.min(now.mono_ms + self.settings.term_ms);
+        live.deadline_ms = live.deadline_ms.min(term_clock(now) + self.settings.term_ms);
         let deadline = live.deadline_ms;
         self.soft.deadlines.insert((deadline, session));
         let draining = live.draining;
@@ -232,6 +236,8 @@ impl Live {
     }
 
     fn joined(now: Now, term_ms: u64, version: String, hello: &WorkerHello) -> Self {
+        // Every picture of the workers has these texts: a liar's must not fill it.
+        let cut = |text: &str, bytes: usize| text[..text.floor_char_boundary(bytes)].to_owned();
         Self {
             connected: true,
             profile: Profile {
@@ -243,9 +249,9 @@ impl Live {
             },
             hold: hello.hold.at_most(HOLD_TASKS_MAX),
             draining: hello.draining,
-            policy: hello.policy.clone(),
-            version,
-            ..Self::away(now, now.mono_ms + term_ms)
+            policy: cut(&hello.policy, POLICY_BYTES_MAX),
+            version: cut(&version, VERSION_BYTES_MAX),
+            ..Self::away(now, term_clock(now) + term_ms)
         }
     }
 }

@@ -11,12 +11,14 @@ use ganger_proto::{
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, Extent};
+use super::encode::decode;
 use super::ledger::{Ledger, Past, kind_index};
 use super::roster::{Session, Worker};
 use super::runs::{IdSet, TaskRun};
 use super::stored::StoredSpec;
 use super::table::{PAGE_TASKS, Page, Table};
 use super::task::{State, Task};
+use crate::bug::{self, Bug};
 
 /// Pages of one part.
 const PAGES_A_PART: usize = 16;
@@ -29,7 +31,7 @@ const ARGS_BYTES_A_PART: usize = 1 << 20;
 /// batches that they belong to, and that whole specs and pages with spans stand in the place of
 /// those without.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Part {
+pub(crate) enum Part {
     Head(Head),
     /// Of formats 1 and 2; is read and never made.
     Specs(Vec<(SpecId, StoredSpec)>),
@@ -57,22 +59,30 @@ enum Part {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Head {
-    epoch: Epoch,
-    next_task: u64,
-    next_batch: u64,
-    next_spec: u32,
-    next_block: u64,
-    leases: u64,
-    queues: Vec<(QueueName, bool)>,
-    workers: Vec<(WorkerId, Worker)>,
-    sessions: Vec<(SessionId, Session)>,
-    unfit: BTreeMap<TaskId, BTreeSet<WorkerId>>,
-    outputs: Vec<TaskRun>,
-    digest: [u8; 16],
+pub(crate) struct Head {
+    pub(crate) epoch: Epoch,
+    pub(crate) next_task: u64,
+    pub(crate) next_batch: u64,
+    pub(crate) next_spec: u32,
+    pub(crate) next_block: u64,
+    pub(crate) leases: u64,
+    pub(crate) queues: Vec<(QueueName, bool)>,
+    pub(crate) workers: Vec<(WorkerId, Worker)>,
+    pub(crate) sessions: Vec<(SessionId, Session)>,
+    pub(crate) unfit: BTreeMap<TaskId, BTreeSet<WorkerId>>,
+    pub(crate) outputs: Vec<TaskRun>,
+    pub(crate) digest: [u8; 16],
 }
 
 impl Part {
+    /// Decodes a part.
+    ///
+    /// # Errors
+    /// When it is not one of this version.
+    pub(crate) fn decode(data: &[u8]) -> Result<Self, postcard::Error> {
+        decode(data)
+    }
+
     /// Puts the spans of pages beside them. Called when the part is encoded, in another thread.
     fn with_spans(self) -> Self {
         if let Self::Pages { first, pages } = self {
@@ -96,6 +106,9 @@ pub enum RestoreError {
     /// The first part is missing.
     #[error("the snapshot has no first part")]
     NoHead,
+    /// The parts do not fit together.
+    #[error("the snapshot contradicts itself: {0}")]
+    Contradiction(&'static str),
 }
 
 impl Ledger {
@@ -168,15 +181,19 @@ impl Ledger {
     ///
     /// # Errors
     /// When a part cannot be read or the parts do not give the state they were taken of.
+    #[expect(clippy::too_many_lines, reason = "an arm for each kind of part")]
     pub fn restore(parts: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, RestoreError> {
         let mut ledger = Self::new();
         let mut digest = None;
         let mut specs: BTreeMap<SpecId, Arc<Spec>> = BTreeMap::new();
         let mut pages: Vec<Page> = Vec::new();
-        let mut base = None;
+        let (mut base, mut outputs) = (None, Vec::new());
         for bytes in parts {
-            match postcard::from_bytes(&bytes)? {
-                Part::Head(head) => digest = Some(ledger.take_head(head)),
+            match Part::decode(&bytes)? {
+                Part::Head(mut head) => {
+                    outputs = std::mem::take(&mut head.outputs);
+                    digest = Some(ledger.take_head(head));
+                }
                 Part::Specs(some) => {
                     let whole = some.into_iter().map(|(id, spec)| (id, Arc::new(spec.into())));
                     specs.extend(whole);
@@ -221,7 +238,10 @@ impl Ledger {
             }
         }
         ledger.table = Table::from_pages(base.unwrap_or_default(), pages);
+        ledger.check_parts(&outputs).map_err(RestoreError::Contradiction)?;
+        ledger.outputs = outputs.into_iter().collect();
         ledger.derive();
+        ledger.check_leases().map_err(RestoreError::Contradiction)?;
         match digest {
             None => Err(RestoreError::NoHead),
             Some(digest) if digest == ledger.digest() => Ok(ledger),
@@ -245,7 +265,6 @@ impl Ledger {
         self.workers = head.workers.into_iter().collect();
         self.sessions = head.sessions.into_iter().collect();
         self.unfit = head.unfit;
-        self.outputs = head.outputs.into_iter().collect();
         head.digest
     }
 
@@ -262,7 +281,7 @@ impl Ledger {
                 self.by_kind[kind].insert(part);
                 self.by_label.insert(&self.batches.known(batch).options.labels, part);
                 self.queues[queue].tasks.insert(part);
-                if task.state == State::Delayed {
+                if task.state == State::Delayed && !bug::is(Bug::TimersForgotten) {
                     self.due.insert((task.at, part));
                 }
                 let priority = task.priority;
@@ -271,6 +290,9 @@ impl Ledger {
                     worker.tasks.insert(part);
                 }
             }
+        }
+        if bug::is(Bug::KeysForgotten) {
+            self.batches.keys.clear();
         }
         self.noticed = super::ledger::Noticed::default();
         let ended: IdSet = [State::Done, State::Failed]

@@ -92,7 +92,7 @@ pub(super) mod spec {
 
 /// What formats 1 and 2 kept of a spec.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct StoredSpec {
+pub(crate) struct StoredSpec {
     kind: Kind,
     env: Vec<(String, String)>,
     cwd: Cwd,

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use ganger_proto::command::{Submit, SubmitHead};
 use ganger_proto::limits::{
-    AFTER_MAX, BATCH_TASKS_MAX, PAYLOAD_BYTES_MAX, RETRIES_MAX, SUBMIT_TASKS_MAX,
+    AFTER_MAX, BATCH_TASKS_MAX, PAYLOAD_BYTES_MAX, QUEUES_MAX, RETRIES_MAX, SUBMIT_TASKS_MAX,
 };
 use ganger_proto::spec::SpecError;
-use ganger_proto::{Actor, Args, BatchId, BatchOptions, Kind, Refusal, Reply, SpecId};
+use ganger_proto::{
+    Actor, Args, BatchId, BatchOptions, Kind, QueueName, Refusal, Reply, Spec, SpecId,
+};
 
 use super::Engine;
 use super::event::Event;
@@ -35,8 +37,9 @@ impl Engine {
             return Err(Refusal::UnknownSubmission { part: submit.part });
         }
         check_head(head)?;
+        self.check_queue(&head.options.queue)?;
         self.check_after(actor, &head.options)?;
-        check_args(&head.spec.kind, &submit.args)?;
+        check_args(&head.spec, &submit.args)?;
         if submit.args.count() == 0 {
             let text = "there are no tasks to submit; the list of arguments is empty";
             return Err(Refusal::Invalid(text.to_owned()));
@@ -77,7 +80,7 @@ impl Engine {
             return Err(Refusal::UnknownSubmission { part: submit.part });
         }
         let count = submit.args.count();
-        check_args(&self.ledger.batches.spec_of(batch).kind, &submit.args)?;
+        check_args(self.ledger.batches.spec_of(batch), &submit.args)?;
         self.check_room(count, tasks.saturating_add(count))?;
         Ok(self.add_part(now, batch, submit))
     }
@@ -95,6 +98,19 @@ impl Engine {
         }
         let tasks = self.ledger.batches.known(batch).tasks;
         Reply::Submitted { batch, tasks, duplicate: false }
+    }
+
+    /// A queue is made by its first batch, and is a row of every status from then on.
+    fn check_queue(&self, queue: &QueueName) -> Result<(), Refusal> {
+        let many = self.ledger.queues.len() >= QUEUES_MAX;
+        if many && self.ledger.find_queue(queue).is_none() {
+            let text = format!(
+                "there are {QUEUES_MAX} queues, which is the limit; use one of them \
+                 (`ganger queues` lists them)"
+            );
+            return Err(Refusal::Invalid(text));
+        }
+        Ok(())
     }
 
     /// Batches that it waits for are older, so that none can wait for itself.
@@ -142,7 +158,7 @@ fn check_head(head: &SubmitHead) -> Result<(), Refusal> {
     head.options.check_labels().map_err(|error| Refusal::Invalid(error.to_string()))
 }
 
-fn check_args(kind: &Kind, args: &Args) -> Result<(), Refusal> {
+fn check_args(spec: &Spec, args: &Args) -> Result<(), Refusal> {
     if !args.is_sound() {
         let text = "the range's step is 0 or its last value does not fit 64 bits";
         return Err(Refusal::Invalid(text.to_owned()));
@@ -153,17 +169,19 @@ fn check_args(kind: &Kind, args: &Args) -> Result<(), Refusal> {
                 let text = format!("a part of a submission has at most {SUBMIT_TASKS_MAX} tasks");
                 return Err(Refusal::Invalid(text));
             }
-            if list.total_bytes() > PAYLOAD_BYTES_MAX
+            let spec = spec.payload_bytes();
+            if list.total_bytes() + spec > PAYLOAD_BYTES_MAX
                 && let Some(long) = list.iter().map(<[u8]>::len).max()
-                && long > PAYLOAD_BYTES_MAX
+                && long + spec > PAYLOAD_BYTES_MAX
             {
-                return Err(Refusal::Spec(SpecError::Payload { bytes: long }));
+                return Err(Refusal::Spec(SpecError::Payload { bytes: long + spec }));
             }
         }
         Args::Repeat { count }
-            if *count > 0 && matches!(kind, Kind::Square | Kind::Sleep | Kind::Handler { .. }) =>
+            if *count > 0
+                && matches!(spec.kind, Kind::Square | Kind::Sleep | Kind::Handler { .. }) =>
         {
-            let text = format!("{} needs an argument for each task", kind.word());
+            let text = format!("{} needs an argument for each task", spec.kind.word());
             return Err(Refusal::Invalid(text));
         }
         Args::Range { .. } | Args::Repeat { .. } => {}

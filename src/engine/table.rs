@@ -1,6 +1,7 @@
 //! All records of tasks, in pages. What a record is, and its states, is in task.rs.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ganger_proto::TaskId;
@@ -204,6 +205,17 @@ impl Table {
     /// Returns a table of pages that begin at task `base`.
     pub fn from_pages(base: u64, pages: impl IntoIterator<Item = Page>) -> Self {
         Self { base: base - base % PAGE_TASKS, pages: pages.into_iter().collect() }
+    }
+
+    /// Returns the ids that have records; none when a page is not one, or they pass the largest id.
+    pub(super) fn covered(&self) -> Option<Range<u64>> {
+        let whole = |page: &Page| match page {
+            Page::Alike(_) => true,
+            Page::Each(records) => records.len() as u64 == PAGE_TASKS,
+        };
+        let tasks = (self.pages.len() as u64).checked_mul(PAGE_TASKS)?;
+        let end = self.base.checked_add(tasks)?;
+        self.pages.iter().all(whole).then_some(self.base..end)
     }
 
     fn index(&self, id: u64) -> Option<usize> {

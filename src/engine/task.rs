@@ -194,7 +194,7 @@ impl Task {
     }
 
     /// Returns how its newest attempt ended as a number, and its code.
-    pub(super) const fn end(&self) -> (u8, i16) {
+    pub(crate) const fn end(&self) -> (u8, i16) {
         (self.marks & END_MASK, self.code)
     }
 

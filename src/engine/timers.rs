@@ -10,7 +10,7 @@ use super::Engine;
 use super::event::{Change, Event, Move};
 use super::input::Effect;
 use super::retry;
-use super::roster::lease_runs;
+use super::roster::{lease_runs, term_clock};
 use super::runs::{IdSet, TaskRun, coalesce};
 use super::task::State;
 use crate::clock::Now;
@@ -79,12 +79,12 @@ impl Engine {
 
     fn silent(&mut self, now: Now) {
         while let Some((at, session)) = self.soft.deadlines.first().copied() {
-            if at > now.mono_ms {
+            if at > term_clock(now) {
                 break;
             }
             self.soft.deadlines.pop_first();
             let Some(live) = self.soft.live.get_mut(&session) else { continue };
-            if live.deadline_ms > now.mono_ms {
+            if live.deadline_ms > term_clock(now) {
                 self.soft.deadlines.insert((live.deadline_ms, session));
                 continue;
             }

@@ -1,6 +1,8 @@
 //! What workers say: beating, starting, reporting, giving back. A report counts only with
 //! the current lease; whatever else comes is answered as stale and changes nothing.
 
+use std::collections::BTreeSet;
+
 use ganger_proto::limits::HOLD_TASKS_MAX;
 use ganger_proto::limits::{INLINE_BYTES_MAX, TEXT_BYTES_MAX};
 use ganger_proto::message::{LeaseRun, Report};
@@ -11,7 +13,7 @@ use super::event::{Charge, Event, Move, Next};
 use super::input::{Drain, Effect, Said};
 use super::results::{Block, StoredEnd};
 use super::retry;
-use super::roster::missing;
+use super::roster::{missing, term_clock};
 use super::runs::TaskRun;
 use super::span::Span;
 use crate::clock::Now;
@@ -20,7 +22,7 @@ impl Engine {
     pub(super) fn worker_said(&mut self, now: Now, session: SessionId, said: Said) {
         let Some(live) = self.soft.live.get_mut(&session) else { return };
         live.heard_ms = now.mono_ms;
-        live.deadline_ms = now.mono_ms + self.settings.term_ms;
+        live.deadline_ms = term_clock(now) + self.settings.term_ms;
         let was_silent = std::mem::take(&mut live.silent);
         let deadline = live.deadline_ms;
         if was_silent {
@@ -42,11 +44,7 @@ impl Engine {
                 }
                 self.feed(session);
             }
-            Said::Started(leases) => {
-                for run in leases {
-                    self.started(now, session, run);
-                }
-            }
+            Said::Started(leases) => self.started(now, session, &leases),
             Said::Report(report) => self.reported(now, session, report),
             Said::Release(leases) => {
                 self.soft.asked.answered(session);
@@ -63,21 +61,25 @@ impl Engine {
         }
     }
 
-    fn started(&mut self, now: Now, session: SessionId, run: LeaseRun) {
-        let Some(known) = self.ledger.sessions.get(&session) else { return };
-        let found = known.find(run);
-        let stale: Vec<LeaseRun> = missing(run, &found).collect();
+    fn started(&mut self, now: Now, session: SessionId, leases: &[LeaseRun]) {
         self.soft.changes += 1;
-        for (_, tasks) in &found {
-            self.soft.running.insert(*tasks);
+        // Told together: a message for each would fill the outbox of a worker that comes back late.
+        let mut stale = Vec::new();
+        for run in leases {
+            let Some(known) = self.ledger.sessions.get(&session) else { return };
+            let found = known.find(*run);
+            stale.extend(missing(*run, &found));
+            for (_, tasks) in &found {
+                self.soft.running.insert(*tasks);
+            }
+            self.watch_timeouts(now, session, *run);
         }
-        self.watch_timeouts(now, session, run);
         if !stale.is_empty() {
             self.out.effects.push(Effect::Stale { session, leases: stale });
         }
     }
 
-    fn reported(&mut self, now: Now, session: SessionId, report: Report) {
+    fn reported(&mut self, now: Now, session: SessionId, mut report: Report) {
         let number = report.number;
         let Some(known) = self.ledger.sessions.get(&session) else { return };
         if number <= known.reported {
@@ -85,6 +87,7 @@ impl Engine {
             self.out.effects.push(Effect::Ack { session, report: acknowledged });
             return;
         }
+        leave_out_repeats(&mut report);
         let mut turn = ReportTurn::default();
         for run in report.done {
             if run.took_us.len() != run.results.len() {
@@ -199,7 +202,14 @@ impl Engine {
     /// Takes back leases that have not started.
     pub(super) fn give_back(&mut self, now: Now, session: SessionId, leases: &[LeaseRun]) {
         let Some(known) = self.ledger.sessions.get(&session) else { return };
-        let found: Vec<_> = leases.iter().flat_map(|run| known.find(*run)).collect();
+        // A worker may name a lease twice; only what is still there is given back.
+        let (mut left, mut found) = (known.clone(), Vec::new());
+        for run in leases {
+            for (lease, tasks) in left.find(*run) {
+                left.drop_run(lease, tasks);
+                found.push((lease, tasks));
+            }
+        }
         self.end_leases(now, session, found, |task, _| retry::after_release(task));
     }
 
@@ -267,6 +277,32 @@ impl Engine {
     }
 }
 
+/// Leaves out what a report says of a lease a second time: a lease has one end, and a worker that
+/// keeps to the protocol says one.
+fn leave_out_repeats(report: &mut Report) {
+    let runs = report.done.iter().map(|run| (run.first, run.results.len() as u64));
+    let named = runs.chain(report.ended.iter().map(|ended| (ended.lease, 1)));
+    let apart = |a: &(LeaseId, u64), b: &(LeaseId, u64)| a.0.plus(a.1) <= b.0;
+    if named.clone().is_sorted_by(apart) {
+        return;
+    }
+    let mut all: Vec<(LeaseId, u64)> = named.collect();
+    all.sort_unstable();
+    if all.is_sorted_by(apart) {
+        return;
+    }
+    let mut seen = BTreeSet::new();
+    report.done.retain(|run| {
+        let leases = (0..run.results.len() as u64).map(|place| run.first.plus(place));
+        let is_news = leases.clone().all(|lease| !seen.contains(&lease));
+        if is_news {
+            seen.extend(leases);
+        }
+        is_news
+    });
+    report.ended.retain(|ended| seen.insert(ended.lease));
+}
+
 /// What one report gives.
 #[derive(Default)]
 struct ReportTurn {
@@ -278,4 +314,41 @@ struct ReportTurn {
     stale: Vec<LeaseRun>,
     /// Leases that are not to be tried again, in rising order.
     for_good: Vec<LeaseId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use ganger_proto::Epoch;
+    use ganger_proto::message::DoneRun;
+
+    use super::*;
+
+    /// Says what is left of a report of runs and single ends, by the counters of their leases.
+    fn check(done: &[(u64, usize)], ended: &[u64], left: &str) {
+        let lease = |counter| LeaseId { epoch: Epoch::new(1), counter };
+        let run = |&(first, count): &(u64, usize)| DoneRun {
+            first: lease(first),
+            took_us: vec![1; count],
+            results: std::iter::repeat_n(&b"a"[..], count).collect(),
+        };
+        let end = |&counter: &u64| Ended::bare(lease(counter), Outcome::TimedOut, 1);
+        let mut report = Report {
+            done: done.iter().map(run).collect(),
+            ended: ended.iter().map(end).collect(),
+            ..Report::default()
+        };
+        leave_out_repeats(&mut report);
+        let done = report.done.iter().map(|run| (run.first.counter, run.results.len()));
+        let ended = report.ended.iter().map(|ended| ended.lease.counter);
+        assert_eq!(format!("{:?} {:?}", Vec::from_iter(done), Vec::from_iter(ended)), left);
+    }
+
+    #[test]
+    fn a_report_says_one_thing_of_a_lease() {
+        check(&[(1, 3), (4, 2)], &[9, 7, 8], "[(1, 3), (4, 2)] [9, 7, 8]");
+        check(&[(4, 2), (1, 3)], &[], "[(4, 2), (1, 3)] []");
+        check(&[(1, 3), (3, 2), (5, 1)], &[2, 4, 5], "[(1, 3), (5, 1)] [4]");
+        check(&[], &[7, 8, 7], "[] [7, 8]");
+        check(&[(u64::MAX, 2)], &[1], "[(18446744073709551615, 2)] [1]");
+    }
 }

@@ -18,9 +18,9 @@ use ganger_proto::limits::{OUTPUT_PART_BYTES, PAGE_BYTES_MAX};
 use ganger_proto::message::ToClient;
 use ganger_proto::picture::EventRow;
 use ganger_proto::{BlockId, Ended, Outcome, Picture, Refusal, Reply, TaskId, TaskState, WallMs};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::outgoing::put;
+use super::outgoing::{put, put_reply};
 use super::relay::{Kept, PartReader};
 use super::{audit, status};
 use crate::engine::event;
@@ -31,7 +31,11 @@ use crate::store::{BlockCache, BodyReader, OutputKey, ReadError, Seq};
 
 /// Jobs that wait for the thread; when it is full pictures are dropped and requests are told that
 /// the master is busy.
-const JOBS_MAX: usize = 256;
+const JOBS_MAX: usize = 1_024;
+/// Questions of one client among them; further ones are told that the master is busy.
+pub(super) const JOBS_OF_ONE: usize = 64;
+/// When to ask again then, in milliseconds.
+pub(super) const BUSY_RETRY_MS: u64 = 500;
 /// Decoded blocks kept.
 const BLOCKS_KEPT: usize = 32;
 /// Bytes of one page of output.
@@ -43,6 +47,8 @@ pub(super) struct Job {
     pub(super) to: Session,
     pub(super) tag: u64,
     pub(super) work: Work,
+    /// Its place among its client's questions; none for what the master itself wants.
+    pub(super) turn: Option<OwnedSemaphorePermit>,
 }
 
 /// What is to be completed.
@@ -150,7 +156,7 @@ impl Bodies {
                 | Work::Events { .. }
                 | Work::Audit { .. }
                 | Work::CheckTrust(_) => {
-                    let busy = Refusal::Busy { retry_after_ms: 500 };
+                    let busy = Refusal::Busy { retry_after_ms: BUSY_RETRY_MS };
                     ToClient::Reply { tag: job.tag, result: Err(busy) }
                 }
             };
@@ -176,7 +182,7 @@ impl Drop for Bodies {
 }
 
 fn run(mut library: Library, jobs: Receiver<Job>) {
-    while let Ok(Job { to, tag, work }) = jobs.recv() {
+    while let Ok(Job { to, tag, work, turn: _turn }) = jobs.recv() {
         let reply = match work {
             Work::Picture { mut picture, blocks } => {
                 library.fill(&mut picture, &blocks);
@@ -216,7 +222,7 @@ fn run(mut library: Library, jobs: Receiver<Job>) {
                 checked.map_err(|error| status::refused(&error))
             }
         };
-        put(&to, &ToClient::Reply { tag, result: reply });
+        put_reply(&to, tag, reply);
     }
 }
 

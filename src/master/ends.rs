@@ -132,7 +132,7 @@ impl Master {
             let page = Box::new(EndPage { rows: Vec::new(), batch: row });
             if let Some(known) = self.clients.get(*client) {
                 let work = Work::Ends { page, seeds };
-                let job = Job { to: known.session.clone(), tag: waits.tag, work };
+                let job = Job { to: known.session.clone(), tag: waits.tag, work, turn: None };
                 self.hold(vec![Outgoing::Job(Box::new(job))]);
             }
             !over

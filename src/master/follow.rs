@@ -211,7 +211,7 @@ impl Master {
                 let Some(known) = self.clients.get(client) else { return };
                 let (to, kept) = oneshot::channel();
                 let work = Work::Kept { task, attempt, block, to };
-                self.bodies.ask(Job { to: known.session.clone(), tag, work });
+                self.bodies.ask(Job { to: known.session.clone(), tag, work, turn: None });
                 Step::Kept(kept)
             }
             Told::Ended { outcome } => Step::Ended(outcome),

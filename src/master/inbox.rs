@@ -9,11 +9,12 @@ use ganger_net::frame::{FrameError, Inbox};
 use ganger_net::server::{Arrival, Server};
 use ganger_net::session::Session;
 use ganger_net::streams::FromStream;
+use ganger_proto::limits::{FRAME_BYTES_MAX, OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
 use ganger_proto::message::{
     ClientMessage, HelloBody, LiveHeader, OutputHeader, WorkerHello, WorkerMessage, WorkerStream,
 };
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::outputs::{Long, LongEnded};
@@ -25,6 +26,14 @@ const MAILBOX_INPUTS: usize = 4_096;
 
 /// Heartbeats that wait for the loop's next turn; one that finds no room wakes the loop.
 const MAILBOX_BEATS: usize = 16_384;
+
+/// Bytes of one peer's messages that wait for the loop. With more its reader waits, and QUIC's flow
+/// control makes the peer wait: so no peer fills the mailbox, whatever it sends.
+const PEER_BYTES: usize = 2 * FRAME_BYTES_MAX;
+/// What the shortest message takes of that: no peer has more than 128 messages there.
+const MESSAGE_BYTES: usize = 16 << 10;
+/// Bytes of one worker's kept outputs that are read or wait for the loop: two of the longest.
+const OUTPUT_BYTES: usize = 2 * 2 * (OUTPUT_HEAD_BYTES + OUTPUT_TAIL_BYTES);
 
 /// Streams of kept output that wait to be read; further ones wait at the worker.
 const OUTPUTS_WAITING: usize = 1_024;
@@ -49,9 +58,9 @@ pub(super) enum Incoming {
         hello: WorkerHello,
     },
     /// A worker said something.
-    WorkerSaid { connection: ConnectionId, message: WorkerMessage },
+    WorkerSaid { connection: ConnectionId, message: WorkerMessage, room: Room },
     /// A worker sent an attempt's output.
-    WorkerOutput { connection: ConnectionId, header: OutputHeader, bytes: Vec<u8> },
+    WorkerOutput { connection: ConnectionId, header: OutputHeader, bytes: Vec<u8>, room: Room },
     /// A worker begins to send an attempt's long output.
     WorkerLong { connection: ConnectionId, long: Box<Long> },
     /// All of a long output is in the store but for what ties it together, or it broke off.
@@ -70,11 +79,17 @@ pub(super) enum Incoming {
         arrival: Box<Peering>,
     },
     /// A client said something.
-    ClientSaid { client: ClientId, message: ClientMessage },
+    ClientSaid { client: ClientId, message: ClientMessage, room: Room },
     /// A client's connection ended.
     ClientLeft { client: ClientId },
     /// The process was told to stop.
     Stop,
+}
+
+impl Incoming {
+    const fn is_beat(&self) -> bool {
+        matches!(self, Self::WorkerSaid { message: WorkerMessage::Heartbeat { .. }, .. })
+    }
 }
 
 /// An arrival without its inbox, which its reader keeps.
@@ -83,6 +98,57 @@ pub(super) struct Peering {
     pub(super) peer: ganger_net::session::Peer,
     pub(super) session: Session,
     pub(super) hello: ganger_proto::message::Hello,
+}
+
+/// What one input takes of its peer's share of the mailbox; dropped when the loop has taken it.
+pub(super) type Room = OwnedSemaphorePermit;
+
+/// How much of the mailbox one peer may fill.
+struct Share {
+    room: Arc<Semaphore>,
+    bytes: usize,
+}
+
+impl Share {
+    fn of(bytes: usize) -> Self {
+        Self { room: Arc::new(Semaphore::new(bytes)), bytes }
+    }
+
+    /// Returns room for so many bytes if there is some now.
+    fn now(&self, bytes: usize) -> Option<Room> {
+        self.room.clone().try_acquire_many_owned(self.weight(bytes)).ok()
+    }
+
+    /// Waits for room; nothing beyond the whole share is asked for, so it comes.
+    async fn later(&self, bytes: usize) -> Option<Room> {
+        self.room.clone().acquire_many_owned(self.weight(bytes)).await.ok()
+    }
+
+    fn weight(&self, bytes: usize) -> u32 {
+        let weight = u32::try_from(bytes.clamp(MESSAGE_BYTES, self.bytes));
+        weight.expect("a share is far below 4 GiB")
+    }
+
+    /// Passes on an input of so many bytes, when there is room for it. Says whether the loop still
+    /// listens.
+    async fn pass(
+        &self,
+        bytes: usize,
+        mail: &Mailbox,
+        input: impl FnOnce(Room) -> Incoming,
+    ) -> bool {
+        match self.now(bytes) {
+            Some(room) => mail.put(input(room)).await,
+            None => {
+                // Boxed, so that the thousands that do not wait are small.
+                let waits = async move {
+                    let room = self.later(bytes).await?;
+                    Some(mail.put(input(room)).await)
+                };
+                Box::pin(waits).await.unwrap_or(false)
+            }
+        }
+    }
 }
 
 /// The loop's mailbox, as the readers see it.
@@ -113,7 +179,7 @@ impl Mailbox {
 
     /// Puts an input; waits while the mailbox is full. Says whether the loop still listens.
     pub(super) async fn put(&self, input: Incoming) -> bool {
-        match self.to.try_send(input) {
+        match self.try_put(input) {
             Ok(()) => true,
             // Boxed, so that the thousands that do not wait are small.
             Err(TrySendError::Full(input)) => Box::pin(self.to.send(input)).await.is_ok(),
@@ -121,13 +187,16 @@ impl Mailbox {
         }
     }
 
-    /// Puts a heartbeat, which waits for the loop's next turn. One that finds no room wakes the
-    /// loop, which then takes all; so whoever beats too much waits, and nobody's beats are lost.
-    async fn put_beat(&self, beat: Incoming) -> bool {
-        match self.beats.try_send(beat) {
-            Ok(()) => true,
-            Err(TrySendError::Full(beat)) => self.put(beat).await,
-            Err(TrySendError::Closed(_)) => false,
+    /// A heartbeat waits for the loop's next turn. One that finds no room wakes the loop, which
+    /// then takes all; so whoever beats too much waits, and nobody's beats are lost.
+    #[expect(clippy::result_large_err, reason = "what finds no room goes on to wait for some")]
+    fn try_put(&self, input: Incoming) -> Result<(), TrySendError<Incoming>> {
+        if !input.is_beat() {
+            return self.to.try_send(input);
+        }
+        match self.beats.try_send(input) {
+            Err(TrySendError::Full(beat)) => self.to.try_send(beat),
+            sent => sent,
         }
     }
 
@@ -176,18 +245,16 @@ async fn read(arrival: Arrival, mail: Mailbox) {
 }
 
 async fn read_worker(connection: ConnectionId, mut from: Inbox, to: &Session, mail: &Mailbox) {
+    let share = Share::of(PEER_BYTES);
     loop {
         match from.next::<WorkerMessage>().await {
-            Ok(message @ WorkerMessage::Heartbeat { .. }) => {
-                if !mail.put_beat(Incoming::WorkerSaid { connection, message }).await {
+            Ok(message) if message.is_bounded() => {
+                let said = |room| Incoming::WorkerSaid { connection, message, room };
+                if !share.pass(from.newest_bytes(), mail, said).await {
                     return;
                 }
             }
-            Ok(message) => {
-                if !mail.put(Incoming::WorkerSaid { connection, message }).await {
-                    return;
-                }
-            }
+            Ok(_) => return end(to, "a message says more than a worker can hold"),
             Err(error) => return refuse(to, &error),
         }
     }
@@ -232,16 +299,23 @@ async fn read_streams(
     std::future::pending::<()>().await;
 }
 
-/// Reads kept outputs whole, one after the other, so that only one takes memory.
+/// Reads kept outputs whole, one after the other, while there is room for them.
 async fn read_outputs(
     connection: ConnectionId,
     mut streams: mpsc::Receiver<Begun>,
     mail: &Mailbox,
 ) {
+    let share = Share::of(OUTPUT_BYTES);
     while let Some(begun) = streams.recv().await {
         let (header, stream) = *begun;
-        if let Some(bytes) = Box::pin(stream.output(&header)).await
-            && !mail.put(Incoming::WorkerOutput { connection, header, bytes }).await
+        // One over its limits was not let in here.
+        let bytes = header.bytes().and_then(|bytes| usize::try_from(bytes).ok());
+        let read = Box::pin(async {
+            let room = share.later(bytes.unwrap_or(OUTPUT_BYTES)).await?;
+            Some((stream.output(&header).await?, room))
+        });
+        if let Some((bytes, room)) = read.await
+            && !mail.put(Incoming::WorkerOutput { connection, header, bytes, room }).await
         {
             return;
         }
@@ -265,10 +339,12 @@ async fn read_long(connection: ConnectionId, mut streams: mpsc::Receiver<Begun>,
 }
 
 async fn read_client(client: ClientId, mut from: Inbox, to: &Session, mail: &Mailbox) {
+    let share = Share::of(PEER_BYTES);
     loop {
         match from.next::<ClientMessage>().await {
             Ok(message) => {
-                if !mail.put(Incoming::ClientSaid { client, message }).await {
+                let said = |room| Incoming::ClientSaid { client, message, room };
+                if !share.pass(from.newest_bytes(), mail, said).await {
                     return;
                 }
             }
@@ -285,6 +361,12 @@ fn refuse(to: &Session, error: &FrameError) {
     }
 }
 
+/// Ends a connection whose peer says what no honest one does.
+fn end(to: &Session, why: &str) {
+    tracing::warn!(remote = %to.remote(), why, "a peer's connection is ended");
+    to.close(CloseCode::Protocol, why);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,5 +379,41 @@ mod tests {
     fn what_waits_for_an_idle_worker_is_small() {
         let bytes = size_of(read);
         assert!(bytes <= 4_000, "{bytes} bytes for each connection");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_floods_waits_for_the_loop_and_others_are_heard() {
+        let (mail, mut heard) = Mailbox::new();
+        let (flooder, honest) = (Share::of(PEER_BYTES), Share::of(PEER_BYTES));
+        let said = |client, room| Incoming::ClientSaid {
+            client: ClientId(client),
+            message: ClientMessage::Unwatch,
+            room,
+        };
+        let mut put = 0;
+        while let Ok(room) = flooder.room.clone().try_acquire_many_owned(MESSAGE_BYTES as u32) {
+            assert!(mail.put(said(1, room)).await);
+            put += 1;
+        }
+        assert_eq!(put, PEER_BYTES / MESSAGE_BYTES);
+        assert!(put <= MAILBOX_INPUTS / 16, "one peer fills the mailbox");
+        let waits = flooder.later(1);
+        assert!(mail.put(said(2, honest.now(1).unwrap())).await, "another has room");
+        let mut waits = std::pin::pin!(waits);
+        assert!(at_once(waits.as_mut()).await.is_none(), "the flooder waits");
+        drop(heard.inputs.recv().await);
+        assert!(waits.await.is_some(), "taken, its room is given back");
+        // The largest frame fits, and one that is larger than a share takes all of it.
+        assert!(honest.now(FRAME_BYTES_MAX).is_some());
+        assert!(Share::of(PEER_BYTES).now(usize::MAX).is_some());
+    }
+
+    /// Returns what a future gives when it is asked once.
+    async fn at_once<F: Future + Unpin>(future: F) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            given = future => Some(given),
+            () = std::future::ready(()) => None,
+        }
     }
 }

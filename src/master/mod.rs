@@ -6,11 +6,15 @@ mod audit;
 mod bodies;
 mod ends;
 mod follow;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod held;
 mod inbox;
 mod local;
 mod outgoing;
 mod outputs;
-mod recover;
+pub mod recover;
 mod relay;
 mod requests;
 mod searches;
@@ -20,7 +24,6 @@ mod status;
 mod trust;
 mod watches;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,6 +43,7 @@ use crate::store::{Batch, BlockCache, Durable, Installing, Output, Seq, Trouble,
 use bodies::Bodies;
 use ends::Ends;
 use follow::Follows;
+use held::Held;
 use inbox::{Incoming, Mail};
 use outgoing::Outgoing;
 use outputs::Longs;
@@ -86,8 +90,7 @@ struct Master {
     follows: Follows,
     ends: Ends,
     longs: Longs,
-    /// What may leave once the journal is durable up to a place, in order.
-    held: VecDeque<(Seq, Vec<Outgoing>)>,
+    held: Held<Outgoing>,
     newest: Seq,
     outputs: Vec<Output>,
     tail: Tail,
@@ -205,22 +208,13 @@ impl Master {
 
     /// Lets things leave when all that was decided before them is durable.
     fn hold(&mut self, outgoing: Vec<Outgoing>) {
-        if outgoing.is_empty() {
-            return;
-        }
-        match self.held.back_mut() {
-            Some((seq, waiting)) if *seq == self.newest => waiting.extend(outgoing),
-            _ => self.held.push_back((self.newest, outgoing)),
-        }
+        self.held.hold(self.newest, outgoing);
     }
 
     /// Sends everything that rests on batches up to `durable`.
     fn release(&mut self, durable: Seq) {
-        while self.held.front().is_some_and(|(seq, _)| *seq <= durable) {
-            let (_, ready) = self.held.pop_front().expect("the front was just looked at");
-            for outgoing in ready {
-                self.send(outgoing);
-            }
+        while let Some(ready) = self.held.release(durable) {
+            ready.into_iter().for_each(|outgoing| self.send(outgoing));
         }
     }
 
@@ -321,7 +315,7 @@ impl Master {
                 self.workers.came(connection, session, *arrival);
                 self.engine.handle(now, Input::WorkerJoined { name, version, hello });
             }
-            Incoming::WorkerSaid { connection, message } => {
+            Incoming::WorkerSaid { connection, message, room: _room } => {
                 let Some(session) = self.workers.session_of(connection) else { return };
                 if self.is_drawn(now, session, &message) {
                     self.clients.note_change();
@@ -329,7 +323,7 @@ impl Master {
                 let said = match message {
                     WorkerMessage::Hold { tasks } => Said::Hold(tasks),
                     WorkerMessage::Heartbeat { load } => {
-                        self.pace_beats(session);
+                        self.beat_came(session);
                         Said::Heartbeat(load)
                     }
                     WorkerMessage::Started { leases } => Said::Started(leases),
@@ -345,13 +339,15 @@ impl Master {
                     self.engine.handle(now, Input::WorkerLeft { session });
                 }
             }
-            Incoming::WorkerOutput { connection, header, bytes } => {
+            Incoming::WorkerOutput { connection, header, bytes, room: _room } => {
                 self.output_came(connection, header, bytes);
             }
             Incoming::WorkerLong { connection, long } => self.long_began(connection, *long),
             Incoming::LongEnded { connection, ended } => self.long_ended(connection, ended),
             Incoming::ClientCame { client, arrival } => self.client_came(client, *arrival),
-            Incoming::ClientSaid { client, message } => self.client_said(client, message),
+            Incoming::ClientSaid { client, message, room: _room } => {
+                self.client_said(client, message);
+            }
             Incoming::ClientLeft { client } => {
                 self.clients.left(client);
                 self.follows.client_left(client);

@@ -1,11 +1,12 @@
 //! What leaves the master, once what it rests on is durable. Encodes and hands to the outboxes; a
 //! peer that reads too slowly is disconnected, never waited for.
 
+use bytes::Bytes;
 use ganger_net::CloseCode;
-use ganger_net::frame::encode;
+use ganger_net::frame::{SendError, encode};
 use ganger_net::session::Session;
-use ganger_proto::SessionId;
 use ganger_proto::message::{ToClient, ToWorker, Welcome};
+use ganger_proto::{Refusal, Reply, SessionId};
 use serde::Serialize;
 
 use super::Master;
@@ -52,7 +53,7 @@ impl Master {
         match effect {
             Effect::Reply { client, tag, result } => {
                 if let Some(known) = self.clients.get(client) {
-                    put(&known.session, &ToClient::Reply { tag, result });
+                    put_reply(&known.session, tag, result);
                 }
             }
             Effect::Welcome { session, stale, acknowledged } => {
@@ -122,22 +123,38 @@ impl Master {
 }
 
 /// How often one of so many workers beats while it is idle: each second, and with many workers a
-/// thousand a second in all, but at least every seven seconds, in milliseconds. The term is ten: three
-/// seconds are left for a packet that has to be sent again.
+/// thousand a second in all, but at least every seven seconds, in milliseconds. The term is ten:
+/// three seconds are left for a packet that has to be sent again.
 fn beat_ms(workers: usize) -> u32 {
     u32::try_from(workers).unwrap_or(u32::MAX).clamp(1_000, 7_000)
+}
+
+/// Puts a reply in a client's outbox. One that does not fit a frame is answered with a refusal, so
+/// that nobody waits for it for ever.
+pub(super) fn put_reply(to: &Session, tag: u64, result: Result<Reply, Refusal>) {
+    let reply = ToClient::Reply { tag, result };
+    match encode(&reply) {
+        Ok(frame) => put_frame(to, frame),
+        Err(error) => {
+            tracing::error!(%error, "a reply does not fit a frame");
+            let text = "the answer is over the limit of a frame; ask for fewer rows".to_owned();
+            put(to, &ToClient::Reply { tag, result: Err(Refusal::Invalid(text)) });
+        }
+    }
 }
 
 /// Puts a message in a peer's outbox. A peer whose outbox is full is closed: it has not read for
 /// thousands of messages.
 pub(super) fn put<T: Serialize>(to: &Session, message: &T) {
     match encode(message) {
-        Ok(frame) => {
-            if to.outbox.try_send(frame) == Err(ganger_net::frame::SendError::Full) {
-                tracing::warn!(remote = %to.remote(), "a peer reads too slowly and is closed");
-                to.close(CloseCode::TooSlow, "this peer reads too slowly");
-            }
-        }
+        Ok(frame) => put_frame(to, frame),
         Err(error) => tracing::error!(%error, "a message does not fit a frame"),
+    }
+}
+
+fn put_frame(to: &Session, frame: Bytes) {
+    if to.outbox.try_send(frame) == Err(SendError::Full) {
+        tracing::warn!(remote = %to.remote(), "a peer reads too slowly and is closed");
+        to.close(CloseCode::TooSlow, "this peer reads too slowly");
     }
 }

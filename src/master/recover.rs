@@ -9,18 +9,19 @@ use crate::store::{FencedLog, OpenError, Seq, Term};
 const READ_BYTES: usize = 4 << 20;
 
 /// What a recovery gave.
-pub(super) struct Recovered {
+#[derive(Debug)]
+pub struct Recovered {
     /// The state.
-    pub(super) ledger: Ledger,
+    pub ledger: Ledger,
     /// Batches that were replayed.
-    pub(super) batches: u64,
+    pub batches: u64,
 }
 
 /// Rebuilds the ledger.
 ///
 /// # Errors
 /// When the log is damaged, or says what this version cannot read.
-pub(super) fn recover(log: &mut dyn FencedLog, term: &Term) -> Result<Recovered, OpenError> {
+pub fn recover(log: &mut dyn FencedLog, term: &Term) -> Result<Recovered, OpenError> {
     let (mut ledger, mut at) = match log.snapshot()? {
         Some(snapshot) => {
             let seq = snapshot.seq;

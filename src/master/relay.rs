@@ -148,7 +148,7 @@ impl PartReader {
     async fn read(&self, of: OutputKey, part: u32) -> Option<Vec<u8>> {
         let (to, data) = oneshot::channel();
         let work = Work::Part { of, part, to };
-        let job = Job { to: self.session.clone(), tag: 0, work };
+        let job = Job { to: self.session.clone(), tag: 0, work, turn: None };
         self.jobs.upgrade()?.try_send(job).ok()?;
         data.await.ok()
     }

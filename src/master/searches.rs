@@ -12,8 +12,9 @@ use crate::engine::search::Search;
 const TURN_US: u64 = 2_000;
 /// Steps between two looks at the clock: about a third of a millisecond.
 const SLICE_STEPS: u64 = 1_024;
-/// Commands that are looked for at once.
+/// Commands that are looked for at once, and of one client among them.
 const HUNTS_MAX: usize = 32;
+const HUNTS_OF_ONE: usize = 8;
 /// When to try again when so many are looked for, in milliseconds.
 const BUSY_RETRY_MS: u64 = 1_000;
 
@@ -62,7 +63,8 @@ impl Hunts {
 impl Master {
     /// Looks for a command's tasks; it runs when they are found.
     pub(super) fn hunt(&mut self, client: ClientId, tag: u64, actor: Actor, request: Request) {
-        if self.hunts.all.len() >= HUNTS_MAX {
+        let own = self.hunts.all.iter().filter(|hunt| hunt.client == client).count();
+        if self.hunts.all.len() >= HUNTS_MAX || own >= HUNTS_OF_ONE {
             let busy = Refusal::Busy { retry_after_ms: BUSY_RETRY_MS };
             return self.reply(client, tag, Err(busy));
         }

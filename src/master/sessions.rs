@@ -2,12 +2,16 @@
 //! connections; decides nothing about tasks.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ganger_net::CloseCode;
 use ganger_net::session::Session;
 use ganger_proto::message::ToClient;
-use ganger_proto::{Actor, BatchId, SessionId, WallMs, Watch};
+use ganger_proto::{Actor, BatchId, SessionId, Watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::bodies::JOBS_OF_ONE;
 use super::inbox::{ConnectionId, Peering};
 use super::outgoing::put;
 use super::searches::Searching;
@@ -27,6 +31,8 @@ pub(super) struct WorkerLink {
     welcomed: bool,
     /// How often it was told to beat, in milliseconds.
     pub(super) beat_ms: u32,
+    /// Where its packets came from when that was looked at last.
+    remote: SocketAddr,
 }
 
 /// Connected workers.
@@ -39,12 +45,14 @@ pub(super) struct Workers {
 impl Workers {
     /// Adds a connection; an older one of the same session is closed.
     pub(super) fn came(&mut self, connection: ConnectionId, id: SessionId, new: Peering) {
+        let remote = new.session.remote();
         let link = WorkerLink {
             connection,
             actor: new.peer.actor,
             session: new.session,
             welcomed: false,
             beat_ms: 0,
+            remote,
         };
         if let Some(older) = self.links.insert(id, link) {
             self.sessions.remove(&older.connection);
@@ -94,6 +102,13 @@ impl Workers {
         }
     }
 
+    /// Looks where a worker's packets come from; returns the address before when it has changed.
+    pub(super) fn moved(&mut self, id: SessionId) -> Option<SocketAddr> {
+        let link = self.links.get_mut(&id)?;
+        let remote = link.session.remote();
+        (remote != link.remote).then(|| std::mem::replace(&mut link.remote, remote))
+    }
+
     /// Returns a session's connection, once it was welcomed. What was decided for the connection
     /// before it is not for this one: its hello was compared with all of that.
     pub(super) fn welcomed(&self, id: SessionId) -> Option<&WorkerLink> {
@@ -118,6 +133,8 @@ pub(super) struct Client {
     pub(super) draw_ms: u64,
     /// What its windows are searched for.
     pub(super) searches: Searches,
+    /// Questions that the reading thread may have of it at once.
+    jobs: Arc<Semaphore>,
 }
 
 /// A client that waits for batches.
@@ -151,6 +168,7 @@ impl Clients {
             ahead: 0,
             draw_ms: 0,
             searches: Searches::default(),
+            jobs: Arc::new(Semaphore::new(JOBS_OF_ONE)),
         };
         self.all.insert(id, client);
     }
@@ -268,6 +286,11 @@ impl Clients {
 }
 
 impl Client {
+    /// Returns a place among the questions that it may have asked at once; none when all are taken.
+    pub(super) fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        self.jobs.clone().try_acquire_owned().ok()
+    }
+
     /// A picture goes when something changed and the one before was taken in; for a new watch one
     /// may be on its way. So a slow link gets fewer pictures, never a backlog.
     const fn wants(&self) -> bool {

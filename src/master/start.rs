@@ -25,7 +25,8 @@ use crate::engine::input::Input;
 use crate::engine::{Engine, Settings};
 use crate::logs::Ring;
 use crate::store::{
-    BLOCK_CACHE_BYTES_MAX, BlockCache, FencedLog, Holder, MemoryLog, OpenError, SqliteLog, Writer,
+    BLOCK_CACHE_BYTES_MAX, BlockCache, FencedLog, Holder, KeepLog, MemoryLog, OpenError, SqliteLog,
+    Writer,
 };
 
 /// The ports that a master tries when it is not told one and remembers none.
@@ -51,6 +52,8 @@ pub struct MasterOptions {
     pub advertise: Vec<String>,
     /// Where the journal is kept.
     pub store: StoreChoice,
+    /// How much of the journal is kept beside what a restart needs.
+    pub keep_log: KeepLog,
     /// Slots of the local worker: none starts one with as many as there are cores, 0 starts none.
     pub local_worker_slots: Option<u32>,
     /// The machine's clocks.
@@ -122,7 +125,7 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
         hunts: super::searches::Hunts::default(),
         follows: Follows::new(mailbox.clone()),
         ends: Ends::default(),
-        held: std::collections::VecDeque::new(),
+        held: super::held::Held::default(),
         newest,
         outputs: Vec::new(),
         tail: Tail::default(),
@@ -163,7 +166,9 @@ struct Opened {
 
 fn open_store(options: &MasterOptions, host: &str) -> Result<Opened, MasterError> {
     let mut log: Box<dyn FencedLog> = match &options.store {
-        StoreChoice::Sqlite(path) => Box::new(SqliteLog::new(path).with_room()),
+        StoreChoice::Sqlite(path) => {
+            Box::new(SqliteLog::new(path).with_room().with_keep_log(options.keep_log))
+        }
         StoreChoice::Memory => Box::new(MemoryLog::new()),
     };
     let me = Holder { pid: std::process::id(), host: host.to_owned() };

@@ -8,7 +8,7 @@ use ganger_proto::picture::{MasterLine, WorkerRow};
 use ganger_proto::{Actor, BatchId, Refusal, Reply, Request, Role, SessionId, TaskId, WorkerName};
 
 use super::Master;
-use super::bodies::{Job, Rest, ResultSeed, Work};
+use super::bodies::{BUSY_RETRY_MS, Job, Rest, ResultSeed, Work};
 use super::ends::Wanted;
 use super::inbox::Peering;
 use super::outgoing::Outgoing;
@@ -46,7 +46,7 @@ impl Master {
                 Ok(Reply::Tasks { rows, total, next })
             }
             Request::Log { rows } => Ok(Reply::Log(self.log.recent(rows.min(1_000) as usize))),
-            Request::Wait { batches } => return self.wait(client, tag, batches),
+            Request::Wait { batches } => return self.wait((client, tag), actor, batches),
             Request::Ends { batch, told, rows } => {
                 return self.ends((client, tag), actor, Wanted { batch, told, rows });
             }
@@ -93,7 +93,11 @@ impl Master {
 
     fn job(&mut self, client: ClientId, tag: u64, work: Work) {
         let Some(known) = self.clients.get(client) else { return };
-        let job = Job { to: known.session.clone(), tag, work };
+        let Some(turn) = known.turn() else {
+            let busy = Refusal::Busy { retry_after_ms: BUSY_RETRY_MS };
+            return self.reply(client, tag, Err(busy));
+        };
+        let job = Job { to: known.session.clone(), tag, work, turn: Some(turn) };
         self.hold(vec![Outgoing::Job(Box::new(job))]);
     }
 
@@ -202,6 +206,17 @@ impl Master {
         self.visible(actor, task)?;
         let why = self.engine.why(self.clock.now(), task).ok_or(Refusal::NoTask(task))?;
         Ok(Reply::Why(Box::new(why)))
+    }
+
+    /// Says to a worker that has just beaten how often to, and remembers it when it has come to
+    /// another network.
+    pub(super) fn beat_came(&mut self, session: SessionId) {
+        self.pace_beats(session);
+        if let Some(from) = self.workers.moved(session) {
+            tracing::info!(%session, %from, "a worker's packets come from another address");
+            self.engine.note_moved(self.clock.now(), session);
+            self.clients.note_change();
+        }
     }
 
     /// Adds what the connection knows to a worker's row.

@@ -1,5 +1,5 @@
-//! Matters of trust that clients ask for: invites, revocations, identities, the authority, the local
-//! worker. What they mean is decided in `ganger-net`.
+//! Matters of trust that clients ask for: invites, revocations, identities, the authority, the
+//! local worker. What they mean is decided in `ganger-net`.
 
 use ganger_net::CloseCode;
 use ganger_proto::identity::Rotation;

@@ -1,7 +1,7 @@
 //! Pictures and waiting: who gets what picture when, and who hears that a batch has ended.
 
 use ganger_proto::message::ToClient;
-use ganger_proto::{BatchId, Refusal, Reply};
+use ganger_proto::{Actor, BatchId, Refusal, Reply};
 
 use super::Master;
 use super::bodies::{Job, Work};
@@ -16,6 +16,8 @@ const DRAW_EVERY_MS: u64 = 33;
 const PROGRESS_EVERY_MS: u64 = 200;
 /// Batches that one request may wait for.
 const WAIT_BATCHES_MAX: usize = 1_024;
+/// Requests of one connection that wait for batches at once.
+const WAITS_MAX: usize = 256;
 
 impl Master {
     /// Draws for every client that is due a picture.
@@ -35,7 +37,7 @@ impl Master {
             sketch.picture.number = self.clients.drawn(client, now.mono_ms + DRAW_EVERY_MS);
             let Some(known) = self.clients.get(client) else { continue };
             let work = Work::Picture { picture: Box::new(sketch.picture), blocks: sketch.blocks };
-            let job = Job { to: known.session.clone(), tag: 0, work };
+            let job = Job { to: known.session.clone(), tag: 0, work, turn: None };
             self.hold(vec![Outgoing::Job(Box::new(job))]);
         }
         self.release_what_is_durable();
@@ -48,12 +50,25 @@ impl Master {
     }
 
     /// Remembers a client that waits; answers at once when there is nothing to wait for.
-    pub(super) fn wait(&mut self, client: ClientId, tag: u64, batches: Vec<BatchId>) {
+    pub(super) fn wait(
+        &mut self,
+        (client, tag): (ClientId, u64),
+        actor: &Actor,
+        batches: Vec<BatchId>,
+    ) {
+        let waits = self.clients.waiters.iter().filter(|waiter| waiter.client == client).count();
+        if waits >= WAITS_MAX {
+            let text = format!("this connection waits {WAITS_MAX} times already; let one end");
+            return self.reply(client, tag, Err(Refusal::Invalid(text)));
+        }
         if batches.is_empty() || batches.len() > WAIT_BATCHES_MAX {
             let text = format!("name 1 to {WAIT_BATCHES_MAX} batches to wait for");
             return self.reply(client, tag, Err(Refusal::Invalid(text)));
         }
-        if let Some(unknown) = batches.iter().find(|id| self.engine.batch_row(**id).is_none()) {
+        let unknown = |id: &&BatchId| {
+            self.engine.batch_row(**id).is_none() || !self.engine.may_see(actor, **id)
+        };
+        if let Some(unknown) = batches.iter().find(unknown) {
             return self.reply(client, tag, Err(Refusal::NoBatch(*unknown)));
         }
         self.clients.waiters.push(Waiter { client, tag, batches });

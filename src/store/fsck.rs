@@ -8,7 +8,8 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::chain::{EMPTY, Tip, block_sum, output_part_sum, output_sum};
-use super::sqlite::{self, Acknowledged, Found};
+use super::reading::{self, Walk};
+use super::sqlite::{self, Acknowledged};
 use super::{OpenError, Seq};
 
 /// What a store was found to be.
@@ -115,7 +116,7 @@ impl fmt::Display for Verdict {
 /// # Errors
 /// When it cannot be read at all, or is not a store of this version.
 pub fn fsck(place: &Path) -> Result<Verdict, OpenError> {
-    let file = if place.is_dir() { place.join("store.db") } else { place.to_owned() };
+    let file = reading::file_of(place);
     let mut verdict = Verdict { file: file.clone(), ..Verdict::default() };
     let acknowledged = sqlite::read_acknowledged(&file);
     match acknowledged {
@@ -139,33 +140,13 @@ pub fn fsck(place: &Path) -> Result<Verdict, OpenError> {
         return Ok(verdict);
     }
     sqlite::check_filesystem(&file)?;
-    match open(&file) {
+    match reading::view(&file) {
         Ok(Some(conn)) => check(&conn, &file, &acknowledged, &mut verdict),
         Ok(None) => missing_at_end(&acknowledged, &mut verdict),
         Err(error @ OpenError::Damaged(_)) => verdict.broken(error.to_string(), None),
         Err(error @ (OpenError::Unusable(_) | OpenError::Held(_))) => return Err(error),
     }
     Ok(verdict)
-}
-
-/// Opens one view of the store, though a master may write meanwhile; none when nothing was ever
-/// written.
-fn open(file: &Path) -> Result<Option<Connection>, OpenError> {
-    let failed = |error: rusqlite::Error| sqlite::open_error(file, "opening it", &error);
-    let conn = sqlite::open_read_only(file).map_err(failed)?;
-    conn.execute_batch("BEGIN").map_err(failed)?;
-    match sqlite::find(&conn).map_err(failed)? {
-        Found::Ours => Ok(Some(conn)),
-        Found::Fresh => Ok(None),
-        Found::OtherVersion(version, by) => {
-            let why = format!("it has format {version}, written by {by}");
-            Err(sqlite::unusable(file, &why, "check it with the program that wrote it"))
-        }
-        Found::Foreign => {
-            let why = "it is a database of another program";
-            Err(sqlite::unusable(file, why, "name a home folder with a store"))
-        }
-    }
 }
 
 fn check(conn: &Connection, file: &Path, acknowledged: &Acknowledged, verdict: &mut Verdict) {
@@ -277,32 +258,21 @@ fn check_log(conn: &Connection, file: &Path, starts: &[Tip], verdict: &mut Verdi
 
 /// Follows the chain to its end or its first break; returns the last good batch.
 fn walk(conn: &Connection, file: &Path, start: Tip, verdict: &mut Verdict) -> Seq {
-    let mut at = start;
+    let mut walk = Walk::new(conn, file, start);
     loop {
-        match sqlite::read_checked(conn, file, at, READ_BYTES) {
-            Ok((rows, _)) if rows.is_empty() => {
-                if at.seq.0 < verdict.last {
-                    let missing = (at.seq.0 + 1, verdict.last);
+        match walk.more() {
+            Ok(rows) if rows.is_empty() => {
+                if walk.at().0 < verdict.last {
+                    let missing = (walk.at().0 + 1, verdict.last);
                     verdict.broken("batches are missing", Some(missing));
                 }
-                return at.seq;
+                return walk.at();
             }
-            Ok((rows, end)) => {
-                verdict.batches_good += u64::try_from(rows.len()).unwrap_or(u64::MAX);
-                at = end;
-            }
+            Ok(rows) => verdict.batches_good += rows.len() as u64,
             Err(_) => {
-                // Once more a row at a time, to the very batch.
-                if let Ok((rows, end)) = sqlite::read_checked(conn, file, at, 1)
-                    && !rows.is_empty()
-                {
-                    verdict.batches_good += 1;
-                    at = end;
-                    continue;
-                }
-                let lost = (at.seq.0 + 1, verdict.last);
+                let lost = (walk.at().0 + 1, verdict.last);
                 verdict.broken("the chain breaks", Some(lost));
-                return at.seq;
+                return walk.at();
             }
         }
     }
@@ -393,5 +363,3 @@ fn bodies_found(found: rusqlite::Result<(u64, u64)>, what: &str, verdict: &mut V
         }
     }
 }
-
-const READ_BYTES: usize = 4 << 20;

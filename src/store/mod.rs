@@ -4,7 +4,10 @@
 mod cache;
 mod chain;
 mod fsck;
+mod keep_log;
 mod memory;
+mod reading;
+mod salvage;
 mod sqlite;
 mod writer;
 
@@ -13,7 +16,10 @@ use ganger_proto::{BlockId, Epoch, TaskId, WallMs};
 
 pub use cache::{BLOCK_CACHE_BYTES_MAX, BlockCache};
 pub use fsck::{Finding, SnapshotFound, Verdict, fsck};
+pub use keep_log::{KeepLog, KeepLogError};
 pub use memory::{Fault, MemoryLog, Survival, Syncing};
+pub use reading::{Bounds, Reading, Start, Walk};
+pub use salvage::{Copied, NewStore};
 pub use sqlite::SqliteLog;
 pub use writer::{Durable, Installing, PartWriter, PartWritten, Trouble, Writer};
 
@@ -139,6 +145,8 @@ pub struct Logged {
     pub data: Vec<u8>,
     /// The engine's digest after these events, when one was written.
     pub digest: Option<[u8; 16]>,
+    /// The newest batch that was known durable when it was written.
+    pub durable: Seq,
 }
 
 /// A snapshot that can be loaded.

@@ -17,20 +17,21 @@ use std::path::{Path, PathBuf};
 use ganger_proto::{Epoch, WallMs};
 use rusqlite::{Connection, OptionalExtension};
 
-use self::error::damaged;
-use self::place::HomeLock;
-use self::seqfile::SeqFile;
+use self::place::{HomeLock, Standing};
 use super::chain::{EMPTY, Link, Sum, Tip};
 use super::{
-    AppendError, Batch, BodyReader, FencedLog, Holder, Logged, OUTPUT_BYTES_KEPT_MAX, OpenError,
-    OutputKey, Seq, Snapshot, Term, Trim,
+    AppendError, Batch, BodyReader, FencedLog, Holder, KeepLog, Logged, OUTPUT_BYTES_KEPT_MAX,
+    OpenError, OutputKey, Seq, Snapshot, Term, Trim,
 };
 
-pub(super) use self::error::{column_sum, open_error, unusable};
-pub(super) use self::place::check_filesystem;
-pub(super) use self::reader::{key_of, output_of};
-pub(super) use self::schema::{Found, find, has_parts, leader_epoch, open_read_only};
-pub(super) use self::seqfile::{Acknowledged, read_acknowledged};
+pub(super) use self::error::{column_sum, damaged, open_error, unusable};
+pub(super) use self::place::{check_at_rest, check_filesystem};
+pub(super) use self::reader::{key_of, logged_of, output_of};
+pub(super) use self::schema::{
+    Found, find, has_parts, leader_epoch, make, open_quiet, open_read_only, set_leader,
+    set_output_bytes,
+};
+pub(super) use self::seqfile::{Acknowledged, SeqFile, read_acknowledged};
 pub(super) use self::snapshot::{heads, load};
 
 /// A store in one SQLite file, with its lock and its newest acknowledged number beside it.
@@ -38,6 +39,7 @@ pub(super) use self::snapshot::{heads, load};
 pub struct SqliteLog {
     file: PathBuf,
     output_bytes_max: u64,
+    keep_log: KeepLog,
     wal_bytes: u64,
     held: Option<Held>,
 }
@@ -47,6 +49,8 @@ pub struct SqliteLog {
 struct Held {
     conn: Connection,
     seq_file: SeqFile,
+    /// Its files, as they were when it was opened.
+    standing: Standing,
     tip: Tip,
     epoch: Epoch,
     output_bytes: u64,
@@ -65,8 +69,8 @@ struct Held {
 impl SqliteLog {
     /// Names the file; nothing is opened before [`FencedLog::acquire`].
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        let output_bytes_max = OUTPUT_BYTES_KEPT_MAX;
-        Self { file: file.into(), output_bytes_max, wal_bytes: 0, held: None }
+        let (output_bytes_max, keep_log) = (OUTPUT_BYTES_KEPT_MAX, KeepLog::default());
+        Self { file: file.into(), output_bytes_max, keep_log, wal_bytes: 0, held: None }
     }
 
     /// Makes the WAL as long as it will be when the log is acquired, so that commits are quicker.
@@ -78,6 +82,12 @@ impl SqliteLog {
     /// Keeps at most `bytes` of outputs instead of [`OUTPUT_BYTES_KEPT_MAX`].
     pub fn with_output_bytes_max(mut self, bytes: u64) -> Self {
         self.output_bytes_max = bytes;
+        self
+    }
+
+    /// Keeps more of the log than a restart needs.
+    pub fn with_keep_log(mut self, keep_log: KeepLog) -> Self {
+        self.keep_log = keep_log;
         self
     }
 
@@ -141,6 +151,7 @@ impl FencedLog for SqliteLog {
         let mut held = Held {
             conn,
             seq_file,
+            standing: Standing::of(file),
             tip,
             epoch,
             output_bytes,
@@ -205,7 +216,8 @@ impl FencedLog for SqliteLog {
     }
 
     fn trim(&mut self, term: &Term) -> Result<Trim, AppendError> {
-        self.write(term, |held, file, _| snapshot::trim(held, file))
+        let keep_log = self.keep_log;
+        self.write(term, |held, file, _| snapshot::trim(held, file, keep_log))
     }
 
     fn write_output_part(
@@ -258,7 +270,7 @@ pub(super) fn find_tip(conn: &Connection, file: &Path) -> Result<Tip, OpenError>
 }
 
 /// Refuses a log that ends before, or differs from, what was acknowledged.
-fn check_acknowledged(
+pub(super) fn check_acknowledged(
     conn: &Connection,
     file: &Path,
     acknowledged: &Acknowledged,
@@ -325,8 +337,7 @@ pub(super) fn read_checked(
     let mut rows = statement.query([from.seq.0.cast_signed()]).map_err(failed)?;
     let (mut logged, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next().map_err(failed)? {
-        let batch = reader::logged_of(row).map_err(failed)?;
-        let durable = Seq(row.get::<_, i64>(5).map_err(failed)?.cast_unsigned());
+        let batch = logged_of(row).map_err(failed)?;
         let hash = column_sum(row, 6).map_err(failed)?;
         let before = at.get();
         if batch.seq != before.seq.next() {
@@ -337,7 +348,7 @@ pub(super) fn read_checked(
             seq: batch.seq,
             epoch: batch.epoch,
             at: batch.at,
-            durable,
+            durable: batch.durable,
             data: &batch.data,
             digest: batch.digest.as_ref().map(|digest| digest.as_slice()),
         };

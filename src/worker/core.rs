@@ -28,12 +28,13 @@ mod present;
 mod tasks;
 mod warm;
 
-pub(super) use present::{Offers, Present};
-pub(super) use warm::{GIVE_TASKS_MAX, WarmEnds};
+pub use present::{Offers, Present};
+pub(super) use warm::GIVE_TASKS_MAX;
+pub use warm::WarmEnds;
 
 /// What the driver must do.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Effect {
+pub enum Effect {
     /// Start a child; end with [`WorkerCore::handle_ended`].
     Start(Box<Start>),
     /// TERM, grace, KILL.
@@ -60,37 +61,38 @@ pub(super) enum Effect {
 
 /// A child to start.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Start {
+pub struct Start {
     /// Where it runs.
-    pub(super) at: Attempt,
+    pub at: Attempt,
     /// Its task, as a run of one; of a handler, several short ones.
-    pub(super) run: GrantRun,
+    pub run: GrantRun,
     /// What it is.
-    pub(super) spec: Arc<Spec>,
+    pub spec: Arc<Spec>,
 }
 
 /// A running attempt and the slot it runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Attempt {
+pub struct Attempt {
     /// Its lease.
-    pub(super) lease: LeaseId,
-    /// Its slot; see [`in_lane`].
-    pub(super) slot: u32,
+    pub lease: LeaseId,
+    /// Its slot: those of the lane `cpu` from 0, those of the lane `io` from
+    /// [`SLOTS_MAX`](ganger_proto::gang::SLOTS_MAX).
+    pub slot: u32,
 }
 
 /// The end of a child.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct AttemptEnded {
+pub struct AttemptEnded {
     /// What to report.
-    pub(super) ended: Ended,
+    pub ended: Ended,
     /// What was kept of its output, when that does not ride in the report: lengths, and what is in
     /// memory.
-    pub(super) output: Option<(OutputHeader, Vec<u8>)>,
+    pub output: Option<(OutputHeader, Vec<u8>)>,
 }
 
 /// Decides what the worker does.
 #[derive(Debug)]
-pub(super) struct WorkerCore {
+pub struct WorkerCore {
     session: SessionId,
     offers: Offers,
     lanes: Lanes,
@@ -171,7 +173,7 @@ struct Drain {
 
 impl WorkerCore {
     /// Begins a session of a worker that offers this.
-    pub(super) fn new(session: SessionId, offers: Offers) -> Self {
+    pub fn new(session: SessionId, offers: Offers) -> Self {
         Self {
             session,
             lanes: Lanes::new(offers.slots, &offers.resources),
@@ -193,7 +195,7 @@ impl WorkerCore {
     }
 
     /// The master welcomed this session.
-    pub(super) fn handle_welcome(&mut self, now_us: u64, welcome: &Welcome) {
+    pub fn handle_welcome(&mut self, now_us: u64, welcome: &Welcome) {
         self.beat_at(welcome.beat_ms);
         let beat_us = now_us.saturating_add(self.beat_idle_us);
         self.link = Link::Up { beat_us, started_us: None };
@@ -209,12 +211,12 @@ impl WorkerCore {
     }
 
     /// The connection is gone.
-    pub(super) fn handle_link_lost(&mut self) {
+    pub fn handle_link_lost(&mut self) {
         self.link = Link::Down;
     }
 
     /// The master said something.
-    pub(super) fn handle_message(&mut self, now_us: u64, message: ToWorker) {
+    pub fn handle_message(&mut self, now_us: u64, message: ToWorker) {
         match message {
             ToWorker::Grant(grant) => self.grant(grant),
             ToWorker::Ack { report } => self.acknowledge(report),
@@ -244,7 +246,7 @@ impl WorkerCore {
     }
 
     /// A child ended, or could not be started.
-    pub(super) fn handle_ended(&mut self, now_us: u64, end: AttemptEnded) {
+    pub fn handle_ended(&mut self, now_us: u64, end: AttemptEnded) {
         self.end_child(end);
         self.start_what_can(now_us);
     }
@@ -267,7 +269,7 @@ impl WorkerCore {
     }
 
     /// Squares were answered, each in `each_us`.
-    pub(super) fn handle_squares(&mut self, now_us: u64, leases: LeaseRun, squares: Squares) {
+    pub fn handle_squares(&mut self, now_us: u64, leases: LeaseRun, squares: Squares) {
         let each = squares.done.first().and_then(|run| run.took_us.first().copied());
         if let Some(at) = self.squaring.iter().position(|(_, run)| *run == leases) {
             let (lane, _) = self.squaring.remove(at);
@@ -283,22 +285,23 @@ impl WorkerCore {
     }
 
     /// Time has passed.
-    pub(super) fn handle_time(&mut self, now_us: u64) {
+    pub fn handle_time(&mut self, now_us: u64) {
         while let Some(&(due_us, lease)) = self.sleeps.first()
             && due_us <= now_us
         {
+            self.sleeps.pop_first();
             self.end_sleep(now_us, lease, None);
         }
         self.start_what_can(now_us);
     }
 
     /// The network says how long a round trip takes.
-    pub(super) fn handle_round_trip(&mut self, us: u64) {
+    pub fn handle_round_trip(&mut self, us: u64) {
         self.lanes.round_trip(us);
     }
 
     /// The worker itself is to finish what runs and take nothing new.
-    pub(super) fn handle_drain(&mut self) {
+    pub fn handle_drain(&mut self) {
         if !self.drain.own {
             self.drain.own = true;
             self.effects.push(Effect::Rest);
@@ -311,13 +314,13 @@ impl WorkerCore {
 
     /// Tells whether a worker that drains of its own has nothing left to do or to say. Without a
     /// connection it need not give back what has not started: those leases run out.
-    pub(super) fn is_finished(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         let given_back = self.lanes.waiting() == 0 || self.link == Link::Down;
         self.drain.own && given_back && self.is_quiet()
     }
 
     /// Returns when [`WorkerCore::handle_time`] must come next.
-    pub(super) fn wake_at_us(&self) -> Option<u64> {
+    pub fn wake_at_us(&self) -> Option<u64> {
         let sleep = self.sleeps.first().map(|(due_us, _)| *due_us);
         let link = match self.link {
             Link::Down => None,
@@ -330,7 +333,7 @@ impl WorkerCore {
 
     /// Hands out what is to be done. To be called until it is empty, with the squares answered in
     /// between.
-    pub(super) fn drain(&mut self, now_us: u64) -> Vec<Effect> {
+    pub fn drain(&mut self, now_us: u64) -> Vec<Effect> {
         if let Link::Up { beat_us, started_us } = self.link {
             if started_us.is_some_and(|due_us| due_us <= now_us) {
                 self.say_started(beat_us);

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::core::{Attempt, Effect, GIVE_TASKS_MAX, Offers, Present, Start, WorkerCore};
+use super::group::{Groups, OwnGroup};
 use super::home::Home;
 use super::inline;
 use super::link::{self, Input, Link, Turn};
@@ -50,6 +51,8 @@ pub(super) struct Driver {
     interrupt: Signal,
     asked_to_end: u32,
     present: Present,
+    /// Taken away with this, when no launcher lives any more.
+    _groups: Option<Groups>,
     /// Locked as long as this lives.
     _home: Home,
 }
@@ -99,13 +102,17 @@ impl Driver {
             resources: resources_of(&policy),
         };
         let (ends, ended) = mpsc::channel(INPUTS);
+        let (groups, unheld) = groups(&identity, &policy, &home);
         let present = Present {
-            policy: policy.to_string(),
+            policy: format!("{policy}{unheld}"),
             allows: policy.allows(),
             labels: policy.labels.clone(),
         };
         let shared = Arc::new(Shared {
-            ground: ground(identity, policy, &home),
+            ground: Ground {
+                groups: groups.as_ref().map(|groups| groups.folder().to_owned()),
+                ..Ground::new(identity.name, policy, home.run_dir().to_owned())
+            },
             nursery: home.nursery(),
             launcher,
             clock: clock.clone(),
@@ -125,6 +132,7 @@ impl Driver {
             interrupt: listen(SignalKind::interrupt())?,
             asked_to_end: 0,
             present,
+            _groups: groups,
             _home: home,
         })
     }
@@ -360,8 +368,21 @@ async fn upload(session: Session, header: LiveHeader, mut pieces: mpsc::Receiver
     }
 }
 
-fn ground(identity: ClientIdentity, policy: Policy, home: &Home) -> Ground {
-    Ground::new(identity.name, policy, home.run_dir().to_owned())
+/// Makes the groups that the caps need; where there are none, says so for the policy's line.
+fn groups(identity: &ClientIdentity, policy: &Policy, home: &Home) -> (Option<Groups>, String) {
+    let needs = policy.caps.controllers();
+    if needs.is_empty() {
+        return (None, String::new());
+    }
+    let name = format!("{}-{:x}", identity.name, home.number());
+    match Groups::begin(OwnGroup::find(), &name, &needs) {
+        Ok(groups) => (Some(groups), String::new()),
+        Err(error) => {
+            let names = needs.join(", ");
+            tracing::warn!(%error, %names, "caps of worker.toml do not hold");
+            (None, format!(" (not held: {names}; see `ganger doctor`)"))
+        }
+    }
 }
 
 fn micros(time: Duration) -> u64 {

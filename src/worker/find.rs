@@ -1,21 +1,23 @@
 //! Where a child runs and which file its first word names, looked up by the launcher: a disk that
 //! does not answer holds up its one slot and nothing else.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use ganger_proto::Outcome;
 use rustix::fs::{Access, access};
 use serde_bytes::ByteBuf;
 
+use super::allow;
+use super::caps::Caps;
 use super::order::{CwdKind, Order, Program};
-use super::policy::ExecPolicy;
+use super::policy::{ExecPolicy, HANDLERS_ONLY};
 use super::roots::Roots;
 
 /// What a launcher knows of its worker.
@@ -29,6 +31,10 @@ pub(super) struct Place {
     pub(super) roots: Roots,
     /// The program that was looked for last: tasks of a batch name the same one.
     pub(super) known: Option<Known>,
+    /// What one task may take at most.
+    pub(super) caps: Caps,
+    /// Where groups are made for that, and the number of the slot.
+    pub(super) groups: Option<(PathBuf, u32)>,
 }
 
 /// A program that was found on a PATH.
@@ -46,8 +52,14 @@ const KNOWN_US: u64 = 1_000_000;
 /// Nothing may run before the worker has said what may.
 impl Default for Place {
     fn default() -> Self {
-        let roots = Roots::default();
-        Self { worker: String::new(), exec: ExecPolicy::HandlersOnly, roots, known: None }
+        Self {
+            worker: String::new(),
+            exec: ExecPolicy::HandlersOnly,
+            roots: Roots::default(),
+            known: None,
+            caps: Caps::default(),
+            groups: None,
+        }
     }
 }
 
@@ -87,40 +99,49 @@ pub(super) fn directory<'a>(place: &Place, order: &'a Order) -> Result<&'a Path,
     }
 }
 
-/// Makes what starts an order's program in a directory, in a process group of its own, with pipes
-/// for what it writes; what it reads is the caller's to say.
-pub(super) fn command(program: &Path, cwd: &Path, order: &Order) -> Command {
+/// A program that may run.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The file to start.
+    pub(super) file: PathBuf,
+    /// The name under which it is started.
+    pub(super) name: OsString,
+}
+
+/// Makes what starts an order's program; what it reads is the caller's to say.
+pub(super) fn command(program: &Found, order: &Order) -> Command {
     let text = |bytes: &ByteBuf| OsStr::from_bytes(bytes).to_owned();
-    let mut words = order.argv.iter();
-    let mut command = Command::new(program);
-    if let Some(name) = words.next() {
-        command.arg0(text(name));
-    }
+    let mut command = Command::new(&program.file);
     command
-        .args(words.map(text))
+        .arg0(&program.name)
+        .args(order.argv.iter().skip(1).map(text))
         .env_clear()
-        .envs(order.env.iter().map(|(key, value)| (text(key), text(value))))
-        .current_dir(cwd)
-        .process_group(0)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .envs(order.env.iter().map(|(key, value)| (text(key), text(value))));
     command
 }
 
-/// Returns the file to start.
-pub(super) fn program(
-    place: &mut Place,
-    order: &Order,
-    now_us: u64,
-) -> Result<PathBuf, NotStarted> {
+/// Starts a command in a directory, in a process group of its own, with pipes for what it writes.
+pub(super) fn spawn(command: &mut Command, cwd: &Path) -> io::Result<Child> {
+    command.current_dir(cwd).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+}
+
+/// Returns what to start.
+pub(super) fn program(place: &mut Place, order: &Order, now_us: u64) -> Result<Found, NotStarted> {
+    let word = order.argv.first().map_or(&[][..], |word| word);
+    let name = OsStr::from_bytes(word).to_owned();
     if order.program == Program::Shell {
-        return Ok(PathBuf::from(SHELL));
+        return Ok(Found { file: PathBuf::from(SHELL), name });
     }
-    let name = order.argv.first().map_or(&[][..], |word| word);
-    let path = look_again(&mut place.known, order, name, now_us)?;
-    match place.exec.objection(&path) {
-        Some(message) => Err(NotStarted::unfit(message)),
-        None => Ok(path),
+    let file = look_again(&mut place.known, order, word, now_us)?;
+    match &place.exec {
+        ExecPolicy::Any => Ok(Found { file, name }),
+        ExecPolicy::AllowList(list) => {
+            let entry = allow::entry(list, &file).map_err(NotStarted::unfit)?;
+            // A name with a folder is the task's own path; one without is the entry's last name.
+            let name = if word.contains(&b'/') { entry.as_os_str().to_owned() } else { name };
+            Ok(Found { file: entry.to_owned(), name })
+        }
+        ExecPolicy::HandlersOnly => Err(NotStarted::unfit(HANDLERS_ONLY.to_owned())),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -92,6 +92,11 @@ impl Home {
     /// Returns the directory of everything that ends with the worker.
     pub(super) fn run_dir(&self) -> &Path {
         &self.run_dir
+    }
+
+    /// Returns a number that tells this folder from others of the machine.
+    pub(super) fn number(&self) -> u64 {
+        fs::metadata(&self.run_dir).map_or(0, |facts| facts.ino())
     }
 
     /// Returns an empty list of launchers.

@@ -8,11 +8,11 @@ use ganger_proto::{ArgList, Args, Ended, LeaseId, Outcome};
 
 /// What a run of squares came to.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Squares {
+pub struct Squares {
     /// What went well, split where something did not.
-    pub(super) done: Vec<DoneRun>,
+    pub done: Vec<DoneRun>,
     /// What did not.
-    pub(super) ended: Vec<Ended>,
+    pub ended: Vec<Ended>,
 }
 
 impl Squares {
@@ -28,7 +28,7 @@ impl Squares {
 }
 
 /// Answers `n * n = n²` for each task of a run.
-pub(super) fn squares(run: &GrantRun) -> Squares {
+pub fn squares(run: &GrantRun) -> Squares {
     let count = run.args.count();
     let mut answers = Answers::with_room(run);
     match &run.args {

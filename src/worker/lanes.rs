@@ -15,6 +15,7 @@ use ganger_proto::{Lane, Name, PerLane, Placement, SpecId};
 
 use super::prefetch::Prefetch;
 use super::waiting::Waiting;
+use crate::bug::{self, Bug};
 
 /// The slots of both lanes and what the worker has besides, free and taken.
 #[derive(Debug)]
@@ -113,6 +114,9 @@ impl Lanes {
         let (lane, number) = in_lane(slot);
         let one = self.one_mut(lane);
         one.taken = one.taken.saturating_sub(slots_of(lane, place));
+        if bug::is(Bug::SlotFreedTwice) {
+            one.taken = one.taken.saturating_sub(slots_of(lane, place));
+        }
         one.numbers.remove(&number);
         for need in place.beside_slots() {
             if let Some(stock) = self.beside.get_mut(&need.name) {

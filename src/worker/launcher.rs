@@ -6,39 +6,32 @@
 //! whatever reason, it kills everything below itself and exits. It has one thread, so that
 //! starting a child is cheap and nothing can happen between two of its steps.
 
-use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, ExitCode, Stdio};
-use std::time::Duration;
+use std::process::ExitCode;
 
 use ganger_proto::Usage;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, getpid, kill_process, kill_process_group,
-    pidfd_open, set_child_subreaper, setrlimit, setsid,
-};
-use serde_bytes::ByteBuf;
-use wait4::Wait4 as _;
+use rustix::process::{Resource, Rlimit, getpid, set_child_subreaper, setrlimit, setsid};
 
-use super::find::{self, NotStarted, Place};
-use super::order::{
-    End, Finished, Frames, FromLauncher, Order, Stopped, ToLauncher, Whole, encode,
-};
-use super::output::{Collector, Stream};
-use super::pipe::{Follow, Pipe};
+use super::entry;
+use super::find::{NotStarted, Place};
+use super::order::{End, Finished, Frames, FromLauncher, Stopped, ToLauncher, encode};
+use super::output::Stream;
 use super::policy::Permission;
 use super::roots::Roots;
-use super::spool::Spool;
+use super::running::Running;
 use super::{process, warm};
 use crate::clock::Clock;
 
-/// Is the launcher until its worker goes away. Its standard input is its end of the socket pair.
+/// Is the launcher until its worker goes away, or the program that a launcher starts through an
+/// entry. A launcher's standard input is its end of the socket pair.
 pub fn launcher_main() -> ExitCode {
+    if let Some(code) = entry::become_program() {
+        return code;
+    }
     let Ok(mut launcher) = Launcher::begin() else { return ExitCode::FAILURE };
     let served = launcher.serve();
     // Everything must be gone before this process is: afterwards orphans would escape it.
@@ -53,24 +46,6 @@ struct Launcher {
     place: Place,
     running: Option<Running>,
     buffer: Box<[u8]>,
-}
-
-/// The child that runs.
-struct Running {
-    number: u64,
-    child: Child,
-    pid: Pid,
-    pidfd: OwnedFd,
-    out: Pipe,
-    err: Pipe,
-    follow: Option<Follow>,
-    began_us: u64,
-    grace_us: u64,
-    /// When its time is over.
-    timeout_at_us: Option<u64>,
-    /// When its grace is over.
-    kill_at_us: Option<u64>,
-    stopped: Option<Stopped>,
 }
 
 /// What poll found.
@@ -96,8 +71,6 @@ enum Worker {
     Gone,
 }
 
-/// How often orphans of a long child are reaped.
-const REAP_EVERY: Duration = Duration::from_secs(10);
 const READ_BYTES: usize = 64 << 10;
 
 impl Launcher {
@@ -199,8 +172,9 @@ impl Launcher {
     fn obey(&mut self, message: ToLauncher) -> io::Result<Worker> {
         let now_us = self.clock.micros();
         match message {
-            ToLauncher::Setup { worker, exec, privileges, roots } => {
-                self.place = Place { worker, exec, roots: Roots::open(&roots), known: None };
+            ToLauncher::Setup { worker, exec, privileges, roots, caps, groups } => {
+                let (roots, known) = (Roots::open(&roots), None);
+                self.place = Place { worker, exec, roots, known, caps, groups };
                 if privileges == Permission::Refused {
                     rustix::thread::set_no_new_privs(true)?;
                 }
@@ -209,11 +183,11 @@ impl Launcher {
                 let (link, frames) = (self.link.try_clone()?, std::mem::take(&mut self.frames));
                 return warm::keep(link, frames, *setup).map(|()| Worker::Gone);
             }
-            ToLauncher::Run(order) => {
+            ToLauncher::Run(mut order) => {
                 if self.running.is_some() {
                     return Err(io::Error::other("a second child was ordered while one runs"));
                 }
-                match start(&mut self.place, &order, now_us) {
+                match Running::start(&mut self.place, &mut order, now_us) {
                     Ok(running) => self.running = Some(running),
                     Err(why) => {
                         let finished = Box::new(not_started(order.number, why));
@@ -242,51 +216,6 @@ impl Launcher {
     }
 }
 
-fn start(place: &mut Place, order: &Order, now_us: u64) -> Result<Running, NotStarted> {
-    let cwd = find::directory(place, order)?;
-    if let Some(path) = &order.path {
-        place.roots.check(&place.worker, cwd, path)?;
-    }
-    let program = find::program(place, order, now_us)?;
-    let spawned = find::command(&program, cwd, order).stdin(Stdio::null()).spawn();
-    let mut child = spawned.map_err(|error| NotStarted::by_system(&program, &error))?;
-    let pid = Pid::from_child(&child);
-    let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(pidfd) => pidfd,
-        Err(error) => {
-            let _killed = child.kill();
-            let _reaped = child.wait();
-            return Err(NotStarted::by_system(&program, &error.into()));
-        }
-    };
-    let collector = |file: fn(&Whole) -> &ByteBuf| match &order.whole {
-        Some(whole) => {
-            Collector::whole(Spool::new(OsStr::from_bytes(file(whole)).into(), whole.bytes_max))
-        }
-        None => Collector::default(),
-    };
-    let out = child.stdout.take().map(OwnedFd::from);
-    let err = child.stderr.take().map(OwnedFd::from);
-    let out = Pipe::new(out, collector(|whole| &whole.stdout));
-    let err = Pipe::new(err, collector(|whole| &whole.stderr));
-    let limit_us = order.timeout_ms.saturating_mul(1_000);
-    let timeout_at_us = (limit_us > 0).then(|| now_us.saturating_add(limit_us));
-    Ok(Running {
-        number: order.number,
-        child,
-        pid,
-        pidfd,
-        out,
-        err,
-        follow: None,
-        began_us: now_us,
-        grace_us: order.grace_ms.saturating_mul(1_000),
-        timeout_at_us,
-        kill_at_us: None,
-        stopped: None,
-    })
-}
-
 fn not_started(number: u64, why: NotStarted) -> Finished {
     Finished {
         number,
@@ -296,81 +225,6 @@ fn not_started(number: u64, why: NotStarted) -> Finished {
         took_us: 0,
         stdout: Stream::default(),
         stderr: Stream::default(),
-        left: String::new(),
-    }
-}
-
-impl Running {
-    /// Returns how long nothing need be done.
-    fn sleep(&self, now_us: u64) -> Duration {
-        let due = self.kill_at_us.or(self.timeout_at_us);
-        let wait = due.map(|at| Duration::from_micros(at.saturating_sub(now_us)));
-        wait.unwrap_or(REAP_EVERY).min(REAP_EVERY)
-    }
-
-    fn keep_time(&mut self, now_us: u64) {
-        if self.kill_at_us.is_some_and(|at| at <= now_us) {
-            // Asked again shortly: a process that forks may have slipped past.
-            self.kill_at_us = Some(now_us + 10_000);
-            self.kill();
-        } else if self.stopped.is_none() && self.timeout_at_us.is_some_and(|at| at <= now_us) {
-            self.stop(Stopped::TimedOut, now_us);
-        }
-    }
-
-    fn stop(&mut self, why: Stopped, now_us: u64) {
-        if self.stopped.is_none() {
-            self.stopped = Some(why);
-            self.kill_at_us = Some(now_us.saturating_add(self.grace_us));
-            let _may_be_gone = kill_process_group(self.pid, Signal::TERM);
-            // A stopped process would not see TERM before it goes on.
-            let _may_be_gone = kill_process_group(self.pid, Signal::CONT);
-        }
-    }
-
-    fn kill(&mut self) {
-        let _may_be_gone = kill_process(self.pid, Signal::KILL);
-        process::kill_below(getpid());
-    }
-
-    /// Takes note that a piece of output is wanted.
-    fn asked(&mut self, number: u64) {
-        match &mut self.follow {
-            Some(follow) if follow.number == number => follow.wanted += 1,
-            Some(_) | None => self.follow = Some(Follow::begin(number, &self.out, &self.err)),
-        }
-    }
-
-    /// Returns the next piece, when one is wanted and there is one.
-    fn show(&mut self, clock: &Clock) -> Option<FromLauncher> {
-        let follow = self.follow.as_mut()?;
-        let piece = follow.next(&self.out, &self.err, clock)?;
-        Some(FromLauncher::Shown { follow: follow.number, piece })
-    }
-
-    /// Reaps the child, kills what it left, and reads the rest of its output.
-    fn finish(self, clock: &Clock, buffer: &mut [u8]) -> io::Result<Finished> {
-        let used = self.child.wait4()?;
-        let took_us = clock.micros().saturating_sub(self.began_us);
-        let swept = if process::has_children() { process::sweep() } else { Ok(()) };
-        let end = match (used.status.code(), used.status.signal()) {
-            (Some(code), _) => End::Exit { code },
-            (None, signal) => End::Signal { signal: signal.unwrap_or(0) },
-        };
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        Ok(Finished {
-            number: self.number,
-            end,
-            stopped: self.stopped,
-            usage: Usage {
-                max_rss_kib: used.rusage.maxrss / 1_024,
-                user_us: micros(used.rusage.utime),
-                system_us: micros(used.rusage.stime),
-            },
-            took_us,
-            stdout: self.out.finish(buffer),
-            stderr: self.err.finish(buffer),
-            left: swept.err().map(|left| left.to_string()).unwrap_or_default(),
-        })
+        note: String::new(),
     }
 }

@@ -5,16 +5,30 @@
 //! | --- | --- |
 //! | `core.rs`, `lanes.rs`, `waiting.rs`, `reports.rs`, `prefetch.rs`, `inline.rs` | PURE: decisions |
 //! | `driver.rs`, `link.rs`, `send.rs`, `slot.rs` | the loop, the connection, kept output, a slot |
-//! | `launcher.rs`, `find.rs`, `roots.rs`, `pipe.rs`, `output.rs`, `spool.rs` | the launcher process |
+//! | `launcher.rs`, `running.rs`, `find.rs`, `roots.rs` | the launcher process, its child |
+//! | `pipe.rs`, `output.rs`, `spool.rs` | what children write |
 //! | `handlers.rs`, `warm.rs` | warm handlers: what the owner says, and a slot's side of them |
 //! | `prepare.rs`, `policy.rs`, `home.rs`, `process.rs` | orders, policy, the folder, `/proc` |
+//! | `caps.rs`, `entry.rs`, `group.rs` | what a task may take, and how it is held to it |
+//! | `allow.rs`, `diversion.rs` | a list of programs, and what would make them run others |
+//!
+//! `core` and `inline` are open so that the cluster simulation in `tests/sim` runs these decisions
+//! themselves, in a driver of its own.
 
-mod core;
+mod allow;
+mod caps;
+pub mod core;
+mod diversion;
 mod driver;
+mod entry;
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod group;
 mod handlers;
 mod home;
-mod inline;
+pub mod inline;
 mod lanes;
 mod launcher;
 mod link;
@@ -27,6 +41,7 @@ mod prepare;
 mod process;
 mod reports;
 mod roots;
+mod running;
 mod send;
 mod slot;
 mod spool;
@@ -43,6 +58,8 @@ use ganger_proto::gang::SLOTS_MAX;
 use ganger_proto::place::Need;
 use ganger_proto::{Name, PerLane};
 
+pub use caps::Caps;
+pub use group::OwnGroup;
 pub use handlers::{Handler, HandlerError};
 pub use home::HomeError;
 pub use launcher::launcher_main;

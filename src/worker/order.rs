@@ -8,6 +8,7 @@ use ganger_proto::{Outcome, Usage};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::caps::Caps;
 use super::output::Stream;
 use super::policy::{ExecPolicy, Permission};
 use super::roots::PathCheck;
@@ -29,6 +30,10 @@ pub(super) enum ToLauncher {
         privileges: Permission,
         /// Below which folders the paths must be that are checked.
         roots: Vec<PathBuf>,
+        /// What one task may take at most.
+        caps: Caps,
+        /// Where groups are made for that, and the number of this launcher's slot.
+        groups: Option<(PathBuf, u32)>,
     },
     /// Comes first, in place of [`ToLauncher::Setup`]: keep a handler. What follows is not of this
     /// type; see warm/order.rs.
@@ -141,8 +146,9 @@ pub(super) struct Finished {
     pub(super) stdout: Stream,
     /// What it wrote to stderr.
     pub(super) stderr: Stream,
-    /// A sentence when something it left could not be killed; else empty.
-    pub(super) left: String,
+    /// A sentence when something that it left could not be killed, or when it came to a cap of the
+    /// worker; else empty.
+    pub(super) note: String,
 }
 
 /// How a child ended.

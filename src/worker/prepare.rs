@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use ganger_proto::command::Stream;
 use ganger_proto::form::{ArgForm, Paths};
 use ganger_proto::message::GrantRun;
-use ganger_proto::template::{Values, expand_argv, expand_line};
+use ganger_proto::template::{EXPANDED_BYTES_MAX, Values, argv_bytes, expand_argv, expand_line};
 use ganger_proto::{Args, Cwd, Kind, LeaseId, Name, Spec, WallMs};
 use serde_bytes::ByteBuf;
 
 use super::lanes::in_lane;
 use super::order::{CwdKind, Order, Program, Whole};
-use super::policy::{ExecPolicy, Policy};
+use super::policy::{ExecPolicy, HANDLERS_ONLY, Policy};
 use super::roots::{PathCheck, Wanted};
 use super::spool;
 
@@ -28,6 +28,8 @@ pub(super) struct Ground {
     pub(super) run_dir: PathBuf,
     /// Its own variables that children see.
     pub(super) env: Vec<(ByteBuf, ByteBuf)>,
+    /// The folder of its groups, where it has some.
+    pub(super) groups: Option<PathBuf>,
 }
 
 impl Ground {
@@ -37,7 +39,7 @@ impl Ground {
             .filter(|(key, _)| key.to_str().is_some_and(|key| policy.passes(key)))
             .map(|(key, value)| (bytes(key.as_bytes()), bytes(value.as_bytes())))
             .collect();
-        Self { worker, policy, run_dir, env }
+        Self { worker, policy, run_dir, env, groups: None }
     }
 
     /// Returns where an attempt's scratch directory is.
@@ -64,7 +66,7 @@ impl Ground {
         let (program, argv) = match &spec.kind {
             Kind::Shell { line } => {
                 let refused = match self.policy.exec {
-                    ExecPolicy::HandlersOnly => self.policy.exec.objection(Path::new("a shell")),
+                    ExecPolicy::HandlersOnly => Some(HANDLERS_ONLY.to_owned()),
                     ExecPolicy::Any | ExecPolicy::AllowList(_) => self.policy.shell_objection(),
                 };
                 if let Some(message) = refused {
@@ -78,6 +80,12 @@ impl Ground {
                 return Err("this kind starts no process; the worker's own fault".to_owned());
             }
         };
+        if argv_bytes(&argv) >= EXPANDED_BYTES_MAX {
+            return Err(format!(
+                "the command has over {EXPANDED_BYTES_MAX} bytes when its argument is put in; name \
+                 the argument fewer times, or pass the path of a file"
+            ));
+        }
         let (cwd, cwd_kind) = match &spec.cwd {
             Cwd::Directory(path) => (bytes(path), CwdKind::There),
             Cwd::Scratch => (of_path(&self.scratch(run.lease)), CwdKind::Fresh),
@@ -128,8 +136,9 @@ impl Ground {
         own("GANGER_LANE", &lane);
         own("GANGER_SLOT", &slot);
         own("GANGER_WORKER", &self.worker);
-        if spec.timeout_ms > 0 {
-            own("GANGER_DEADLINE", &now.plus(spec.timeout_ms).0);
+        let limit_ms = self.policy.caps.timeout_ms(spec.timeout_ms);
+        if limit_ms > 0 {
+            own("GANGER_DEADLINE", &now.plus(limit_ms).0);
         }
         Ok(env)
     }
@@ -167,4 +176,41 @@ fn bytes(text: &[u8]) -> ByteBuf {
 
 fn of_path(path: &Path) -> ByteBuf {
     bytes(path.as_os_str().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use ganger_proto::{ArgList, BatchId, Epoch, SpecId, TaskId, Template};
+
+    use super::*;
+
+    /// A template of 64 KiB that names an argument of 64 KiB once in two bytes comes to 2 GiB.
+    #[test]
+    fn a_command_that_grows_beyond_all_bounds_is_refused() {
+        let policy = Policy::local();
+        let (worker, run_dir) = (Name::from_lossy("w"), PathBuf::from("/"));
+        let ground = Ground { worker, policy, run_dir, env: Vec::new(), groups: None };
+        let check = |kind: Kind, length: usize, fits: bool| {
+            let run = GrantRun {
+                lease: LeaseId { epoch: Epoch::new(1), counter: 1 },
+                task: TaskId::new(1),
+                batch: BatchId::new(1),
+                index: 0,
+                attempt: 1,
+                spec: SpecId::new(1),
+                args: Args::Listed([&vec![b'a'; length][..]].into_iter().collect::<ArgList>()),
+            };
+            let order = ground.order(&run, &Spec::of(kind), 0, WallMs(0));
+            match order {
+                Ok(order) => assert!(fits, "{} words", order.argv.len()),
+                Err(message) => assert!(!fits && message.contains("fewer times"), "{message}"),
+            }
+        };
+        let template = Template::from_text(&"{}".repeat(32 << 10)).unwrap();
+        let (line, argv) = (template.clone(), vec![template]);
+        check(Kind::Exec { argv: argv.clone() }, 8, true);
+        check(Kind::Exec { argv }, 64 << 10, false);
+        check(Kind::Shell { line: line.clone() }, 8, true);
+        check(Kind::Shell { line }, 64 << 10, false);
+    }
 }

@@ -4,7 +4,9 @@
 //!
 //! A path is looked up by the kernel in one step (`openat2`) from a root's directory that was
 //! opened when the launcher started: nobody can swap a folder for a link between a check and the
-//! look. What the task then does with the path is its own affair: it opens it by name, once more.
+//! look. The file that was looked at is handed on, open as a place, in `GANGER_FILE`: a task that
+//! opens that opens this very file. One that opens its argument looks the name up once more, and
+//! who may write to a folder of the root may have made it lead elsewhere by then, out of it too.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -63,7 +65,8 @@ impl Roots {
         Self { roots: paths.iter().map(root).collect() }
     }
 
-    /// Looks whether a path is what it must be. One that is relative starts at `cwd`.
+    /// Looks whether a path is what it must be, and returns it open as a place. One that is
+    /// relative starts at `cwd`.
     ///
     /// # Errors
     /// Says what it is instead, and what to do.
@@ -72,7 +75,7 @@ impl Roots {
         worker: &str,
         cwd: &Path,
         check: &PathCheck,
-    ) -> Result<(), NotStarted> {
+    ) -> Result<OwnedFd, NotStarted> {
         let named = Path::new(OsStr::from_bytes(&check.path));
         let path = cwd.join(named);
         let place = Looked { worker, path: &path };
@@ -97,8 +100,8 @@ impl Roots {
         let nanos = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
         let now = Seen { size: found.stx_size, mtime_ns: nanos };
         match check.wanted {
-            Wanted::File => Ok(()),
-            Wanted::AsSeen(Some(seen)) if seen == now => Ok(()),
+            Wanted::File => Ok(file),
+            Wanted::AsSeen(Some(seen)) if seen == now => Ok(file),
             Wanted::AsSeen(Some(seen)) => Err(place.changed(seen, now)),
             Wanted::AsSeen(None) => Err(place.unsaid()),
         }

@@ -254,6 +254,8 @@ impl Slot {
                 exec: policy.exec.clone(),
                 privileges: policy.privileges,
                 roots: policy.roots.clone(),
+                caps: policy.caps,
+                groups: self.shared.ground.groups.clone().map(|folder| (folder, self.slot)),
             };
             match Launcher::start(self.slot, &setup, &self.shared).await {
                 Ok(launcher) => self.launcher = Some(launcher),

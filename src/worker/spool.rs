@@ -15,7 +15,15 @@ use ganger_proto::limits::{OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
 pub(super) struct Spool {
     path: PathBuf,
     bytes_max: u64,
+    bound_by: BoundBy,
     file: Written,
+}
+
+/// Who says how much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BoundBy {
+    Task,
+    Worker,
 }
 
 #[derive(Debug)]
@@ -36,7 +44,15 @@ enum Written {
 impl Spool {
     /// Names the file, and how many bytes of the stream are kept in all.
     pub(super) fn new(path: PathBuf, bytes_max: u64) -> Self {
-        Self { path, bytes_max, file: Written::Nothing }
+        Self { path, bytes_max, bound_by: BoundBy::Task, file: Written::Nothing }
+    }
+
+    /// Lowers that to what the worker keeps at most.
+    pub(super) fn capped(self, most: Option<u64>) -> Self {
+        match most.filter(|most| *most < self.bytes_max) {
+            Some(bytes_max) => Self { bytes_max, bound_by: BoundBy::Worker, ..self },
+            None => self,
+        }
     }
 
     /// Takes bytes beyond the head; `held` are those before them that memory still has.
@@ -96,11 +112,17 @@ impl Spool {
             Written::Failed { error, .. } => format!(
                 "output cut: it cannot be spooled on the worker ({error}); look at its disk"
             ),
-            Written::Nothing | Written::Open { .. } => format!(
-                "output cut: it wrote {taken} bytes and the first {} are kept; let more be kept, \
-                 or let it write a file",
-                self.bytes_max
-            ),
+            Written::Nothing | Written::Open { .. } => {
+                let more = match self.bound_by {
+                    BoundBy::Task => "let more be kept",
+                    BoundBy::Worker => "the worker keeps no more (`output` in its [caps])",
+                };
+                format!(
+                    "output cut: it wrote {taken} bytes and the first {} are kept; {more}, or let \
+                     it write a file",
+                    self.bytes_max
+                )
+            }
         }
     }
 }

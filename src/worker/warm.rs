@@ -12,6 +12,9 @@
 //! it has one at a time nevertheless, and those behind one that takes long go back to the worker.
 
 mod batch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod given;
 mod keeper;
 mod line;
@@ -157,7 +160,7 @@ impl Warm {
             return Some(ends.unfit(&run, &message));
         }
         let limits = [spec.timeout_ms, handler.timeout_ms].into_iter().filter(|ms| *ms > 0);
-        let timeout_ms = limits.min().unwrap_or(0);
+        let timeout_ms = policy.caps.timeout_ms(limits.min().unwrap_or(0));
         let Some(refused) = self.look(&run, &spec).await else {
             return Some(ends.unfit(&run, "the worker could not look at the task's path"));
         };

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::rig::{Rig, processes_with, wait_for};
+use crate::rig::{GANGER, Rig, processes_with, run, wait_for};
 
 /// Tasks of the load that masters are killed under.
 const TASKS: u64 = 300_000;
@@ -97,4 +97,25 @@ fn a_worker_stopped_past_its_term_is_fenced() {
     let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
     let done = json["attempts"].as_array().unwrap().iter();
     assert_eq!(done.filter(|a| a["ended"]["outcome"] == "Done").count(), 1, "{shown}");
+}
+
+/// The command that people run to see for themselves.
+#[test]
+fn the_command_finds_nothing_after_kills_and_on_a_bad_network() {
+    let check = |flags: &[&str]| {
+        let mut command = std::process::Command::new(GANGER);
+        command.args(["chaos", "--json", "--every", "700ms", "--rate", "500"]).args(flags);
+        let said = run(command, b"");
+        assert_eq!(said.code, 0, "{said:?}");
+        let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        assert_eq!(report["passed"], true, "{report}");
+        let count = |line: &str, what: &str| report[line][what].as_u64().unwrap();
+        assert!(count("tasks", "right") > 500, "{report}");
+        report
+    };
+    let report = check(&["--for", "8s", "--kill-workers", "--kill-master"]);
+    let kills = |line: &str| report[line]["under_work"].as_u64().unwrap();
+    assert!(kills("worker_kills") + kills("master_kills") > 1, "{report}");
+    let report = check(&["--for", "5s", "--loss", "10", "--workers", "2"]);
+    assert!(report["packets_lost"].as_u64().unwrap() > 50, "{report}");
 }

@@ -23,6 +23,10 @@ pub struct Rig {
     pub home: TempDir,
     master: Option<Child>,
     local_worker: &'static str,
+    /// What the master and its workers log.
+    log: &'static str,
+    /// Where it listens, and the host that its tokens name.
+    host: (&'static str, String),
     port: u16,
 }
 
@@ -64,17 +68,42 @@ impl Rig {
 
     /// Starts a master in a home that is there.
     pub fn in_home(home: TempDir, local_worker: &'static str) -> Self {
-        let mut rig = Self { home, master: None, local_worker, port: 0 };
+        Self::start_as(("127.0.0.1", "127.0.0.1"), home, local_worker, "info")
+    }
+
+    /// Starts a master in a home that is there; it and its workers log what this says.
+    pub fn logging(home: TempDir, local_worker: &'static str, log: &'static str) -> Self {
+        Self::start_as(("127.0.0.1", "127.0.0.1"), home, local_worker, log)
+    }
+
+    /// As [`Rig::in_home`]; it listens on an address, and its tokens name a host.
+    pub fn listening(
+        host: (&'static str, &str),
+        home: TempDir,
+        local_worker: &'static str,
+    ) -> Self {
+        Self::start_as(host, home, local_worker, "info")
+    }
+
+    fn start_as(
+        (listen, advertise): (&'static str, &str),
+        home: TempDir,
+        local_worker: &'static str,
+        log: &'static str,
+    ) -> Self {
+        let host = (listen, advertise.to_owned());
+        let mut rig = Self { home, master: None, local_worker, log, host, port: 0 };
         rig.start_master();
         rig
     }
 
     /// Starts the master, on the port that it had before.
     pub fn start_master(&mut self) {
-        let listen = format!("127.0.0.1:{}", self.port);
+        let listen = format!("{}:{}", self.host.0, self.port);
         let mut command = Command::new(GANGER);
-        command.args(["master", "--listen", &listen, "--advertise", "127.0.0.1"]);
+        command.args(["master", "--listen", &listen, "--advertise", &self.host.1]);
         command.args(["--local-worker", self.local_worker]).arg("--home").arg(self.home.path());
+        command.env("GANGER_LOG", self.log);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = child.spawn().unwrap();
         let pid = child.id();
@@ -101,6 +130,13 @@ impl Rig {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// Stops the master from doing anything until what is returned is dropped.
+    pub fn hold_master(&self) -> Held {
+        let master = Pid::from_child(self.master.as_ref().unwrap());
+        kill_process(master, Signal::STOP).unwrap();
+        Held(master)
     }
 
     /// Runs a command against this home.
@@ -140,12 +176,21 @@ impl Rig {
 
     /// As [`Rig::join_worker`], with other flags.
     pub fn join_worker_with(&self, name: &str, flags: &[&str]) -> Worker {
+        self.join_worker_by(Command::new(WORKER), &self.token(), (name, flags))
+    }
+
+    /// As [`Rig::join_worker_with`], with a command that runs the worker and a token that was made
+    /// before.
+    pub fn join_worker_by(
+        &self,
+        mut command: Command,
+        token: &str,
+        (name, flags): (&str, &[&str]),
+    ) -> Worker {
         let home = TempDir::new().unwrap();
-        let token = self.token();
-        let mut command = Command::new(WORKER);
-        command.args(["join", &token, "--name", name]).args(flags);
+        command.args(["join", token, "--name", name]).args(flags).env("GANGER_LOG", self.log);
         command.args(["--allow-shell", "--allow-root"]).env("GANGER_HOME", home.path());
-        let worker = Worker { child: quiet(command), _home: home };
+        let worker = Worker { child: quiet(command), home };
         wait_for("the worker", || {
             let rows = self.workers();
             let row = rows.iter().find(|row| row["name"] == name)?;
@@ -179,10 +224,19 @@ impl Drop for Rig {
     }
 }
 
+/// A master that does nothing.
+pub struct Held(Pid);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        kill_process(self.0, Signal::CONT).ok();
+    }
+}
+
 /// A worker process with a home of its own.
 pub struct Worker {
     child: Child,
-    _home: TempDir,
+    pub home: TempDir,
 }
 
 impl Worker {

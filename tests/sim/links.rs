@@ -1,9 +1,12 @@
 //! Connections between workers and the master: in order, delayed, held up by partitions. Nothing is
-//! lost on one but by a reset, which loses everything in flight in both directions.
+//! lost on one but by a reset, which loses everything in flight in both directions. An output
+//! travels beside what is in order, on a stream of its own.
 
 use std::collections::BTreeMap;
 
-use ganger::engine::input::Input;
+use ganger::engine::Engine;
+use ganger::engine::input::{Drain, Input, Said};
+use ganger_proto::message::{OutputHeader, WorkerMessage};
 use ganger_proto::{Name, SessionId};
 
 use crate::gang::{Down, Up};
@@ -40,7 +43,11 @@ impl World {
             return;
         }
         let sent_ms = self.t + self.rng.u64(..25);
-        let t = self.seats[seat].up.arrival(sent_ms);
+        let way = &mut self.seats[seat].up;
+        let t = match up {
+            Up::Output(..) => sent_ms.max(way.blocked_until),
+            Up::Hello(_) | Up::Say(_) => way.arrival(sent_ms),
+        };
         self.at(t, Ev::ToMaster { link, seat, up });
     }
 
@@ -78,41 +85,95 @@ impl World {
     }
 }
 
-/// What the master's side knows of its links.
+/// What the master's side knows of its links; as `master::sessions` does.
 #[derive(Default)]
 pub(crate) struct Links {
     open: BTreeMap<Link, (usize, SessionId)>,
-    of_session: BTreeMap<SessionId, Link>,
+    of_session: BTreeMap<SessionId, (Link, Welcomed)>,
+}
+
+/// Whether a session's welcome has left over its link; nothing else is said to it before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Welcomed {
+    No,
+    Yes,
+}
+
+/// Something that reached the master and waits for its turn.
+pub(crate) enum Mail {
+    From { link: Link, seat: usize, up: Up },
+    Lost { link: Link },
+    Input(Input),
+}
+
+/// What a mail comes to.
+pub(crate) enum Taken {
+    Input(Input),
+    Output(SessionId, OutputHeader, Vec<u8>),
+    Nothing,
 }
 
 impl Links {
-    /// Returns the session that says something over a link; a hello opens it.
-    pub(crate) fn input(&mut self, link: Link, seat: usize, up: Up) -> Option<Input> {
-        match up {
-            Up::Hello(hello) => {
-                let session = hello.session;
-                if let Some(older) = self.of_session.insert(session, link) {
-                    self.open.remove(&older);
-                }
-                self.open.insert(link, (seat, session));
+    /// Opens a mail, as the master's loop does.
+    pub(crate) fn take(&mut self, mail: Mail, engine: &Engine) -> Taken {
+        let input = match mail {
+            Mail::Input(input) => Some(input),
+            Mail::Lost { link } => self.lost(link).map(|session| Input::WorkerLeft { session }),
+            Mail::From { link, seat, up: Up::Hello(hello) } => {
                 let name = Name::from_lossy(&format!("w{seat}"));
-                Some(Input::WorkerJoined { name, version: String::new(), hello })
+                (!engine.is_anothers(hello.session, &name)).then(|| {
+                    let session = hello.session;
+                    let known = (link, Welcomed::No);
+                    if let Some((older, _)) = self.of_session.insert(session, known) {
+                        self.open.remove(&older);
+                    }
+                    self.open.insert(link, (seat, session));
+                    Input::WorkerJoined { name, version: String::new(), hello }
+                })
             }
-            Up::Say(said) => {
-                let (_, session) = *self.open.get(&link)?;
-                Some(Input::WorkerSaid { session, said })
+            Mail::From { link, up: Up::Say(message), .. } => self.open.get(&link).map(|known| {
+                let (session, said) = (known.1, said(message));
+                Input::WorkerSaid { session, said }
+            }),
+            Mail::From { link, up: Up::Output(header, bytes), .. } => {
+                return match self.open.get(&link) {
+                    Some((_, session)) => Taken::Output(*session, header, bytes),
+                    None => Taken::Nothing,
+                };
             }
-        }
+        };
+        input.map_or(Taken::Nothing, Taken::Input)
     }
 
-    pub(crate) fn lost(&mut self, link: Link) -> Option<Input> {
+    fn lost(&mut self, link: Link) -> Option<SessionId> {
         let (_, session) = self.open.remove(&link)?;
         self.of_session.remove(&session);
-        Some(Input::WorkerLeft { session })
+        Some(session)
     }
 
+    /// Returns where a welcome goes.
+    pub(crate) fn welcome(&mut self, session: SessionId) -> Option<(Link, usize)> {
+        let known = self.of_session.get_mut(&session)?;
+        known.1 = Welcomed::Yes;
+        self.of(session)
+    }
+
+    /// Returns where anything else goes: what was decided for the connection before is not for a
+    /// new one.
     pub(crate) fn of(&self, session: SessionId) -> Option<(Link, usize)> {
-        let link = *self.of_session.get(&session)?;
-        self.open.get(&link).map(|(seat, _)| (link, *seat))
+        let (link, welcomed) = *self.of_session.get(&session)?;
+        let (seat, _) = self.open.get(&link).filter(|_| welcomed == Welcomed::Yes)?;
+        Some((link, *seat))
+    }
+}
+
+fn said(message: WorkerMessage) -> Said {
+    match message {
+        WorkerMessage::Hold { tasks } => Said::Hold(tasks),
+        WorkerMessage::Heartbeat { load } => Said::Heartbeat(load),
+        WorkerMessage::Started { leases } => Said::Started(leases),
+        WorkerMessage::Report(report) => Said::Report(report),
+        WorkerMessage::Release { leases } => Said::Release(leases),
+        WorkerMessage::Draining { on } => Said::Draining(Drain::of(on)),
     }
 }

@@ -109,6 +109,8 @@ pub(crate) struct Model {
     pub(crate) asked_back: BTreeMap<SessionId, (u64, BTreeSet<LeaseId>)>,
     /// Batches that had an end in this step.
     pub(crate) touched: BTreeSet<BatchId>,
+    /// Grants that had a choice of priorities, and those of them that did not take the highest.
+    pub(crate) choices: (u64, u64),
 }
 
 /// Whether a queue or a worker takes part.
@@ -363,18 +365,51 @@ impl Model {
         })
     }
 
+    /// Tells whether a worker with room may have a task now.
+    fn may_have(&self, worker: usize, task: &Task) -> bool {
+        let elsewhere = task.worker == Some(worker) && task.elsewhere_ms > 0;
+        task.state == TaskState::Queued
+            && self.queues[self.batch(task.batch).queue].1 == Paused::No
+            && !task.unfit.contains(&worker)
+            && !self.is_at_most(task.batch)
+            && !(elsewhere && self.has_another(worker))
+    }
+
+    /// Counts a grant that is about to be taken in, if tasks of other priorities could have gone in
+    /// its place.
+    pub(crate) fn note_choice(&mut self, id: SessionId, grant: &Grant) {
+        let first = grant.runs.first().map(|run| run.task.raw());
+        let first = self.tasks.iter().find(|task| Some(task.id) == first);
+        let (Some(task), Some(session)) = (first, self.sessions.get(&id)) else { return };
+        let queue = self.batch(task.batch).queue;
+        let others = self.tasks.iter().filter(|other| {
+            self.batch(other.batch).queue == queue && self.may_have(session.worker, other)
+        });
+        let (mut lowest, mut highest) = (task.priority, task.priority);
+        for other in others {
+            (lowest, highest) = (lowest.min(other.priority), highest.max(other.priority));
+        }
+        let lower = u64::from(task.priority < highest);
+        if lowest < highest {
+            self.choices = (self.choices.0 + 1, self.choices.1 + lower);
+        }
+    }
+
+    /// Higher priorities go first but for one grant in sixteen, and a few more that find nothing
+    /// else to do.
+    pub(crate) fn check_choices(&self) -> Result<(), String> {
+        let (all, lower) = self.choices;
+        if lower * 5 > all + 20 {
+            return Err(format!("lower priorities went first in {lower} of {all} grants"));
+        }
+        Ok(())
+    }
+
     /// Tells whether somebody has room for something that waits: then the engine forgot it.
     pub(crate) fn idle_while_work_waits(&self) -> Option<String> {
         for id in self.sessions.keys() {
             let Ok(worker) = self.session_with_room(*id) else { continue };
-            let waits = |t: &&Task| {
-                t.state == TaskState::Queued
-                    && self.queues[self.batch(t.batch).queue].1 == Paused::No
-                    && !t.unfit.contains(&worker)
-                    && !self.is_at_most(t.batch)
-                    && !(t.worker == Some(worker) && t.elsewhere_ms > 0 && self.has_another(worker))
-            };
-            if let Some(task) = self.tasks.iter().find(waits) {
+            if let Some(task) = self.tasks.iter().find(|task| self.may_have(worker, task)) {
                 return Some(format!("{id} has room and {task:?} waits"));
             }
         }

@@ -1,5 +1,5 @@
-//! An engine with what stands around it in a master, all in memory: a journal that is replayed as
-//! it is written, result blocks, crashes. Knows no workers.
+//! An engine with what stands around it in a master, all in memory: turns, a journal that is
+//! replayed as it is written, result blocks. Knows no workers, and no disk; see disk.rs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,8 @@ use ganger::engine::results::Block;
 use ganger::engine::runs::{IdSet, TaskRun};
 use ganger::engine::task::State;
 use ganger::engine::{Engine, Settings};
+use ganger::store;
+use ganger::verify::Model;
 use ganger_proto::{BlockId, Ended, Epoch, TaskId};
 
 pub(crate) struct Rig {
@@ -20,8 +22,11 @@ pub(crate) struct Rig {
     settings: Settings,
     /// The state that a replay of everything durable gives.
     pub(crate) replica: Ledger,
+    /// What `ganger verify` makes of the same events.
+    verified: Model,
+    turns: u64,
     pub(crate) blocks: BTreeMap<BlockId, Vec<u8>>,
-    pub(crate) epoch: u32,
+    epoch: u32,
 }
 
 /// Where a new master's state comes from.
@@ -33,10 +38,19 @@ pub(crate) enum Recovery {
 
 /// What one turn must make durable, and what it does after that.
 pub(crate) struct Turn {
-    pub(crate) journal: Vec<u8>,
-    pub(crate) blocks: Vec<(BlockId, Vec<u8>)>,
-    pub(crate) drop_blocks: Vec<BlockId>,
+    /// What happened, as the engine said it.
+    pub(crate) events: Vec<Event>,
+    /// The same, as the store is given it.
+    pub(crate) batch: store::Batch,
     pub(crate) effects: Vec<Effect>,
+}
+
+impl Turn {
+    /// Tells whether there is something for the disk.
+    pub(crate) fn is_durable(&self) -> bool {
+        let store::Batch { drop_blocks, drop_outputs, .. } = &self.batch;
+        !(self.events.is_empty() && drop_blocks.is_empty() && drop_outputs.is_empty())
+    }
 }
 
 impl Rig {
@@ -45,33 +59,47 @@ impl Rig {
             engine: Engine::new(settings.clone()),
             settings,
             replica: Ledger::new(),
+            verified: Model::new(),
+            turns: 0,
             blocks: BTreeMap::new(),
             epoch: 0,
         }
     }
 
-    /// Feeds inputs and drains once.
-    pub(crate) fn turn(&mut self, now: Now, inputs: Vec<Input>) -> Turn {
-        for input in inputs {
-            self.engine.handle(now, input);
-        }
-        let out = self.engine.drain(now);
-        let journal = if out.events.is_empty() { Vec::new() } else { encode(&out.events) };
-        let (blocks, drop_blocks, effects) = (out.blocks, out.drop_blocks, out.effects);
-        Turn { journal, blocks, drop_blocks, effects }
+    /// Feeds an input and drains once.
+    pub(crate) fn turn(&mut self, now: Now, input: Input) -> Turn {
+        self.engine.handle(now, input);
+        self.drain(now)
     }
 
-    /// Makes a turn durable.
-    pub(crate) fn keep(&mut self, turn: &mut Turn) -> Vec<Event> {
+    /// Ends a turn.
+    pub(crate) fn drain(&mut self, now: Now) -> Turn {
+        let out = self.engine.drain(now);
+        let batch = store::Batch {
+            data: if out.events.is_empty() { Vec::new() } else { encode(&out.events) },
+            events: out.events.len() as u64,
+            digest: Some(self.engine.ledger().digest()),
+            blocks: out.blocks,
+            outputs: Vec::new(),
+            drop_blocks: out.drop_blocks,
+            drop_outputs: out.drop_outputs,
+        };
+        Turn { events: out.events, batch, effects: out.effects }
+    }
+
+    /// Makes a turn durable; returns its events as they were written.
+    pub(crate) fn keep(&mut self, batch: &store::Batch) -> Vec<Event> {
         let mut events = Vec::new();
-        if !turn.journal.is_empty() {
-            events = decode(&turn.journal).expect("what was encoded decodes");
+        if !batch.data.is_empty() {
+            events = decode(&batch.data).expect("what was encoded decodes");
         }
         for event in &events {
             self.replica.apply(event);
         }
-        self.blocks.extend(turn.blocks.drain(..));
-        for gone in &turn.drop_blocks {
+        self.turns += 1;
+        self.verified.take(self.turns, self.replica.epoch, &events);
+        self.blocks.extend(batch.blocks.iter().cloned());
+        for gone in &batch.drop_blocks {
             self.blocks.remove(gone).expect("a block is dropped once");
         }
         events
@@ -80,23 +108,36 @@ impl Rig {
     /// Ends this life of the master and begins another with what is durable. The caller gives the
     /// engine `Began` with the new epoch.
     pub(crate) fn crash(&mut self, from: Recovery) -> Result<Epoch, String> {
-        let restored = Ledger::restore(self.replica.snapshot()).map_err(|e| e.to_string())?;
+        let parts: Vec<Vec<u8>> = self.replica.snapshot().collect();
+        let kept = Model::load(&parts)?;
+        first(self.verified.differences(&kept))?;
+        first(kept.sentences())?;
+        let restored = Ledger::restore(parts).map_err(|e| e.to_string())?;
         same(&self.replica, &restored)?;
         let ledger = match from {
             Recovery::Replay => std::mem::replace(&mut self.replica, restored),
             Recovery::Snapshot => restored,
         };
         self.epoch += 1;
+        self.restart(ledger)?;
+        Ok(Epoch::new(self.epoch))
+    }
+
+    /// Goes on with a state that was recovered.
+    pub(crate) fn restart(&mut self, ledger: Ledger) -> Result<(), String> {
         self.settings.seed += 1;
         self.engine = Engine::with_ledger(self.settings.clone(), ledger);
-        self.engine.audit()?;
-        Ok(Epoch::new(self.epoch))
+        self.engine.audit()
     }
 
     /// Checks that the replay gives the live state and that the store holds just what is wanted.
     pub(crate) fn audit(&self) -> Result<(), String> {
         self.engine.audit()?;
         same(self.engine.ledger(), &self.replica)?;
+        first(self.verified.sentences())?;
+        if self.verified.digest() != self.replica.digest() {
+            return Err("a verification gives another digest than a replay".to_owned());
+        }
         let ledger = self.engine.ledger();
         let mut wanted: BTreeSet<BlockId> = BTreeSet::new();
         for id in ledger.all_tasks().runs().flat_map(TaskRun::ids) {
@@ -115,6 +156,11 @@ impl Rig {
         let block = self.blocks.get(&self.engine.block_of(id)?)?;
         Block::decode(block).expect("what was encoded decodes").find(id)
     }
+}
+
+/// Fails with the first of some sentences, if there are any.
+fn first(sentences: Vec<String>) -> Result<(), String> {
+    sentences.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Compares everything durable of two ledgers.

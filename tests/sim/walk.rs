@@ -77,18 +77,19 @@ impl Walk {
 
     /// Walks.
     ///
-    /// # Panics
-    /// With the seed and the last steps when the engine and the model differ.
-    pub(crate) fn run(&mut self, seed: u64, steps: u64) {
+    /// # Errors
+    /// Says where the engine and the model differ, and what came before.
+    pub(crate) fn run(&mut self, steps: u64) -> Result<(), String> {
         for step in 0..steps {
             if let Err(why) = self.step(step) {
                 let mut last = String::new();
                 for input in &self.trace {
                     writeln!(last, "  {input:?}").expect("text grows");
                 }
-                panic!("SIM_SEED={seed} step {step}: {why}\nlast inputs:\n{last}");
+                return Err(format!("step {step}: {why}\nlast inputs:\n{last}"));
             }
         }
+        self.model.check_choices()
     }
 
     fn step(&mut self, step: u64) -> Result<(), String> {
@@ -106,8 +107,8 @@ impl Walk {
         self.expect(&input);
         self.model.settle_blocked();
         let input = self.looked_for(input);
-        let mut turn = self.rig.turn(self.model.now, vec![input]);
-        self.rig.keep(&mut turn);
+        let turn = self.rig.turn(self.model.now, input);
+        self.rig.keep(&turn.batch);
         self.seen.removed += u64::from(self.model.batches.len() < before);
         self.compare_effects(&turn.effects)?;
         self.settle_draws()?;
@@ -258,6 +259,7 @@ impl Walk {
         equal("batches that ended", &ended, &over.collect())?;
         for (session, grant) in grants {
             self.seen.grants += 1;
+            self.model.note_choice(session, grant);
             self.model.granted(session, grant)?;
         }
         Ok(())

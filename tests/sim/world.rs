@@ -1,25 +1,28 @@
-//! A cluster in virtual time, from one seed: events in the order of their time, links between
-//! workers and the master, and what goes wrong with them. The master's side is in foreman.rs, the
-//! clients are in crowd.rs, what travels between is in links.rs.
+//! A cluster in virtual time, from one seed: events in the order of their time, workers in their
+//! seats, and what goes wrong with them. The master's side is in foreman.rs and disk.rs, clients
+//! are in crowd.rs, what travels between is in links.rs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
-use ganger_proto::{LeaseId, Outcome, SessionId, TaskId};
+use ganger_proto::{LeaseId, Outcome, SessionId};
 
 use crate::crowd::{Asked, Client};
 use crate::foreman::Foreman;
-use crate::gang::{Act, Down, Up, Worker};
+use crate::gang::{Act, Down, Finished, Run, Up, Worker};
+use crate::hand::Hand;
 use crate::history::History;
-use crate::links::{Link, Way};
+use crate::liar::Liar;
+use crate::links::{Link, Mail, Way};
 
 pub(crate) const WORKERS: usize = 4;
 /// Faults happen until then.
 pub(crate) const FAULTS_MS: u64 = 20_000;
 /// From then on everything must have ended within this time.
 const CALM_MS: u64 = 60_000;
-const BEAT_MS: u64 = 300;
-/// A worker that hears nothing for so long dials again.
+/// How often a worker's connection is looked at, and after how long without an answer from the
+/// other end it is given up.
+const PROBE_MS: u64 = 300;
 const DEAF_MS: u64 = 2_000;
 
 pub(crate) enum Ev {
@@ -41,21 +44,50 @@ pub(crate) enum Ev {
 #[derive(Clone, Copy)]
 pub(crate) enum What {
     Dials,
-    Beats,
+    Probes,
+    Wakes,
     Ends { lease: LeaseId, outcome: Outcome },
     NoticesLoss { link: Link },
 }
 
+/// Who sits in a seat in a storm; in the calm all are honest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Honest,
+    Liar,
+}
+
 /// The place of a worker, through its lives.
 pub(crate) struct Seat {
-    pub(crate) worker: Option<Worker>,
+    kind: Kind,
+    worker: Option<Box<dyn Worker>>,
     pub(crate) life: u32,
     pub(crate) link: Option<Link>,
-    heard_ms: u64,
+    /// When the other end of its link answered last.
+    answered_ms: u64,
     pub(crate) up: Way,
     pub(crate) down: Way,
     paused_until: u64,
     slow: u64,
+    /// When it is woken next.
+    wake_ms: Option<u64>,
+}
+
+impl Seat {
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            worker: None,
+            life: 0,
+            link: None,
+            answered_ms: 0,
+            up: Way::default(),
+            down: Way::default(),
+            paused_until: 0,
+            slow: 1,
+            wake_ms: None,
+        }
+    }
 }
 
 pub(crate) struct World {
@@ -71,6 +103,8 @@ pub(crate) struct World {
     pub(crate) reset_permille: u32,
     pub(crate) clients: Vec<Client>,
     pub(crate) asked: BTreeMap<u64, Asked>,
+    /// Leases of which everybody has heard.
+    pub(crate) gossip: Vec<LeaseId>,
     pub(crate) history: History,
     pub(crate) handled: u64,
     pub(crate) crashes: u64,
@@ -79,16 +113,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let seats = (0..WORKERS).map(|_| Seat {
-            worker: None,
-            life: 0,
-            link: None,
-            heard_ms: 0,
-            up: Way::default(),
-            down: Way::default(),
-            paused_until: 0,
-            slow: 1,
-        });
+        let liar = if rng.u8(..3) == 0 { Kind::Liar } else { Kind::Honest };
+        let seats = (0..WORKERS).map(|seat| Seat::new(if seat == 0 { liar } else { Kind::Honest }));
         let mut world = Self {
             t: 0,
             order: 0,
@@ -100,6 +126,7 @@ impl World {
             reset_permille: rng.u32(..60),
             clients: Client::draw(&mut rng),
             asked: BTreeMap::new(),
+            gossip: Vec::new(),
             history: History::default(),
             handled: 0,
             crashes: 0,
@@ -126,16 +153,20 @@ impl World {
             self.handled += 1;
             self.handle(event)?;
             if t > FAULTS_MS && self.is_over() {
-                return self.history.close(&self.foreman.rig);
+                return self.history.close(&self.foreman.rig, &self.foreman.disk);
             }
             if t > FAULTS_MS + CALM_MS {
                 let ledger = self.foreman.rig.engine.ledger();
                 return Err(format!(
                     "{} tasks are open and {} submissions wait a minute after the last fault; \
-                     queued: {:?}",
+                     first: {:?}",
                     ledger.tally.open(),
                     self.clients.iter().filter(|client| !client.is_served()).count(),
-                    ledger.in_state(ganger::engine::task::State::Queued).first(),
+                    ledger
+                        .all_tasks()
+                        .minus(&ledger.ended_tasks())
+                        .first()
+                        .map(|id| (id, ledger.task(id))),
                 ));
             }
         }
@@ -163,18 +194,18 @@ impl World {
     fn handle(&mut self, event: Ev) -> Result<(), String> {
         match event {
             Ev::Turn { life } if life == self.foreman.life => self.turn()?,
-            Ev::Tick { life } if life == self.foreman.life => self.tick(),
+            Ev::Tick { life } if life == self.foreman.life => self.tick()?,
             Ev::Durable { life } if life == self.foreman.life => self.durable()?,
             Ev::Turn { .. } | Ev::Tick { .. } | Ev::Durable { .. } => {}
             Ev::MasterStarts => self.master_starts()?,
             Ev::ToMaster { link, seat, up } if !self.dead.contains(&link) => {
-                self.master_hears(link, seat, up);
+                self.give(Mail::From { link, seat, up });
             }
             Ev::ToMaster { .. } => {}
-            Ev::LinkLost { link } => self.link_lost(link),
-            Ev::ToWorker { link, seat, down } => self.worker_hears(link, seat, down),
-            Ev::WorkerStarts { seat } => self.worker_starts(seat),
-            Ev::Worker { seat, life, what } => self.worker(seat, life, what),
+            Ev::LinkLost { link } => self.give(Mail::Lost { link }),
+            Ev::ToWorker { link, seat, down } => self.worker_hears(link, seat, down)?,
+            Ev::WorkerStarts { seat } => self.worker_starts(seat)?,
+            Ev::Worker { seat, life, what } => self.worker(seat, life, what)?,
             Ev::Request { tag } => self.request_arrives(tag),
             Ev::Reply { tag, reply } => self.reply_arrives(tag, *reply)?,
             Ev::ClientWakes { client } => self.client_wakes(client),
@@ -189,79 +220,102 @@ impl World {
         (until > self.t).then_some(until)
     }
 
-    fn worker_hears(&mut self, link: Link, seat: usize, down: Down) {
+    fn worker_hears(&mut self, link: Link, seat: usize, down: Down) -> Result<(), String> {
         if self.seats[seat].link != Some(link) || self.dead.contains(&link) {
-            return;
+            return Ok(());
         }
         if let Some(until) = self.paused(seat) {
-            return self.at(until, Ev::ToWorker { link, seat, down });
+            self.at(until, Ev::ToWorker { link, seat, down });
+            return Ok(());
         }
-        self.seats[seat].heard_ms = self.t;
+        self.tell(seat, |worker, t| worker.hears(t, down))
+    }
+
+    /// Has a worker do something, and does what it then wants.
+    fn tell(
+        &mut self,
+        seat: usize,
+        tell: impl FnOnce(&mut dyn Worker, u64) -> Result<(), String>,
+    ) -> Result<(), String> {
         if let Some(worker) = &mut self.seats[seat].worker {
-            worker.heard(down);
+            tell(worker.as_mut(), self.t).map_err(|why| format!("worker {seat}: {why}"))?;
         }
         self.act(seat);
+        Ok(())
     }
 
-    fn worker_starts(&mut self, seat: usize) {
+    fn worker_starts(&mut self, seat: usize) -> Result<(), String> {
         let session = SessionId::new(self.rng.u64(1..1 << 60));
-        let slots = self.rng.usize(1..4);
-        let hold = slots as u32 + self.rng.u32(..6);
-        self.seats[seat].worker = Some(Worker::new(session, slots, hold));
+        let worker: Box<dyn Worker> = match self.seats[seat].kind {
+            Kind::Honest => Box::new(Hand::new(session, self.rng.u32(1..5))),
+            Kind::Liar => {
+                self.history.claims.note_liar(session);
+                Box::new(Liar::new(session, self.rng.u64(..)))
+            }
+        };
+        self.seats[seat].worker = Some(worker);
         let life = self.seats[seat].life;
-        self.at(self.t, Ev::Worker { seat, life, what: What::Dials });
-        self.within(BEAT_MS, Ev::Worker { seat, life, what: What::Beats });
+        self.within(PROBE_MS, Ev::Worker { seat, life, what: What::Probes });
+        self.dial(seat)
     }
 
-    fn worker(&mut self, seat: usize, life: u32, what: What) {
+    fn worker(&mut self, seat: usize, life: u32, what: What) -> Result<(), String> {
         if self.seats[seat].life != life {
-            return;
+            return Ok(());
         }
         if let Some(until) = self.paused(seat) {
-            return self.at(until, Ev::Worker { seat, life, what });
+            self.at(until, Ev::Worker { seat, life, what });
+            return Ok(());
         }
         match what {
-            What::Dials => self.dial(seat),
-            What::Beats => self.beat(seat),
-            What::Ends { lease, outcome } => {
-                if let Some(worker) = &mut self.seats[seat].worker {
-                    worker.ended(lease, outcome);
+            What::Dials => self.dial(seat)?,
+            What::Probes => self.probe(seat),
+            What::Wakes => {
+                // Only the newest of the times that it asked for counts.
+                if self.seats[seat].wake_ms.take_if(|at| *at <= self.t).is_some() {
+                    let gossip = self.gossip.clone();
+                    self.tell(seat, |worker, t| {
+                        worker.overhears(&gossip);
+                        worker.wakes(t)
+                    })?;
                 }
             }
-            What::NoticesLoss { link } if self.seats[seat].link == Some(link) => {
-                self.hang_up(seat);
+            What::Ends { lease, outcome } => {
+                self.tell(seat, |worker, t| worker.ended(t, lease, outcome))?;
             }
+            What::NoticesLoss { link } if self.seats[seat].link == Some(link) => self.hang_up(seat),
             What::NoticesLoss { .. } => {}
         }
-        self.act(seat);
+        Ok(())
     }
 
-    fn dial(&mut self, seat: usize) {
+    fn dial(&mut self, seat: usize) -> Result<(), String> {
         let life = self.seats[seat].life;
         if self.seats[seat].link.is_some() {
-            return;
+            return Ok(());
         }
         if !self.foreman.is_up() {
-            return self.within(400, Ev::Worker { seat, life, what: What::Dials });
+            self.within(400, Ev::Worker { seat, life, what: What::Dials });
+            return self.tell(seat, |_, _| Ok(()));
         }
         self.links += 1;
         let place = &mut self.seats[seat];
         place.link = Some(Link::new(self.links));
-        place.heard_ms = self.t;
+        place.answered_ms = self.t;
         (place.up.newest_ms, place.down.newest_ms) = (self.t, self.t);
-        if let Some(worker) = &mut place.worker {
-            worker.link_up();
-        }
+        self.tell(seat, |worker, _| worker.dials())
     }
 
-    fn beat(&mut self, seat: usize) {
-        let life = self.seats[seat].life;
-        self.at(self.t + BEAT_MS, Ev::Worker { seat, life, what: What::Beats });
-        if self.seats[seat].link.is_some() && self.seats[seat].heard_ms + DEAF_MS < self.t {
-            return self.hang_up(seat);
+    /// Gives a connection up that the network has held up for too long.
+    fn probe(&mut self, seat: usize) {
+        let (t, life) = (self.t, self.seats[seat].life);
+        self.at(t + PROBE_MS, Ev::Worker { seat, life, what: What::Probes });
+        let place = &mut self.seats[seat];
+        if place.up.blocked_until <= t && place.down.blocked_until <= t {
+            place.answered_ms = t;
         }
-        if let Some(worker) = &mut self.seats[seat].worker {
-            worker.beat();
+        if place.link.is_some() && place.answered_ms + DEAF_MS < t {
+            self.hang_up(seat);
         }
     }
 
@@ -281,34 +335,52 @@ impl World {
     /// Does what a worker wants.
     fn act(&mut self, seat: usize) {
         let Some(worker) = &mut self.seats[seat].worker else { return };
-        for act in worker.drain() {
-            let life = self.seats[seat].life;
+        let (acts, finished, wake) = (worker.drain(), worker.finished(), worker.wake_ms());
+        let (session, life) = (worker.session(), self.seats[seat].life);
+        for act in acts {
             match act {
-                Act::Send(up) => self.send_up(seat, up),
-                Act::Run { lease, task, attempt } => {
-                    let ms = self.rng.u64(5..400) * self.seats[seat].slow;
-                    let outcome = self.outcome(seat, task, attempt);
-                    let what = What::Ends { lease, outcome };
-                    self.at(self.t + ms, Ev::Worker { seat, life, what });
+                Act::Send(up) => {
+                    if let Up::Say(ganger_proto::message::WorkerMessage::Report(report)) = &up {
+                        self.history.claims.sent(session, report);
+                    }
+                    self.send_up(seat, up);
                 }
-                Act::Stop { lease } => {
+                Act::Run(run) => self.run_attempt(seat, run),
+                Act::Stop(lease) => {
                     let what = What::Ends { lease, outcome: Outcome::Cancelled };
                     self.within(80, Ev::Worker { seat, life, what });
                 }
+                Act::Kill(lease) => {
+                    let what = What::Ends { lease, outcome: Outcome::Cancelled };
+                    self.within(5, Ev::Worker { seat, life, what });
+                }
             }
+        }
+        if finished == Finished::Yes {
+            return self.worker_leaves(seat, 1_000);
+        }
+        if let Some(wake) = wake
+            && self.seats[seat].wake_ms.is_none_or(|at| wake < at)
+        {
+            self.seats[seat].wake_ms = Some(wake);
+            self.at(wake, Ev::Worker { seat, life, what: What::Wakes });
         }
     }
 
-    fn outcome(&mut self, seat: usize, task: TaskId, attempt: u32) -> Outcome {
-        if task.raw() % 11 == seat as u64 {
-            return Outcome::Unfit;
-        }
-        match self.rng.u32(..20 + 4 * attempt) {
-            0..3 => Outcome::Failed { code: 1 },
-            3 => Outcome::Signalled { signal: 9 },
-            4 => Outcome::TimedOut,
+    fn run_attempt(&mut self, seat: usize, run: Run) {
+        let Run { lease, task, attempt, limit_ms } = run;
+        let life = self.seats[seat].life;
+        let ms = self.rng.u64(5..400) * self.seats[seat].slow;
+        let drawn = match self.rng.u32(..20 + 4 * attempt) {
+            _ if task.raw() % 11 == seat as u64 => Outcome::Unfit,
+            0..4 => Outcome::Failed { code: 1 },
+            4 => Outcome::Signalled { signal: 9 },
             _ => Outcome::Done,
-        }
+        };
+        let late = limit_ms > 0 && ms > limit_ms;
+        let (ms, outcome) = if late { (limit_ms, Outcome::TimedOut) } else { (ms, drawn) };
+        let what = What::Ends { lease, outcome };
+        self.at(self.t + ms, Ev::Worker { seat, life, what });
     }
 
     fn fault(&mut self) -> Result<(), String> {
@@ -319,22 +391,27 @@ impl World {
         let seat = self.rng.usize(..WORKERS);
         let ms = self.rng.u64(100..3_000);
         let until = self.t + ms;
-        match self.rng.u32(..12) {
+        match self.rng.u32(..18) {
             0 => self.seats[seat].up.blocked_until = until,
             1 => self.seats[seat].down.blocked_until = until,
             2 => {
                 self.seats[seat].up.blocked_until = until;
                 self.seats[seat].down.blocked_until = until;
             }
-            3 => self.worker_dies(seat, ms),
+            3 => self.worker_leaves(seat, ms),
             4 | 5 => self.seats[seat].paused_until = until,
             6 => self.seats[seat].slow = self.rng.u64(1..8),
-            7 => self.foreman.log_ms = self.rng.u64(..400),
+            7 => self.foreman.disk.log_ms = self.rng.u64(..400),
             8 => self.master_dies()?,
             9 => {
                 if let Some(link) = self.seats[seat].link {
                     self.reset(link, seat);
                 }
+            }
+            // The wall clock jumps, by seconds or by up to an hour.
+            10 => self.foreman.ahead_ms += ms << self.rng.u32(..11),
+            11 if self.paused(seat).is_none() => {
+                self.tell(seat, |worker, t| worker.terminate(t))?;
             }
             _ => self.command(),
         }
@@ -343,18 +420,24 @@ impl World {
     }
 
     fn calm(&mut self) {
-        self.foreman.log_ms = 2;
-        for seat in &mut self.seats {
-            seat.slow = 1;
+        self.foreman.disk.log_ms = 2;
+        for seat in 0..WORKERS {
+            self.seats[seat].slow = 1;
+            if self.seats[seat].kind == Kind::Liar {
+                self.seats[seat].kind = Kind::Honest;
+                self.worker_leaves(seat, 1_000);
+            }
         }
         self.resume_all();
     }
 
-    fn worker_dies(&mut self, seat: usize, back_ms: u64) {
+    /// A worker's process is gone, by itself or not; another starts after a while.
+    fn worker_leaves(&mut self, seat: usize, back_ms: u64) {
         if self.seats[seat].worker.take().is_none() {
             return;
         }
         self.seats[seat].life += 1;
+        self.seats[seat].wake_ms = None;
         if let Some(link) = self.seats[seat].link.take() {
             self.dead.insert(link);
             self.within(1_500, Ev::LinkLost { link });

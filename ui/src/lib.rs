@@ -6,6 +6,9 @@
 
 mod clipboard;
 mod editor;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod keep;
 mod keeper;
 mod keymap;

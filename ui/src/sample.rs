@@ -2,7 +2,6 @@
 //! people.
 
 use ganger_proto::gang::{self, CertificateFacts, What, WorkerDetail};
-use ganger_proto::identity::{IdentityRow, IdentityState};
 use ganger_proto::picture::{
     Counts, Gang, History, MasterLine, QueueRow, ResultRow, Search, TaskRow, Window, WorkerRow,
     WorkerState,
@@ -13,6 +12,10 @@ use ganger_proto::{
     Actor, BatchId, Label, Lane, Name, Outcome, PerLane, Picture, Role, TaskId, TaskState, Usage,
     WallMs,
 };
+
+mod identities;
+
+pub(crate) use identities::identities;
 
 use crate::link::{Connection, Inbound};
 use crate::model::Model;
@@ -318,35 +321,6 @@ fn results() -> Vec<ResultRow> {
 }
 
 /// One of the busy master's workers in full.
-pub(crate) fn identities() -> Vec<IdentityRow> {
-    let days = |days: i64| WallMs(NOW.0.saturating_add_signed(days * 86_400_000));
-    let row = |role, who: &str, state, (issued, ends), connections| IdentityRow {
-        actor: Actor { role, name: name(who), admin: who == "admin" },
-        state,
-        certificate: CertificateFacts {
-            serial: "4f02c91a77de0b3391c2a5e8d0147b6c".to_owned(),
-            fingerprint: "9b1f".repeat(16),
-            issued: days(issued),
-            ends: days(ends),
-            revoked: state == IdentityState::Revoked,
-        },
-        authority: 1,
-        since: days(issued - 40),
-        from: if who == "admin" { String::new() } else { "10.0.4.17".to_owned() },
-        connections,
-    };
-    use IdentityState::{Expired, Good, Revoked};
-    vec![
-        row(Role::Worker, "alpha", Good, (-20, 70), 1),
-        row(Role::Worker, "bravo-with-a-name-that-is-long", Good, (-88, 2), 1),
-        row(Role::Worker, "gpu-7", Expired, (-100, -10), 0),
-        row(Role::Worker, "stolen", Revoked, (-30, 60), 0),
-        row(Role::Viewer, "wall", Good, (-3, 27), 2),
-        row(Role::Operator, "ada", Good, (-12, 18), 0),
-        row(Role::Operator, "admin", Good, (0, 30), 1),
-    ]
-}
-
 pub(crate) fn worker_detail(called: &Name) -> WorkerDetail {
     let rows = workers();
     let row = rows.iter().find(|row| row.name == *called).unwrap_or(&rows[0]).clone();

@@ -133,6 +133,8 @@ pub enum What {
         /// How many tasks.
         holds: u64,
     },
+    /// Its packets come from another address: it changed networks and went on as before.
+    Moved,
 }
 
 impl fmt::Display for What {
@@ -157,6 +159,7 @@ impl fmt::Display for What {
             Self::Slots(1) => f.write_str("told to use 1 slot"),
             Self::Slots(slots) => write!(f, "told to use {slots} slots"),
             Self::Revoked { holds } => f.write_str("revoked").and_then(|()| tasks(f, holds)),
+            Self::Moved => f.write_str("moved to another address"),
         }
     }
 }

@@ -45,7 +45,7 @@ macro_rules! id {
                 let digits = text.strip_prefix($prefix).unwrap_or(text);
                 digits.parse().map(Self).map_err(|_| IdError {
                     what: stringify!($name),
-                    text: text.chars().take(32).collect(),
+                    text: text.chars().filter(|c| !c.is_control()).take(32).collect(),
                 })
             }
         }

@@ -23,11 +23,15 @@
 
 pub mod args;
 pub mod audit;
+mod bounds;
 pub mod command;
 pub mod ends;
 pub mod filter;
 pub mod follow;
 pub mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gang;
 pub mod id;
 pub mod identity;

@@ -29,6 +29,13 @@ pub const GRANT_TASKS_MAX: u32 = 512;
 pub const GRANT_BYTES_MAX: usize = 256 << 10;
 /// Tasks one session may hold, running and waiting on the worker together.
 pub const HOLD_TASKS_MAX: u32 = 8_192;
+/// Leases that a worker names in one message; twice what it can hold in both lanes. An empty run
+/// counts as one.
+pub const NAMED_LEASES_MAX: u64 = 4 * HOLD_TASKS_MAX as u64;
+/// Bytes of what a worker says that its policy allows; what is longer is cut.
+pub const POLICY_BYTES_MAX: usize = 512;
+/// Bytes of a worker's release; what is longer is cut.
+pub const VERSION_BYTES_MAX: usize = 64;
 /// Inline output of one stream of one task, in bytes; more is stored as output.
 pub const INLINE_BYTES_MAX: usize = 4 << 10;
 /// Bytes of stdout or stderr kept from the start of a stream.
@@ -39,6 +46,8 @@ pub const OUTPUT_TAIL_BYTES: usize = 768 << 10;
 pub const OUTPUT_PART_BYTES: usize = 256 << 10;
 /// Bytes of stdout or stderr that a submitter may ask to be kept whole.
 pub const OUTPUT_BYTES_MAX: u64 = 4 << 30;
+/// Queues that the master keeps; each is a row of every status.
+pub const QUEUES_MAX: usize = 1_024;
 /// Batches that one batch waits for.
 pub const AFTER_MAX: usize = 64;
 /// Rows of one window of a picture or of one page of a listing.

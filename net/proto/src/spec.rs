@@ -107,6 +107,16 @@ impl Spec {
         }
     }
 
+    /// Returns what it takes of a task's payload, in bytes: argument vector and environment.
+    pub fn payload_bytes(&self) -> usize {
+        let env: usize = self.env.iter().map(|(key, value)| key.len() + value.len()).sum();
+        env + match &self.kind {
+            Kind::Square | Kind::Sleep | Kind::Handler { .. } => 0,
+            Kind::Exec { argv } => argv.iter().map(|word| word.source().len()).sum(),
+            Kind::Shell { line } => line.source().len(),
+        }
+    }
+
     /// Checks the limits that hold for every spec, wherever it came from.
     ///
     /// # Errors
@@ -115,25 +125,25 @@ impl Spec {
         if self.env.len() > limits::ENV_ITEMS_MAX {
             return Err(SpecError::EnvItems { count: self.env.len() });
         }
-        let mut bytes: usize = self.env.iter().map(|(k, v)| k.len() + v.len()).sum();
-        match &self.kind {
-            Kind::Square | Kind::Sleep | Kind::Handler { .. } => {}
-            Kind::Exec { argv } => {
-                if argv.is_empty() {
-                    return Err(SpecError::NoProgram);
-                }
-                if argv.len() > limits::ARGV_ITEMS_MAX {
-                    return Err(SpecError::ArgvItems { count: argv.len() });
-                }
-                bytes += argv.iter().map(|word| word.source().len()).sum::<usize>();
+        if let Kind::Exec { argv } = &self.kind {
+            if argv.is_empty() {
+                return Err(SpecError::NoProgram);
             }
-            Kind::Shell { line } => bytes += line.source().len(),
+            if argv.len() > limits::ARGV_ITEMS_MAX {
+                return Err(SpecError::ArgvItems { count: argv.len() });
+            }
+        }
+        if let Cwd::Directory(path) = &self.cwd
+            && path.len() > limits::TEXT_BYTES_MAX
+        {
+            return Err(SpecError::Cwd { bytes: path.len() });
         }
         for (key, _) in &self.env {
             if key.is_empty() || key.contains(['=', '\0']) {
                 return Err(SpecError::EnvKey);
             }
         }
+        let bytes = self.payload_bytes();
         if bytes > limits::PAYLOAD_BYTES_MAX {
             return Err(SpecError::Payload { bytes });
         }
@@ -197,6 +207,15 @@ pub enum SpecError {
     /// The placement makes no sense.
     #[error("{0}")]
     Place(#[from] PlacementError),
+    /// The directory's path is too long.
+    #[error(
+        "the path of the directory has {bytes} bytes, the limit is {}; run it in a shorter one",
+        limits::TEXT_BYTES_MAX
+    )]
+    Cwd {
+        /// How many there are.
+        bytes: usize,
+    },
 }
 
 /// The wait before a failed task is tried again: `min(cap, base · 2^(n−1))` with full jitter, where

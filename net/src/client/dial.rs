@@ -1,7 +1,7 @@
 //! Dialling a master with an identity, and what its refusals mean. Does not decide when to dial
 //! again; see backoff.rs.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ganger_proto::WallMs;
 use ganger_proto::message::{Hello, Welcome};
@@ -37,11 +37,27 @@ impl DialSocket {
     /// # Errors
     /// When the system opens none.
     pub fn open() -> Result<Self, DialError> {
-        let endpoint = transport::dial().map_err(|error| DialError::Unreachable {
+        Self::of(transport::dial())
+    }
+
+    /// As [`DialSocket::open`], on an address of this machine.
+    ///
+    /// # Errors
+    /// When the system opens none there.
+    pub fn open_at(address: IpAddr) -> Result<Self, DialError> {
+        Self::of(transport::dial_from(address))
+    }
+
+    fn of(opened: std::io::Result<Endpoint>) -> Result<Self, DialError> {
+        let endpoint = opened.map_err(|error| DialError::Unreachable {
             addresses: "any address".to_owned(),
             reason: format!("no UDP socket can be opened: {error}"),
         })?;
         Ok(Self { endpoint })
+    }
+
+    pub(super) const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 }
 

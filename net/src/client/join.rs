@@ -7,7 +7,7 @@ use quinn::{ConnectionError, Endpoint};
 use rcgen::CertificateParams;
 use zeroize::Zeroizing;
 
-use super::dial::resolve;
+use super::dial::{DialError, DialSocket, resolve};
 use crate::error::{CloseCode, clean};
 use crate::frame::decode;
 use crate::limits::{DIAL_TIMEOUT, JOIN_BYTES_MAX, JOIN_TIMEOUT};
@@ -31,6 +31,23 @@ pub async fn join(
     wish: Option<&Name>,
     dir: &Path,
 ) -> Result<ClientIdentity, JoinError> {
+    let socket = DialSocket::open().map_err(|error| {
+        let (DialError::Unreachable { reason, .. } | DialError::Refused(reason)) = error;
+        JoinError::Unreachable { addresses: token.addresses.join(", "), reason }
+    })?;
+    join_on(&socket, token, wish, dir).await
+}
+
+/// As [`join`], from a socket.
+///
+/// # Errors
+/// As [`join`].
+pub async fn join_on(
+    socket: &DialSocket,
+    token: &Token,
+    wish: Option<&Name>,
+    dir: &Path,
+) -> Result<ClientIdentity, JoinError> {
     let key = pending_key(dir)?;
     let wish = match wish {
         Some(name) => Wish::Named(name.clone()),
@@ -41,7 +58,7 @@ pub async fn join(
     let request = JoinRequest { invite: token.id, secret: *token.secret, wish, csr };
     let bytes = postcard::to_stdvec(&request).map(Zeroizing::new);
     let bytes = bytes.map_err(|error| unusable(format!("no request can be made: {error}")))?;
-    let granted = ask(token, &bytes).await?;
+    let granted = ask(socket.endpoint(), token, &bytes).await?;
     let key = Zeroizing::new(key.serialize_der());
     let identity = accept((token, dir), granted, key).map_err(unusable)?;
     identity.save()?;
@@ -90,14 +107,12 @@ pub(super) fn request_for(key: &rcgen::KeyPair) -> Result<Vec<u8>, String> {
 }
 
 /// Asks at each address of the token until one answers.
-async fn ask(token: &Token, request: &[u8]) -> Result<Granted, JoinError> {
+async fn ask(endpoint: &Endpoint, token: &Token, request: &[u8]) -> Result<Granted, JoinError> {
     let unreachable =
         |reason: String| JoinError::Unreachable { addresses: token.addresses.join(", "), reason };
     let config = crate::tls::client_join(token.pin)
         .and_then(|config| transport::client(config, Door::Join))
         .map_err(|error| unreachable(error.to_string()))?;
-    let endpoint = transport::dial()
-        .map_err(|error| unreachable(format!("no UDP socket can be opened: {error}")))?;
     let mut last = unreachable("there is no address to dial".to_owned());
     for address in &token.addresses {
         let resolved = match resolve(address).await {
@@ -108,7 +123,7 @@ async fn ask(token: &Token, request: &[u8]) -> Result<Granted, JoinError> {
             }
         };
         for target in resolved {
-            let asked = ask_one(&endpoint, config.clone(), (target, token), request).await;
+            let asked = ask_one(endpoint, config.clone(), (target, token), request).await;
             match asked {
                 Ok(JoinAnswer::Granted(granted)) => return Ok(granted),
                 Ok(JoinAnswer::Refused) => return Err(JoinError::Refused),

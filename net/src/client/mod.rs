@@ -12,5 +12,5 @@ pub use backoff::Backoff;
 pub use caller::{CallError, Caller};
 pub use dial::{Connected, DialError, DialSocket, Dialer};
 pub use follow::Follow;
-pub use join::{JoinError, join};
+pub use join::{JoinError, join, join_on};
 pub use renew::{RenewError, renew, renew_when_due};

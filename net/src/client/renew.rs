@@ -35,8 +35,8 @@ pub enum RenewError {
     Identity(#[from] IdentityError),
 }
 
-/// Renews an identity over its own connection, at this moment of the master's clock, and keeps it in
-/// the folder that it came from: the key is made there first, so that the same call after a lost
+/// Renews an identity over its own connection, at this moment of the master's clock, and keeps it
+/// in the folder that it came from: the key is made there first, so that the same call after a lost
 /// answer gets the same certificate. The connection stays as it is.
 ///
 /// # Errors
@@ -83,9 +83,9 @@ async fn ask(session: &Session, request: &[u8]) -> Result<RenewAnswer, RenewErro
     decode::<RenewAnswer>(&answer).map_err(lost)
 }
 
-/// Waits until an identity should be renewed, because it is due by the master's clock or because the
-/// master asks for it (what it asked for changed, and is a time), and renews it; again after a while when that fails. Returns the new identity;
-/// the connection is the old one's still.
+/// Waits until an identity should be renewed, because it is due by the master's clock or because
+/// the master asks for it (what it asked for changed, and is a time), and renews it; again after a
+/// while when that fails. Returns the new identity; the connection is the old one's still.
 pub async fn renew_when_due(
     session: &Session,
     identity: &ClientIdentity,

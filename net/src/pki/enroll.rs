@@ -170,7 +170,7 @@ fn same_join<'a>(
 }
 
 /// Takes the public key out of a request, and nothing else. Its holder signed the request.
-pub(super) fn read_csr(csr: &[u8]) -> Result<rcgen::PublicKey, JoinAnswer> {
+pub(crate) fn read_csr(csr: &[u8]) -> Result<rcgen::PublicKey, JoinAnswer> {
     if csr.len() > CSR_BYTES_MAX {
         return Err(JoinAnswer::Refused);
     }

@@ -1,4 +1,5 @@
-//! Who is who: the authority, identities, tokens, joining, renewing, roles, registry. Knows no connection.
+//! Who is who: the authority, identities, tokens, joining, renewing, roles, registry. Knows no
+//! connection.
 
 pub mod authority;
 pub(crate) mod ca;
@@ -6,6 +7,7 @@ pub(crate) mod certificate;
 pub(crate) mod enroll;
 pub(crate) mod files;
 pub mod identity;
+mod local;
 pub mod policy;
 pub(crate) mod record;
 pub(crate) mod registry;

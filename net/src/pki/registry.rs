@@ -24,6 +24,12 @@ pub(crate) struct InviteState {
     pub(crate) joined: Vec<JoinedEntry>,
 }
 
+impl InviteState {
+    fn of(entry: InviteEntry) -> Self {
+        Self { entry, again: false, used: 0, withdrawn: false, joined: Vec::new() }
+    }
+}
+
 /// A certificate that the registry knows.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
@@ -117,8 +123,10 @@ impl Registry {
         let at = record.at;
         match record.entry {
             Entry::Began { cluster } => self.cluster = Some(cluster),
-            Entry::Invited(entry) => self.invited(entry, false),
-            Entry::InvitedAgain(entry) => self.invited(entry, true),
+            Entry::Invited(entry) => self.invited(InviteState::of(entry)),
+            Entry::InvitedAgain(entry) => {
+                self.invited(InviteState { again: true, ..InviteState::of(entry) });
+            }
             Entry::Joined(joined) => {
                 // Whoever had the name before does not have it any more.
                 let Actor { role, name, .. } = &joined.certificate.actor;
@@ -141,14 +149,12 @@ impl Registry {
         }
     }
 
-    fn invited(&mut self, entry: InviteEntry, again: bool) {
-        let replaced = entry.replaces.and_then(|id| self.invites.get_mut(&id));
+    fn invited(&mut self, invite: InviteState) {
+        let replaced = invite.entry.replaces.and_then(|id| self.invites.get_mut(&id));
         if let Some(replaced) = replaced.filter(|replaced| replaced.used == 0) {
             replaced.withdrawn = true;
         }
-        let id = entry.id;
-        let state = InviteState { entry, again, used: 0, withdrawn: false, joined: Vec::new() };
-        self.invites.insert(id, state);
+        self.invites.insert(invite.entry.id, invite);
     }
 
     /// Tokens name the authority that they were made under; nobody answers for it any more.

@@ -12,7 +12,7 @@ const HASH_BYTES: usize = 32;
 /// Length, its complement, and the hash of the entry before.
 const HEAD_BYTES: usize = 4 + 4 + HASH_BYTES;
 /// Bytes of one entry's payload.
-const PAYLOAD_BYTES_MAX: usize = 64 << 10;
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 64 << 10;
 /// Bytes of the whole log that are replayed.
 const LOG_BYTES_MAX: u64 = 1 << 30;
 
@@ -71,13 +71,7 @@ impl TrustLog {
                 "an entry of the trust log holds at most {PAYLOAD_BYTES_MAX} bytes; say less"
             ))
         })?;
-        let mut entry = Vec::with_capacity(HEAD_BYTES + payload.len() + HASH_BYTES);
-        entry.extend_from_slice(&length.to_le_bytes());
-        entry.extend_from_slice(&(!length).to_le_bytes());
-        entry.extend_from_slice(&self.last);
-        entry.extend_from_slice(payload);
-        let hash = sha256(&entry);
-        entry.extend_from_slice(&hash);
+        let (entry, hash) = entry(length, &self.last, payload);
         let found = self.file.metadata().map_err(|source| files::io(&self.path, source))?.len();
         if found != self.end {
             self.broken = true;
@@ -122,23 +116,40 @@ impl TrustLog {
     }
 }
 
+/// Returns an entry as it is written, and its hash.
+pub(crate) fn entry(
+    length: u32,
+    before: &[u8; HASH_BYTES],
+    payload: &[u8],
+) -> (Vec<u8>, [u8; HASH_BYTES]) {
+    let mut entry = Vec::with_capacity(HEAD_BYTES + payload.len() + HASH_BYTES);
+    entry.extend_from_slice(&length.to_le_bytes());
+    entry.extend_from_slice(&(!length).to_le_bytes());
+    entry.extend_from_slice(before);
+    entry.extend_from_slice(payload);
+    let hash = sha256(&entry);
+    entry.extend_from_slice(&hash);
+    (entry, hash)
+}
+
 /// The hash before the first entry binds the log to its authority.
-fn genesis(pin: &[u8; 32]) -> [u8; HASH_BYTES] {
+pub(crate) fn genesis(pin: &[u8; 32]) -> [u8; HASH_BYTES] {
     let mut bytes = b"ganger trust log 1".to_vec();
     bytes.extend_from_slice(pin);
     sha256(&bytes)
 }
 
+/// What the bytes of a log hold.
 #[derive(Debug)]
-struct Replay {
-    payloads: Vec<Vec<u8>>,
+pub(crate) struct Replay {
+    pub(crate) payloads: Vec<Vec<u8>>,
     /// Where the last whole entry ends.
-    end: usize,
-    last: [u8; HASH_BYTES],
+    pub(crate) end: usize,
+    pub(crate) last: [u8; HASH_BYTES],
 }
 
 /// Takes whole entries, as long as the chain holds; else says which entry breaks it.
-fn replay(bytes: &[u8], genesis: [u8; HASH_BYTES]) -> Result<Replay, usize> {
+pub(crate) fn replay(bytes: &[u8], genesis: [u8; HASH_BYTES]) -> Result<Replay, usize> {
     let mut replay = Replay { payloads: Vec::new(), end: 0, last: genesis };
     while let Some(rest) = bytes.get(replay.end..).filter(|rest| !rest.is_empty()) {
         let number = replay.payloads.len() + 1;

@@ -1,7 +1,7 @@
 //! The files of the authority's folder: `ca.key`, `ca.crt`, `cluster`, `master.key`, `master.crt`,
 //! `transport.key`, `trust.log`, and `complete`, which is written last at the first start; after a
-//! rotation `ca-2.key`, `master-2.key` and so on. Keys are PKCS#8, certificates DER. Does not know the
-//! registry.
+//! rotation `ca-2.key`, `master-2.key` and so on. Keys are PKCS#8, certificates DER. Does not know
+//! the registry.
 
 use std::path::{Path, PathBuf};
 

@@ -171,6 +171,8 @@ const UNPOISONED: &str = "nothing panics while it holds this lock";
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     const LIMITS: DoorLimits = DoorLimits {
@@ -219,5 +221,24 @@ mod tests {
         }
         assert_eq!(door.enter_at(ip("10.0.0.1"), now).unwrap_err(), Denied::Busy);
         assert!(door.enter_at(ip("10.0.0.1"), now + Duration::from_secs(1)).is_ok());
+    }
+
+    #[test]
+    fn addresses_that_are_remembered_are_bounded() {
+        let door = Admission::new(DoorLimits { unfinished: usize::MAX, ..LIMITS });
+        let now = Instant::now();
+        let address = |number: usize| IpAddr::from(Ipv4Addr::from_bits(number as u32));
+        let mut state = door.state.lock().unwrap();
+        for number in 0..ADDRESSES_MAX {
+            // Each has a failure held against it, so that it cannot be forgotten.
+            let failures = Bucket { level: 2.0, at: now };
+            state.addresses.insert(address(number), Address { unfinished: 0, failures });
+        }
+        drop(state);
+        assert_eq!(door.enter_at(address(ADDRESSES_MAX), now).unwrap_err(), Denied::Busy);
+        assert!(door.enter_at(address(7), now).is_ok(), "one that is known may come");
+        let later = now + Duration::from_secs(2);
+        assert!(door.enter_at(address(ADDRESSES_MAX), later).is_ok(), "all is forgiven");
+        assert!(door.state.lock().unwrap().addresses.len() < 10);
     }
 }

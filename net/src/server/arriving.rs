@@ -17,8 +17,7 @@ use super::{Arrival, Shared, renewing};
 use crate::error::CloseCode;
 use crate::frame::{FrameError, Inbox};
 use crate::limits::{
-    BIDI_CLIENT, BIDI_WORKER, CONNECTIONS_MAX, FIRST_FRAME_TIMEOUT, UNI_CLIENT, UNI_WORKER_MAX,
-    UNI_WORKER_SPARE,
+    BIDI_CLIENT, BIDI_WORKER, FIRST_FRAME_TIMEOUT, UNI_CLIENT, UNI_WORKER_MAX, UNI_WORKER_SPARE,
 };
 use crate::session::{Closed, Goodbye, Peer, Session, closing};
 
@@ -39,6 +38,11 @@ pub(super) async fn serve(
     let goodbye = watch::Sender::new(None);
     let (peer, entered) = match identify(&connection, &goodbye, &shared) {
         Ok(known) => known,
+        Err(CloseCode::Busy) => {
+            shared.refusals.note(from, "too many connections");
+            connection.close(CloseCode::Busy.wire(), b"it has as many connections as it takes");
+            return;
+        }
         Err(code) => {
             permit.failed();
             shared.refusals.note(from, "the certificate is not welcome");
@@ -113,7 +117,7 @@ async fn handshake(incoming: Incoming, permit: &Permit, shared: &Shared) -> Opti
             return None;
         }
     };
-    match tokio::time::timeout(shared.handshake_timeout, connecting).await {
+    match tokio::time::timeout(shared.bounds.handshake_timeout, connecting).await {
         Ok(Ok(connection)) => Some(connection),
         Ok(Err(error)) => {
             permit.failed();
@@ -140,7 +144,7 @@ fn identify(
     let leaf = chain.and_then(|chain| chain.into_iter().next()).ok_or(CloseCode::Unknown)?;
     let peer = shared.authority.peer(&leaf)?;
     let identity = (peer.actor.role, peer.actor.name.clone());
-    let entered = shared.live.enter(identity, goodbye.clone(), CONNECTIONS_MAX);
+    let entered = shared.live.enter(identity, goodbye.clone(), shared.bounds.connections);
     let entered = entered.ok_or(CloseCode::Busy)?;
     let peer = shared.authority.peer(&leaf)?;
     Ok((peer, entered))
@@ -182,6 +186,10 @@ async fn greet(
     }
     let connection = session.connection();
     match (&hello.body, role) {
+        (HelloBody::Worker(worker), Role::Worker) if !worker.is_bounded() => {
+            let sentence = "the hello names more leases than a worker can hold";
+            return refused(CloseCode::Protocol, sentence, "the hello names too many leases");
+        }
         (HelloBody::Worker(worker), Role::Worker) => {
             let uni = worker.slots.sum().saturating_add(UNI_WORKER_SPARE).min(UNI_WORKER_MAX);
             connection.set_max_concurrent_bi_streams(VarInt::from_u32(BIDI_WORKER));

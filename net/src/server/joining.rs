@@ -13,30 +13,33 @@ use crate::frame::decode;
 use crate::limits::{JOIN_BYTES_MAX, JOIN_TIMEOUT};
 use crate::pki::enroll::{Enrolled, JoinAnswer, JoinRequest};
 
-/// Serves one join.
+/// Serves one join. Whoever does not come to a valid request is held against its address: else few
+/// addresses that only stall could keep all others from joining.
 pub(super) async fn serve(incoming: Incoming, permit: Permit, shared: Arc<Shared>) {
     let from = incoming.remote_address().ip();
+    let failed = |why: &'static str| {
+        permit.failed();
+        shared.refusals.note(from, why);
+    };
     let connecting = match incoming.accept_with(shared.join_config.clone()) {
         Ok(connecting) => connecting,
-        Err(error) => return shared.refusals.note(from, reason(&error)),
+        Err(error) => return failed(reason(&error)),
     };
-    let connection = match tokio::time::timeout(shared.handshake_timeout, connecting).await {
+    let handshake = tokio::time::timeout(shared.bounds.handshake_timeout, connecting).await;
+    let connection = match handshake {
         Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return shared.refusals.note(from, reason(&error)),
-        Err(_) => return shared.refusals.note(from, "the handshake was not finished"),
+        Ok(Err(error)) => return failed(reason(&error)),
+        Err(_) => return failed("the handshake was not finished"),
     };
     let answered = tokio::time::timeout(JOIN_TIMEOUT, answer(&connection, &shared)).await;
     match answered {
         Ok(Some(JoinAnswer::Granted(granted))) => {
             tracing::info!(%from, role = %granted.role, name = %granted.name, "joined");
         }
-        Ok(Some(JoinAnswer::Refused)) => {
-            permit.failed();
-            shared.refusals.note(from, "the join token was not valid");
-        }
+        Ok(Some(JoinAnswer::Refused)) => failed("the join token was not valid"),
         Ok(Some(JoinAnswer::Name(_) | JoinAnswer::Busy)) => {}
-        Ok(None) => shared.refusals.note(from, "the join request is malformed"),
-        Err(_) => shared.refusals.note(from, "no join request came in time"),
+        Ok(None) => failed("the join request is malformed"),
+        Err(_) => failed("no join request came in time"),
     }
     connection.close(CloseCode::Done.wire(), b"");
 }

@@ -24,9 +24,7 @@ use self::live::Live;
 use self::refusals::Refusals;
 use crate::error::CloseCode;
 use crate::frame::Inbox;
-use crate::limits::{
-    ARRIVALS, DATA_DOOR, HANDSHAKE_TIMEOUT, JOIN_DOOR, RENEWALS_AT_ONCE, SHUTDOWN_TIMEOUT,
-};
+use crate::limits::{ARRIVALS, Bounds, RENEWALS_AT_ONCE, SHUTDOWN_TIMEOUT};
 use crate::pki::authority::Authority;
 use crate::session::{Peer, Session, canonical};
 use crate::tls::{JOIN_TAG, server_data, server_join};
@@ -56,7 +54,7 @@ struct Shared {
     refusals: Refusals,
     data_door: Arc<Admission>,
     join_door: Arc<Admission>,
-    handshake_timeout: Duration,
+    bounds: Bounds,
     /// Permits to answer a renewal.
     renewals: Semaphore,
 }
@@ -104,13 +102,13 @@ impl Server {
     /// # Errors
     /// When the port is in use or the system refuses it.
     pub fn bind(listen: SocketAddr, authority: Arc<Authority>) -> Result<Self, BindError> {
-        Self::bind_with(listen, authority, HANDSHAKE_TIMEOUT)
+        Self::bind_with(listen, authority, Bounds::default())
     }
 
     pub(crate) fn bind_with(
         listen: SocketAddr,
         authority: Arc<Authority>,
-        handshake_timeout: Duration,
+        bounds: Bounds,
     ) -> Result<Self, BindError> {
         let io = |source: std::io::Error| {
             if source.kind() == std::io::ErrorKind::AddrInUse {
@@ -131,9 +129,9 @@ impl Server {
             join_config: Arc::new(join.map_err(tls)?),
             live,
             refusals: Refusals::default(),
-            data_door: Admission::new(DATA_DOOR),
-            join_door: Admission::new(JOIN_DOOR),
-            handshake_timeout,
+            data_door: Admission::new(bounds.data),
+            join_door: Admission::new(bounds.join),
+            bounds,
             renewals: Semaphore::new(RENEWALS_AT_ONCE),
         });
         // When the master takes none, connections wait after their hello, and unfinished ones count

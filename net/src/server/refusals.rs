@@ -17,7 +17,17 @@ const NAMED_MAX: usize = 3;
 /// Counts refusals.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    counts: Mutex<HashMap<(IpAddr, &'static str), Count>>,
+    counts: Mutex<HashMap<(Origin, &'static str), Count>>,
+}
+
+/// From where; none for all addresses beyond those that are kept.
+type Origin = Option<IpAddr>;
+
+/// Whether a refusal goes to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    First,
+    Again,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,16 +41,20 @@ impl Refusals {
     /// Counts one; the first of a minute from an address also goes to the log.
     pub(super) fn note(&self, from: IpAddr, why: &'static str) {
         let from = block(from);
-        let now = Instant::now();
+        if self.count(from, why, Instant::now()) == Told::First {
+            tracing::warn!(%from, why, "a connection was refused");
+        }
+    }
+
+    fn count(&self, from: IpAddr, why: &'static str, now: Instant) -> Told {
         let mut counts = self.counts.lock().expect("nothing panics while it holds this lock");
         counts.retain(|_, count| now.saturating_duration_since(count.since) < REFUSALS_FOR);
-        if let Some(count) = counts.get_mut(&(from, why)) {
-            count.times += 1;
-            count.last = now;
-        } else if counts.len() < REFUSALS_MAX {
-            tracing::warn!(%from, why, "a connection was refused");
-            counts.insert((from, why), Count { times: 1, since: now, last: now });
-        }
+        let full = counts.len() >= REFUSALS_MAX && !counts.contains_key(&(Some(from), why));
+        let key = (Some(from).filter(|_| !full), why);
+        let count = counts.entry(key).or_insert(Count { times: 0, since: now, last: now });
+        count.times += 1;
+        count.last = now;
+        if count.times == 1 { Told::First } else { Told::Again }
     }
 
     /// Says in one sentence what was refused in the last minute; empty when nothing was.
@@ -48,15 +62,19 @@ impl Refusals {
         let now = Instant::now();
         let mut counts = self.counts.lock().expect("nothing panics while it holds this lock");
         counts.retain(|_, count| now.saturating_duration_since(count.since) < REFUSALS_FOR);
-        let mut rows: Vec<_> = counts.iter().map(|((ip, why), count)| (count, ip, why)).collect();
-        rows.sort_by_key(|(count, ip, why)| (std::cmp::Reverse(count.last), *ip, *why));
+        let mut rows: Vec<_> =
+            counts.iter().map(|((from, why), count)| (count, from, why)).collect();
+        rows.sort_by_key(|(count, from, why)| (std::cmp::Reverse(count.last), *from, *why));
         if rows.is_empty() {
             return String::new();
         }
         let total: u64 = rows.iter().map(|(count, ..)| count.times).sum();
         let named = rows.iter().take(NAMED_MAX);
-        let named: Vec<_> =
-            named.map(|(count, ip, why)| format!("{} from {ip}: {why}", count.times)).collect();
+        let named = named.map(|(count, from, why)| {
+            let from = from.map_or_else(|| "many others".to_owned(), |from| from.to_string());
+            format!("{} from {from}: {why}", count.times)
+        });
+        let named: Vec<_> = named.collect();
         let more = if rows.len() > NAMED_MAX { ", and others" } else { "" };
         format!("{total} refused in the last minute ({}{more})", named.join(", "))
     }
@@ -96,5 +114,37 @@ impl Denied {
             Self::TooMany => "too many unfinished handshakes from there",
             Self::TooManyFailures => "too many failures from there",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_is_one_line_each_minute() {
+        const TIMES: u64 = 20_000;
+        let refusals = Refusals::default();
+        let now = Instant::now();
+        let mut lines = 0;
+        for number in 0..TIMES {
+            let from = IpAddr::from([10, 0, (number % 20) as u8, (number % 200) as u8]);
+            let why = if number % 2 == 0 { "one reason" } else { "another reason" };
+            lines += usize::from(refusals.count(from, why, now) == Told::First);
+        }
+        // Each address and reason that is kept, and one line for each reason beyond.
+        assert!(lines <= REFUSALS_MAX + 2, "{lines} lines");
+        for number in 0..TIMES {
+            let from = IpAddr::from([10, 1, (number / 250) as u8, (number % 250) as u8]);
+            lines += usize::from(refusals.count(from, "one reason", now) == Told::First);
+        }
+        assert!(lines <= REFUSALS_MAX + 2, "{lines} lines");
+        assert!(refusals.counts.lock().unwrap().len() <= REFUSALS_MAX + 2);
+        let sentence = refusals.sentence();
+        assert!(sentence.starts_with("40000 refused in the last minute"), "{sentence}");
+        assert!(sentence.len() < 300, "{sentence}");
+        // A minute later they are told again.
+        let later = now + REFUSALS_FOR;
+        assert_eq!(refusals.count(IpAddr::from([10, 0, 0, 1]), "one reason", later), Told::First);
     }
 }

@@ -232,8 +232,7 @@ async fn only_operators_admit_and_only_administrators_admit_operators() {
     for by in Role::ALL.into_iter().map(|role| actor(role, "b")).chain([admin()]) {
         for role in Role::ALL {
             let may = by.role == Role::Operator && (role != Role::Operator || by.admin);
-            let invite =
-                Invite { role, name: None, uses: 1, ttl_ms: 1, replaces: None, again: false };
+            let invite = Invite { role, ..an_invite() };
             let invited = rig.authority.invite(&invite, &by, &rig.addresses());
             assert_eq!(invited.is_ok(), may, "{by} invites a {role}");
             let revoked = rig.authority.revoke(role, &name("nobody"), "", &by);
@@ -251,14 +250,7 @@ async fn invites_keep_to_their_limits() {
     let rig = Rig::start();
     rig.issue(Role::Worker, "x");
     let check = |change: &dyn Fn(&mut Invite), says: &str| {
-        let mut invite = Invite {
-            role: Role::Worker,
-            name: None,
-            uses: 1,
-            ttl_ms: 1,
-            replaces: None,
-            again: false,
-        };
+        let mut invite = an_invite();
         change(&mut invite);
         let error = rig.authority.invite(&invite, &admin(), &rig.addresses()).unwrap_err();
         println!("{error}");
@@ -268,9 +260,7 @@ async fn invites_keep_to_their_limits() {
     check(&|invite| invite.ttl_ms = u64::MAX, "days");
     check(&|invite| (invite.name, invite.uses) = (Some(name("y")), 2), "only one");
     check(&|invite| invite.name = Some(name("x")), "joined already");
-    let invite =
-        Invite { role: Role::Worker, name: None, uses: 1, ttl_ms: 1, replaces: None, again: false };
-    let error = rig.authority.invite(&invite, &admin(), &[]).unwrap_err();
+    let error = rig.authority.invite(&an_invite(), &admin(), &[]).unwrap_err();
     assert!(error.to_string().contains("--advertise"), "{error}");
 }
 

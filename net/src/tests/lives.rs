@@ -1,5 +1,5 @@
-//! The lives of identities: renewed over live connections, ended at their dates, rejoined, and taken
-//! over to another authority without an interruption.
+//! The lives of identities: renewed over live connections, ended at their dates, rejoined, and
+//! taken over to another authority without an interruption.
 
 use ganger_proto::identity::{IdentityState, Rotation};
 
@@ -159,14 +159,7 @@ async fn a_machine_that_was_off_too_long_rejoins_under_its_name() {
     rig.arrival().await;
     // Nobody rejoins who was never there, and nobody becomes the administrator.
     let check = |change: &dyn Fn(&mut Invite), says: &str| {
-        let mut invite = Invite {
-            role: Role::Worker,
-            name: Some(name("x")),
-            uses: 1,
-            ttl_ms: 1,
-            replaces: None,
-            again: true,
-        };
+        let mut invite = Invite { name: Some(name("x")), again: true, ..an_invite() };
         change(&mut invite);
         let error = rig.authority.invite(&invite, &admin(), &rig.addresses()).unwrap_err();
         assert!(error.to_string().contains(says), "{error}");

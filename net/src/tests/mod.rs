@@ -1,8 +1,10 @@
 //! Tests of whole connections over loopback, and what they share: a master with a clock that can be
 //! turned, and certificates that no honest authority makes. Single parts are tested beside them.
 
+mod abuse;
 mod asking;
 mod joining;
+mod limits;
 mod lives;
 mod matrix;
 mod outputs;
@@ -24,6 +26,7 @@ use crate::WallClock;
 use crate::client::Dialer;
 use crate::client::{Connected, DialError};
 use crate::frame::encode;
+use crate::limits::Bounds;
 use crate::pki::authority::Authority;
 use crate::pki::certificate::Subject;
 use crate::pki::identity::{ClientIdentity, Material};
@@ -75,14 +78,14 @@ fn actor(role: Role, who: &str) -> Actor {
 
 impl Rig {
     fn start() -> Self {
-        Self::start_with(Duration::from_secs(5))
+        Self::start_with(Bounds::default())
     }
 
-    fn start_with(handshake_timeout: Duration) -> Self {
+    fn start_with(bounds: Bounds) -> Self {
         let home = tempfile::tempdir().unwrap();
         let turned_ms = Arc::new(AtomicI64::new(0));
         let authority = open(home.path(), &turned_ms);
-        let server = Server::bind_with(loopback(0), authority.clone(), handshake_timeout).unwrap();
+        let server = Server::bind_with(loopback(0), authority.clone(), bounds).unwrap();
         Self::over(home, turned_ms, authority, Arc::new(server))
     }
 
@@ -185,16 +188,21 @@ impl Rig {
     }
 
     fn invite(&self, change: impl FnOnce(&mut Invite)) -> Token {
-        let mut invite = Invite {
-            role: Role::Worker,
-            name: None,
-            uses: 1,
-            ttl_ms: 3_600_000,
-            replaces: None,
-            again: false,
-        };
+        let mut invite = an_invite();
         change(&mut invite);
         self.authority.invite(&invite, &admin(), &self.addresses()).unwrap().token
+    }
+}
+
+/// An invite for a worker that chooses its name.
+fn an_invite() -> Invite {
+    Invite {
+        role: Role::Worker,
+        name: None,
+        uses: 1,
+        ttl_ms: 3_600_000,
+        replaces: None,
+        again: false,
     }
 }
 

@@ -209,7 +209,8 @@ async fn garbage_at_the_port_disturbs_nobody() {
 
 #[tokio::test]
 async fn a_handshake_that_stalls_is_given_up() {
-    let rig = Rig::start_with(Duration::from_millis(200));
+    let handshake_timeout = Duration::from_millis(200);
+    let rig = Rig::start_with(Bounds { handshake_timeout, ..Bounds::default() });
     let identity = rig.issue(Role::Worker, "w");
     let relay = UdpSocket::bind(loopback(0)).await.unwrap();
     let address = relay.local_addr().unwrap();

@@ -9,6 +9,7 @@ mod beside;
 mod exec;
 mod eye;
 mod figure;
+mod flood;
 mod growth;
 mod handler;
 mod latency;
@@ -45,10 +46,11 @@ Examples:
   ganger bench exec                     a process per task (`true`), beside a bare loop, xargs and
                                         GNU parallel
   ganger bench memory --tasks 1000000   bytes a task
-  ganger bench all --json > all.json    every row but growth and steady: about ten minutes
+  ganger bench all --json > all.json    every row but those three: about ten minutes
   ganger bench --from all.json --table  the same as a table in Markdown, without measuring
   ganger bench growth --axis workers    tasks a second as workers come
   ganger bench steady --for 10m         a load for a time: memory, store and latency over it
+  ganger bench flood                    what strangers that flood the port cost an honest client
 
 Figures come with what is wanted of them: ✓✓ is what was hoped for, ✓ enough, ✗ too little; and with
 what was measured beside them in the same run. Where tasks give values, the master is restarted and
@@ -80,9 +82,9 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_enum, default_value_t = BenchStore::Sqlite)]
     store: BenchStore,
 
-    /// How long `steady` lasts
-    #[arg(long = "for", default_value = "1h", value_name = "TIME", value_parser = super::duration)]
-    time: Duration,
+    /// How long `steady` and the flood of `flood` last [default: 1h, 1m]
+    #[arg(long = "for", value_name = "TIME", value_parser = super::duration)]
+    time: Option<Duration>,
 
     /// Tasks a second in `steady`
     #[arg(long, default_value_t = 20_000, value_name = "N")]
@@ -133,7 +135,9 @@ enum What {
     Growth,
     /// A load for a time: memory, store and latency over it
     Steady,
-    /// Every row but growth and steady
+    /// An honest client beside strangers that flood the port, and how soon a revoked worker is gone
+    Flood,
+    /// Every row but growth, steady and flood
     All,
 }
 
@@ -174,6 +178,7 @@ impl What {
             Self::Screen => screen::measure(bench).await,
             Self::Growth => growth::measure(bench).await,
             Self::Steady => steady::measure(bench).await,
+            Self::Flood => flood::measure(bench).await,
             Self::All => {
                 let mut reports = Vec::new();
                 for row in Self::ROWS {
@@ -206,6 +211,11 @@ impl Bench {
     /// Returns how many workers were asked for, or the row's own number.
     fn workers(&self, own: u32) -> u32 {
         self.args.workers.unwrap_or(own)
+    }
+
+    /// Returns how long a row is to last, or the row's own time.
+    fn lasts(&self, own: Duration) -> Duration {
+        self.args.time.unwrap_or(own)
     }
 
     /// Starts a master, lets `work` use it, and stops what was started.

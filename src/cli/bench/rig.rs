@@ -250,7 +250,8 @@ impl Rig {
         self.home
     }
 
-    fn address(&self) -> Result<String> {
+    /// Returns where the master listens.
+    pub(super) fn address(&self) -> Result<String> {
         let file = MasterFile::read(&self.home).context("the master has not said where it is")?;
         Ok(file.dial_address())
     }
@@ -262,8 +263,10 @@ impl Rig {
                 bail!("the master ended with {status}; see {}", log.display());
             }
             let written = MasterFile::read(&self.home);
+            // Its administrator's identity may come a moment after it.
             if written.is_some_and(|file| file.pid == self.master.id())
-                && self.dial()?.caller().await.is_ok()
+                && let Ok(dial) = self.dial()
+                && dial.caller().await.is_ok()
             {
                 self.address = self.address()?;
                 return Ok(());
@@ -302,7 +305,7 @@ fn remove(home: &Path) {
 fn spawn_master(home: &Path, store: BenchStore, address: &str) -> Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg("master").arg("--home").arg(home);
-    command.args(["--listen", address, "--local-worker", "0"]);
+    command.args(["--listen", address, "--advertise", "127.0.0.1", "--local-worker", "0"]);
     if store == BenchStore::Memory {
         command.args(["--store", "memory"]);
     }

@@ -15,6 +15,8 @@ use super::rig::Rig;
 use super::{Bench, What, mib, ms, percentile, probe, seconds};
 use crate::clock::Clock;
 
+/// How long it lasts when nobody says how long.
+const LASTS: Duration = Duration::from_secs(3_600);
 /// Submissions a second.
 const PARTS_PER_S: u64 = 10;
 /// Points of the series at most.
@@ -35,7 +37,7 @@ async fn with(bench: &Bench, rig: &mut Rig) -> Result<Report> {
         format!(
             "{} squares a second, listed, for {} s",
             bench.args.rate,
-            bench.args.time.as_secs()
+            bench.lasts(LASTS).as_secs()
         ),
         "a single task every 50 ms beside them, from another client".to_owned(),
     ];
@@ -90,8 +92,8 @@ async fn flow(caller: Caller, tasks: u64) -> Result<()> {
 async fn watch(bench: &Bench, rig: &Rig) -> Result<Vec<BTreeMap<String, f64>>> {
     let caller = rig.caller().await?;
     let clock: &Clock = &bench.clock;
-    let stretch = (bench.args.time / POINTS).max(POINT_MIN);
-    let until = clock.micros() + u64::try_from(bench.args.time.as_micros())?;
+    let stretch = (bench.lasts(LASTS) / POINTS).max(POINT_MIN);
+    let until = clock.micros() + u64::try_from(bench.lasts(LASTS).as_micros())?;
     let mut points = Vec::new();
     let began = clock.micros();
     while clock.micros() < until {

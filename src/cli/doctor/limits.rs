@@ -1,11 +1,11 @@
 //! What the system allows this user: open files, processes, buffers, groups.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{Access, access};
 use rustix::process::Resource;
 
 use super::{Check, ok, warn};
+use crate::worker::OwnGroup;
 
 /// Fewer open files than this are too few for many workers.
 const FILES_MIN: u64 = 1_024;
@@ -15,6 +15,8 @@ const PROCESSES_MIN: u64 = 512;
 const RECEIVE_BYTES_MIN: u64 = 200_000;
 /// The first kernel with `openat2`.
 const KERNEL_MIN: (u32, u32) = (5, 6);
+/// What needs groups.
+const CAPS: &str = "the caps memory, processes and cpu_weight of a worker.toml do not";
 
 /// Looks at all of them.
 pub(super) fn checks() -> Vec<Check> {
@@ -35,7 +37,7 @@ fn files() -> Check {
 /// The user's limit, and the one of the group that this process is in: the lower one counts.
 fn processes() -> Check {
     let user = rustix::process::getrlimit(Resource::Nproc).current;
-    let group = own_group().and_then(|group| number_in(&group.join("pids.max")));
+    let group = OwnGroup::find().and_then(|own| number_in(&own.folder.join("pids.max")));
     match [user, group].into_iter().flatten().min() {
         Some(count) if count < PROCESSES_MIN => warn(
             "processes",
@@ -64,32 +66,32 @@ fn receive_buffer() -> Check {
     }
 }
 
-/// Where memory and processors of tasks can be limited; ganger itself makes no groups.
+/// Where a worker can hold the memory, processes and processors of a whole task.
 fn groups() -> Check {
-    let Some(group) = own_group() else {
-        return ok(
-            "cgroup",
-            "no version 2 here, so tasks have no limits of memory or processors but `ulimit`'s",
-        );
+    let Some(own) = OwnGroup::find() else {
+        return ok("cgroup", format!("no version 2 here, so {CAPS} hold"));
     };
+    let given = own.controllers();
+    let lacks: Vec<&str> = ["memory", "pids", "cpu"]
+        .into_iter()
+        .filter(|name| given.iter().all(|given| given != name))
+        .collect();
+    let group = &own.folder;
     let memory = number_in(&group.join("memory.max"));
     let memory = memory.map_or_else(
         || "no limit of memory".to_owned(),
         |bytes| format!("{} MiB of memory for all in it", bytes >> 20),
     );
-    let may = access(&group, Access::WRITE_OK).is_ok()
-        && access(group.join("cgroup.procs"), Access::WRITE_OK).is_ok();
-    let may = if may { "writable" } else { "not writable for this user" };
+    let may = if !own.is_writable() {
+        format!("not writable for this user, so {CAPS} hold; a unit with Delegate=yes makes it so")
+    } else if lacks.is_empty() {
+        "writable, so all caps of a worker.toml hold if the worker is alone in it".to_owned()
+    } else {
+        let names = lacks.join(", ");
+        format!("writable, but without the controllers {names}: caps that need them do not hold")
+    };
     let shown = group.display();
-    ok("cgroup", format!("version 2, {may}, {memory}; MemoryMax= in a unit sets it ({shown})"))
-}
-
-/// Returns the folder of the group of version 2 that this process is in.
-fn own_group() -> Option<PathBuf> {
-    let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    let below = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let top = Path::new("/sys/fs/cgroup");
-    top.join("cgroup.controllers").exists().then(|| top.join(below))
+    ok("cgroup", format!("version 2, {may}; {memory}; MemoryMax= in a unit sets it ({shown})"))
 }
 
 fn number_in(path: &Path) -> Option<u64> {

@@ -4,7 +4,7 @@
 use ganger_proto::limits::{
     BATCH_TASKS_MAX, PAYLOAD_BYTES_MAX, SUBMIT_BYTES_MAX, SUBMIT_TASKS_MAX,
 };
-use ganger_proto::{ArgList, Args, Kind, Spec};
+use ganger_proto::{ArgList, Args, Spec};
 
 use super::super::error::{CliError, Result};
 use super::Source;
@@ -51,13 +51,7 @@ pub(crate) struct Part {
 impl Fitting {
     /// Takes arguments for tasks of `spec`, which was checked.
     pub(crate) fn new(source: Source, spec: &Spec) -> Self {
-        let words = match &spec.kind {
-            Kind::Square | Kind::Sleep | Kind::Handler { .. } => 0,
-            Kind::Exec { argv } => argv.iter().map(|word| word.source().len()).sum(),
-            Kind::Shell { line } => line.source().len(),
-        };
-        let env: usize = spec.env.iter().map(|(key, value)| key.len() + value.len()).sum();
-        let spec_bytes = words + env;
+        let spec_bytes = spec.payload_bytes();
         let room = PAYLOAD_BYTES_MAX.saturating_sub(spec_bytes);
         Self { source, room, spec_bytes, tasks: 0, ahead: None }
     }
@@ -174,6 +168,7 @@ mod tests {
     use std::io;
 
     use clap::Parser;
+    use ganger_proto::Kind;
 
     use super::super::cross::{Cross, Link};
     use super::super::records::{Lines, Records};

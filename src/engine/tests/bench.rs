@@ -15,14 +15,14 @@ use super::super::event::{decode, encode};
 use super::super::input::{ClientId, Drain, Said};
 use super::super::task::State;
 use super::super::*;
-use crate::engine::ledger::Ledger;
 
 /// An engine with a journal, at a moment, with workers `a` and `b` that say what a script says.
-pub(super) struct Bench {
-    pub(super) engine: Engine,
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
     pub(super) journal: Vec<u8>,
-    /// All journals so far.
-    pub(super) written: Vec<Vec<u8>>,
+    /// All journals so far, and what else came with each: blocks of results.
+    pub(crate) written: Vec<Vec<u8>>,
+    pub(crate) bodies: Vec<Output>,
     pub(super) replayed: Ledger,
     pub(super) now: Now,
     epoch: u32,
@@ -38,7 +38,7 @@ enum Present {
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_limit(settings().tasks_max)
     }
 
@@ -47,9 +47,9 @@ impl Bench {
         let engine = Engine::new(Settings { tasks_max, ..settings() });
         let now = Now { mono_ms: 50_000, wall: WallMs(1_000_000) };
         let (journal, written, heard) = (Vec::new(), Vec::new(), String::new());
-        let replayed = Ledger::new();
+        let (replayed, bodies) = (Ledger::new(), Vec::new());
         let mut bench =
-            Self { engine, journal, written, replayed, now, epoch: 0, reports: 0, heard };
+            Self { engine, journal, written, bodies, replayed, now, epoch: 0, reports: 0, heard };
         bench.epoch = 1;
         bench.give(Input::Began { epoch: Epoch::new(1) });
         bench
@@ -71,6 +71,8 @@ impl Bench {
         self.journal = encode(&out.events);
         if !out.events.is_empty() {
             self.written.push(self.journal.clone());
+            let (blocks, drop_blocks) = (out.blocks, out.drop_blocks);
+            self.bodies.push(Output { blocks, drop_blocks, ..Output::default() });
         }
         for event in decode(&self.journal).unwrap() {
             self.replayed.apply(&event);
@@ -141,7 +143,7 @@ impl Bench {
         self.give(Input::WorkerSaid { session, said });
     }
 
-    pub(super) fn run(&mut self, script: &str) {
+    pub(crate) fn run(&mut self, script: &str) {
         for line in script.split(';').map(str::trim).filter(|line| !line.is_empty()) {
             self.heard.clear();
             let words: Vec<&str> = line.split(' ').collect();

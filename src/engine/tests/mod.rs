@@ -1,12 +1,14 @@
 //! The table of states and commands, cell by cell, and the stories beside it, as scripts of a line
 //! each. What random commands do is in `tests/sim`.
 
-mod bench;
+pub(crate) mod bench;
 mod deeds;
 mod ends;
 mod golden;
+mod hostile;
 mod lanes;
 mod large;
+mod largest;
 mod placing;
 mod searches;
 mod shorts;

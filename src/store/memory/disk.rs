@@ -73,9 +73,10 @@ impl Disk {
 
 impl State {
     pub(super) fn apply(&mut self, epoch: Epoch, at: WallMs, batch: &Batch) {
-        self.last = self.last.next();
+        let durable = self.last;
+        self.last = durable.next();
         let (data, digest) = (batch.data.clone(), batch.digest);
-        let row = Logged { seq: self.last, epoch, at, data, digest };
+        let row = Logged { seq: self.last, epoch, at, data, digest, durable };
         self.log.insert(self.last, Arc::new(row));
         for (id, data) in &batch.blocks {
             self.blocks.insert(*id, data.as_slice().into());

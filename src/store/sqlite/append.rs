@@ -70,7 +70,7 @@ pub(super) fn transact<T>(
         Ok(Some(value))
     })();
     match result {
-        Ok(Some(value)) => Ok(value),
+        Ok(Some(value)) => held.standing.check(file).map(|()| value),
         Ok(None) => Err(AppendError::Fenced),
         Err(error) if held.conn.is_autocommit() => Err(append_error(file, &error)),
         Err(error) => Err(AppendError::Ambiguous(format!(

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::super::{Holder, OpenError};
+use super::super::{AppendError, Holder, OpenError};
 use super::error::{damaged, unusable};
 use super::seqfile::Acknowledged;
 
@@ -35,6 +35,10 @@ pub(super) fn check(file: &Path) -> Result<(), OpenError> {
         Ok(meta) if meta.uid() != me => {
             let why = format!("it belongs to user {}, this is user {me}", meta.uid());
             Err(unusable(file, &why, "start the master as that user"))
+        }
+        Ok(meta) if meta.is_file() && meta.mode() & 0o002 != 0 => {
+            let why = format!("everyone may write it, mode {:o}", meta.mode() & 0o7777);
+            Err(unusable(file, &why, &format!("run `chmod 600 {}`", file.display())))
         }
         Ok(meta) if !meta.is_file() => {
             Err(unusable(file, "it is not a file", "move it away or name another place"))
@@ -145,6 +149,46 @@ impl HomeLock {
         file.set_len(0).map_err(failed)?;
         file.write_all(format!("{} {}\n", me.pid, me.host).as_bytes()).map_err(failed)?;
         Ok(Self { _file: file })
+    }
+}
+
+/// Which files a store that is open consists of. Those that are deleted or replaced while it is go
+/// on taking what is written, and nobody finds it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    database: Option<(u64, u64)>,
+    wal: Option<(u64, u64)>,
+}
+
+impl Standing {
+    /// Notes which files are there.
+    pub(super) fn of(file: &Path) -> Self {
+        let place = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+        Self { database: place(file), wal: place(&wal_of(file)) }
+    }
+
+    /// Checks that the same files are there.
+    pub(super) fn check(self, file: &Path) -> Result<(), AppendError> {
+        let now = Self::of(file);
+        if now == self {
+            return Ok(());
+        }
+        let which = if now.database == self.database { wal_of(file) } else { file.to_owned() };
+        Err(AppendError::Ambiguous(format!(
+            "{} was deleted or replaced while the master ran; put it back before it is started \
+             again, or run `ganger fsck {}` to see what is left",
+            which.display(),
+            folder_of(file).display()
+        )))
+    }
+}
+
+/// Refuses a store that a master has, without touching its lock.
+pub(in crate::store) fn check_at_rest(file: &Path) -> Result<(), OpenError> {
+    let Ok(mut lock) = File::open(file.with_extension("lock")) else { return Ok(()) };
+    match lock.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Err(held_by(&mut lock)),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }
 }
 

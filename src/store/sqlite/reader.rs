@@ -95,7 +95,7 @@ impl BodyReader for SqliteReader {
     }
 
     fn logged(&mut self, after: Seq, rows: usize) -> Result<Vec<Logged>, ReadError> {
-        let select = "SELECT seq, epoch, at, data, digest FROM log WHERE seq > ?1 \
+        let select = "SELECT seq, epoch, at, data, digest, durable FROM log WHERE seq > ?1 \
                       ORDER BY seq LIMIT ?2";
         let limit = i64::try_from(rows).unwrap_or(i64::MAX);
         let read = || {
@@ -107,14 +107,15 @@ impl BodyReader for SqliteReader {
     }
 }
 
-/// Reads `seq, epoch, at, data, digest`.
-pub(super) fn logged_of(row: &Row<'_>) -> rusqlite::Result<Logged> {
+/// Reads `seq, epoch, at, data, digest, durable`.
+pub(in crate::store) fn logged_of(row: &Row<'_>) -> rusqlite::Result<Logged> {
     Ok(Logged {
         seq: Seq(row.get::<_, i64>(0)?.cast_unsigned()),
         epoch: Epoch::new(row.get(1)?),
         at: WallMs(row.get::<_, i64>(2)?.cast_unsigned()),
         data: row.get(3)?,
         digest: row.get(4)?,
+        durable: Seq(row.get::<_, i64>(5)?.cast_unsigned()),
     })
 }
 

@@ -1,15 +1,19 @@
 //! The tables, the settings of a connection, the version, and who leads. What the columns mean is
 //! in FORMAT.md.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use ganger_proto::{Epoch, WallMs};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use super::super::chain::{Sum, sum};
 use super::super::{Holder, OpenError};
 use super::error::{column_sum, damaged, open_error, unusable};
+use super::place::wal_of;
 
 /// What an existing file turns out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +70,16 @@ pub(super) fn open(file: &Path) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
+/// Makes a store in a file that is not there.
+pub(in crate::store) fn make(file: &Path) -> Result<Connection, OpenError> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    made.map_err(|error| {
+        let why = format!("it cannot be created ({error})");
+        unusable(file, &why, "give this user the right to write its folder")
+    })?;
+    open(file)
+}
+
 /// Opens the file for reading only.
 pub(in crate::store) fn open_read_only(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -73,6 +87,40 @@ pub(in crate::store) fn open_read_only(file: &Path) -> rusqlite::Result<Connecti
     conn.busy_timeout(BUSY_MAX)?;
     conn.execute_batch(READ_SETTINGS)?;
     Ok(conn)
+}
+
+/// Opens a file at rest for reading only, without a lock and without the files that SQLite makes
+/// beside it: nothing in its folder changes. What a master writes meanwhile makes the reads wrong.
+pub(in crate::store) fn open_quiet(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let has_wal = std::fs::metadata(wal_of(file)).is_ok_and(|meta| meta.len() > 0);
+    let conn = if has_wal {
+        let conn = Connection::open_with_flags_and_vfs(file, flags, c"unix-none")?;
+        // The index of the WAL is then in memory.
+        conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        conn
+    } else {
+        let uri = immutable_uri(file);
+        Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
+    };
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    conn.execute_batch(READ_SETTINGS)?;
+    Ok(conn)
+}
+
+/// Names a file that nobody writes, as SQLite reads names: <https://www.sqlite.org/uri.html>.
+fn immutable_uri(file: &Path) -> std::ffi::OsString {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let mut uri = b"file:".to_vec();
+    for byte in file.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
+            uri.push(*byte);
+        } else {
+            uri.extend(format!("%{byte:02x}").bytes());
+        }
+    }
+    uri.extend(b"?immutable=1");
+    std::ffi::OsString::from_vec(uri)
 }
 
 /// Says what a file is, before anything of it is believed.
@@ -144,12 +192,23 @@ pub(super) fn take_lead(
     let Some(next) = next else {
         return Err(damaged(file, "its record of who leads is wrong"));
     };
-    let holder = format!("{} {}", me.pid, me.host);
-    let update = "UPDATE leader SET epoch = ?1, holder = ?2, at = ?3, hash = ?4 WHERE one = 1";
-    let hash = leader_sum(next.into(), &holder);
-    tx.execute(update, params![next, holder, now.0.cast_signed(), hash]).map_err(failed)?;
+    let (epoch, holder) = (Epoch::new(next), format!("{} {}", me.pid, me.host));
+    set_leader(&tx, epoch, &holder, now).map_err(failed)?;
     tx.commit().map_err(failed)?;
-    Ok(Epoch::new(next))
+    Ok(epoch)
+}
+
+/// Notes who leads.
+pub(in crate::store) fn set_leader(
+    conn: &Connection,
+    epoch: Epoch,
+    holder: &str,
+    now: WallMs,
+) -> rusqlite::Result<()> {
+    let update = "UPDATE leader SET epoch = ?1, holder = ?2, at = ?3, hash = ?4 WHERE one = 1";
+    let hash = leader_sum(epoch.raw().into(), holder);
+    conn.execute(update, params![epoch.raw(), holder, now.0.cast_signed(), hash])?;
+    Ok(())
 }
 
 /// Returns the epoch of who leads; none when its row is wrong.
@@ -182,7 +241,7 @@ pub(super) fn output_bytes(conn: &Connection, file: &Path) -> Result<u64, OpenEr
 }
 
 /// Notes the bytes of all outputs.
-pub(super) fn set_output_bytes(conn: &Connection, bytes: u64) -> rusqlite::Result<()> {
+pub(in crate::store) fn set_output_bytes(conn: &Connection, bytes: u64) -> rusqlite::Result<()> {
     set_meta(conn, "output_bytes", &bytes.to_string())
 }
 

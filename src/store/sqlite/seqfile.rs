@@ -22,7 +22,7 @@ pub(in crate::store) enum Acknowledged {
 
 /// The open file.
 #[derive(Debug)]
-pub(super) struct SeqFile {
+pub(in crate::store) struct SeqFile {
     file: File,
     last_write: Wrote,
 }
@@ -35,7 +35,7 @@ enum Wrote {
 
 impl SeqFile {
     /// Opens or makes the file beside `store` and reads it.
-    pub(super) fn open(store: &Path) -> Result<(Self, Acknowledged), OpenError> {
+    pub(in crate::store) fn open(store: &Path) -> Result<(Self, Acknowledged), OpenError> {
         let path = store.with_extension("seq");
         let file = OpenOptions::new()
             .read(true)
@@ -60,7 +60,7 @@ impl SeqFile {
 
     /// Notes that everything up to `tip` is durable. A failure weakens the check at the next
     /// start and nothing else, so it is told once and the commit stands.
-    pub(super) fn write(&mut self, tip: &Tip) {
+    pub(in crate::store) fn write(&mut self, tip: &Tip) {
         match (self.file.write_all_at(&encode(tip), 0), self.last_write) {
             (Ok(()), _) => self.last_write = Wrote::Well,
             (Err(error), Wrote::Well) => {

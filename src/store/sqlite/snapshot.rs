@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, params};
+use ganger_proto::WallMs;
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::chain::{Sum, head_sum, part_sum};
-use super::super::{AppendError, OpenError, Seq, Snapshot, Trim};
+use super::super::{AppendError, KeepLog, OpenError, Seq, Snapshot, Trim};
 use super::append::transact;
 use super::error::{column_sum, damaged, open_error};
 use super::{Held, stored_hash};
@@ -148,8 +149,9 @@ pub(super) fn finish(
     Ok(())
 }
 
-/// Drops one step's worth of what the two newest snapshots make needless.
-pub(super) fn trim(held: &mut Held, file: &Path) -> Result<Trim, AppendError> {
+/// Drops one step's worth of what the two newest snapshots make needless, but for the log that is
+/// kept all the same.
+pub(super) fn trim(held: &mut Held, file: &Path, keep_log: KeepLog) -> Result<Trim, AppendError> {
     let writing = held.writing.map_or(-1, |seq| seq.0.cast_signed());
     let dropped = transact(held, file, |tx| {
         let heads = heads(tx)?;
@@ -160,7 +162,8 @@ pub(super) fn trim(held: &mut Held, file: &Path) -> Result<Trim, AppendError> {
                      WHERE seq <> ?1 AND seq NOT IN (SELECT seq FROM snapshot_head) LIMIT ?2)";
         let mut dropped = tx.prepare_cached(parts)?.execute(params![writing, TRIM_PARTS])?;
         if let Some(older) = heads.get(SNAPSHOTS_KEPT - 1).filter(|_| dropped == 0)
-            && let Some(until) = trim_until(tx, older.seq)?
+            && let Some(written_until) = old_until(tx, keep_log)?
+            && let Some(until) = trim_until(tx, older.seq, written_until)?
         {
             dropped = tx.prepare_cached("DELETE FROM log WHERE seq <= ?1")?.execute([until])?;
         }
@@ -169,13 +172,32 @@ pub(super) fn trim(held: &mut Held, file: &Path) -> Result<Trim, AppendError> {
     Ok(if dropped == 0 { Trim::Done } else { Trim::More })
 }
 
-/// Returns the last row that one step of the trim takes.
-fn trim_until(conn: &Connection, covered: Seq) -> rusqlite::Result<Option<i64>> {
-    let select = "SELECT seq, length(data) FROM log WHERE seq <= ?1 ORDER BY seq LIMIT ?2";
+/// Returns when the youngest row was written that may go; none when none may.
+fn old_until(conn: &Connection, keep_log: KeepLog) -> rusqlite::Result<Option<WallMs>> {
+    let age = match keep_log {
+        KeepLog::Needed => return Ok(Some(WallMs(u64::MAX))),
+        KeepLog::All => return Ok(None),
+        KeepLog::For(age) => u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+    };
+    let newest = "SELECT at FROM log ORDER BY seq DESC LIMIT 1";
+    let newest = conn.query_row(newest, [], |row| row.get::<_, i64>(0)).optional()?;
+    Ok(newest.and_then(|at| at.cast_unsigned().checked_sub(age)).map(WallMs))
+}
+
+/// Returns the last row that one step of the trim takes: none that is younger or behind such a one.
+fn trim_until(
+    conn: &Connection,
+    covered: Seq,
+    written_until: WallMs,
+) -> rusqlite::Result<Option<i64>> {
+    let select = "SELECT seq, length(data), at FROM log WHERE seq <= ?1 ORDER BY seq LIMIT ?2";
     let mut select = conn.prepare_cached(select)?;
     let mut rows = select.query(params![covered.0.cast_signed(), TRIM_ROWS])?;
     let (mut until, mut bytes) = (None, 0_i64);
     while let Some(row) = rows.next()? {
+        if WallMs(row.get::<_, i64>(2)?.cast_unsigned()) > written_until {
+            break;
+        }
         until = Some(row.get(0)?);
         bytes = bytes.saturating_add(row.get(1)?);
         if bytes >= TRIM_BYTES {

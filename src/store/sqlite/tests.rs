@@ -10,6 +10,8 @@ use crate::store::{Output, fsck};
 
 mod damage;
 mod parts;
+mod places;
+mod sweep;
 
 pub(super) fn me() -> Holder {
     Holder { pid: 7, host: "h".to_owned() }
@@ -22,6 +24,12 @@ pub(super) struct Home {
 impl Home {
     pub(super) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// As [`Home::new`], where a sync costs nothing, if there is such a place.
+    pub(super) fn quick() -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self { folder: folder.unwrap() }
     }
 
     pub(super) fn file(&self) -> PathBuf {
@@ -386,4 +394,31 @@ fn room_in_the_wal_changes_nothing_that_is_read() {
         assert_eq!(read_all(&mut found, 0).unwrap(), last);
         append(&mut found, &term, last + 1..=last + 2);
     }
+}
+
+#[test]
+fn the_log_is_kept_as_long_as_was_asked_for() {
+    let check = |keep: KeepLog, first: u64| {
+        let home = Home::new();
+        let mut log = SqliteLog::new(home.file()).with_keep_log(keep);
+        let term = log.acquire(&me(), WallMs(1)).unwrap();
+        // Batch n is written at n ms.
+        append(&mut log, &term, 1..=400);
+        for seq in [100, 300, 390] {
+            snapshot(&mut log, &term, seq, 3);
+        }
+        drop(log);
+        let verdict = fsck(home.folder.path()).unwrap();
+        assert!(verdict.is_sound() && verdict.snapshots.len() == 2, "{verdict}");
+        assert_eq!(verdict.first, Some(first), "{keep}");
+        let (mut log, _) = home.open().unwrap();
+        assert_eq!(log.snapshot().unwrap().unwrap().seq, Seq(390));
+        assert_eq!(read_all(&mut log, 390).unwrap(), 400);
+    };
+    let age = |ms| KeepLog::For(std::time::Duration::from_millis(ms));
+    check(KeepLog::Needed, 301);
+    check(age(350), 51);
+    check(age(50), 301);
+    check(age(1_000), 1);
+    check(KeepLog::All, 1);
 }

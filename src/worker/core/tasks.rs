@@ -10,6 +10,7 @@ use ganger_proto::message::{
 use ganger_proto::{Cwd, Ended, Kind, Lane, LeaseId, Outcome, Spec};
 
 use super::{Attempt, Effect, Fate, Link, Output, Running, Sent, Start, Told, Work, WorkerCore};
+use crate::bug::{self, Bug};
 use crate::worker::inline;
 use crate::worker::lanes::in_lane;
 use crate::worker::waiting::last_of;
@@ -98,6 +99,9 @@ impl WorkerCore {
 
     fn start_sleep(&mut self, now_us: u64, slot: u32, spec: Arc<Spec>) {
         let Some(run) = self.lanes.take(in_lane(slot).0, 1) else { return };
+        if self.has_running(&run) {
+            return;
+        }
         let mut argument = Vec::new();
         run.args.write(0, &mut argument);
         let sleep_us = match inline::sleep_us(&argument) {
@@ -121,12 +125,22 @@ impl WorkerCore {
 
     fn start_child(&mut self, now_us: u64, slot: u32, spec: Arc<Spec>) {
         let Some(run) = self.lanes.take(in_lane(slot).0, 1) else { return };
+        if self.has_running(&run) {
+            return;
+        }
         let at = Attempt { lease: run.lease, slot };
         if spec.cwd == Cwd::Scratch {
             self.scratch.insert(run.lease);
         }
         self.enter(now_us, at, Arc::clone(&spec), Work::Child);
         self.effects.push(Effect::Start(Box::new(Start { at, run, spec })));
+    }
+
+    /// Tells whether a lease of these runs already. A master grants each once; what one grants
+    /// again is dropped, since a slot and an end belong to one run of it.
+    pub(super) fn has_running(&self, run: &GrantRun) -> bool {
+        let last = run.lease.plus(run.args.count().saturating_sub(1));
+        self.running.range(run.lease..=last).next().is_some()
     }
 
     pub(super) fn enter(&mut self, now_us: u64, at: Attempt, spec: Arc<Spec>, work: Work) {
@@ -273,6 +287,7 @@ impl WorkerCore {
     fn drop_running(&mut self, lease: LeaseId) {
         let Some(running) = self.running.get_mut(&lease) else { return };
         match running.work {
+            Work::Child if bug::is(Bug::StaleRunsOn) => {}
             Work::Child => {
                 running.fate = Fate::Drop;
                 self.effects.push(Effect::Kill(Attempt { lease, slot: running.slot }));

@@ -15,17 +15,17 @@ pub(in crate::worker) const GIVE_TASKS_MAX: u32 = 64;
 
 /// What became of tasks that a slot was given at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::worker) struct WarmEnds {
+pub struct WarmEnds {
     /// Their spec.
-    pub(in crate::worker) spec: SpecId,
+    pub spec: SpecId,
     /// Those that ended well with a short answer.
-    pub(in crate::worker) done: Vec<DoneRun>,
+    pub done: Vec<DoneRun>,
     /// Those that ended in another way.
-    pub(in crate::worker) ended: Vec<AttemptEnded>,
+    pub ended: Vec<AttemptEnded>,
     /// Leases among those whose tasks are not to be tried again.
-    pub(in crate::worker) for_good: Vec<LeaseId>,
+    pub for_good: Vec<LeaseId>,
     /// Those that have not begun, and may begin in another slot.
-    pub(in crate::worker) returned: Vec<GrantRun>,
+    pub returned: Vec<GrantRun>,
 }
 
 impl WarmEnds {
@@ -102,6 +102,9 @@ impl WorkerCore {
         let share = self.lanes.waiting_in(lane).div_ceil(free);
         let most = self.ahead.give(id).min(share);
         let Some(run) = self.lanes.take(lane, most) else { return };
+        if self.has_running(&run) {
+            return;
+        }
         let (count, at) = (run.args.count(), Attempt { lease: run.lease, slot });
         self.enter(now_us, at, Arc::clone(&spec), Work::Child);
         for place in 1..count {
@@ -113,7 +116,7 @@ impl WorkerCore {
     }
 
     /// A slot says what became of tasks of a handler.
-    pub(in crate::worker) fn handle_warm(&mut self, now_us: u64, ends: WarmEnds) {
+    pub fn handle_warm(&mut self, now_us: u64, ends: WarmEnds) {
         let WarmEnds { spec, done, ended, for_good, returned } = ends;
         for run in done {
             self.warm_done(spec, run);

@@ -27,7 +27,7 @@ fn place() -> (TempDir, PathBuf, Roots) {
 
 fn look(roots: &Roots, cwd: &Path, path: impl AsRef<Path>) -> Result<(), NotStarted> {
     let path = ByteBuf::from(path.as_ref().as_os_str().as_bytes());
-    roots.check("mill", cwd, &PathCheck { path, wanted: Wanted::File })
+    roots.check("mill", cwd, &PathCheck { path, wanted: Wanted::File }).map(drop)
 }
 
 /// Expects a refusal that lets other workers try, with these words.
@@ -139,7 +139,7 @@ fn a_file_that_changed_fails_and_both_are_told() {
     let seen = Seen { size: 4, mtime_ns };
     let check = |seen: Option<Seen>| {
         let path = ByteBuf::from(path.as_os_str().as_bytes());
-        roots.check("mill", &top, &PathCheck { path, wanted: Wanted::AsSeen(seen) })
+        roots.check("mill", &top, &PathCheck { path, wanted: Wanted::AsSeen(seen) }).map(drop)
     };
     assert_eq!(check(Some(seen)), Ok(()));
     for other in [Seen { size: 5, ..seen }, Seen { mtime_ns: -1, ..seen }] {

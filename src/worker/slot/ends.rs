@@ -13,8 +13,8 @@ pub(in crate::worker) fn bare(lease: LeaseId, outcome: Outcome, message: String)
 
 /// Makes what is reported of a child's end.
 pub(in crate::worker) fn end_of(lease: LeaseId, finished: Finished) -> AttemptEnded {
-    let Finished { end, stopped, usage, took_us, stdout, stderr, left, .. } = finished;
-    let mut message = left;
+    let Finished { end, stopped, usage, took_us, stdout, stderr, note, .. } = finished;
+    let mut message = note;
     let outcome = match (end, stopped) {
         (End::Answered { outcome, message: said }, _) => {
             message = if message.is_empty() { said } else { message };

@@ -23,8 +23,8 @@ use crate::worker::{launcher_main, process};
 
 #[test]
 #[ignore = "not a test: the launcher that the tests here start"]
-fn be_launcher() {
-    launcher_main();
+fn be_launcher() -> std::process::ExitCode {
+    launcher_main()
 }
 
 #[tokio::test]
@@ -82,10 +82,15 @@ impl TestSlot {
     }
 
     fn idling(dir: &Path, policy: Policy, idle: Duration) -> Self {
+        Self::grouped(dir, policy, idle, None)
+    }
+
+    fn grouped(dir: &Path, policy: Policy, idle: Duration, groups: Option<PathBuf>) -> Self {
         let home = Home::open(dir).unwrap();
         let run_dir = home.run_dir().to_owned();
+        let ground = Ground::new(Name::from_lossy("mill"), policy, run_dir.clone());
         let shared = Arc::new(Shared {
-            ground: Ground::new(Name::from_lossy("mill"), policy, run_dir.clone()),
+            ground: Ground { groups, ..ground },
             nursery: home.nursery(),
             launcher: this_binary("be_launcher"),
             clock: Clock::start(),
@@ -100,6 +105,10 @@ impl TestSlot {
         let argv = argv.iter().map(|word| Template::from_text(word).unwrap()).collect();
         let mut spec = Spec::of(Kind::Exec { argv });
         change(&mut spec);
+        self.start_spec(counter, spec, Args::Repeat { count: 1 }).await;
+    }
+
+    async fn start_spec(&self, counter: u64, spec: Spec, args: Args) {
         let run = GrantRun {
             lease: lease(counter),
             task: TaskId::new(counter),
@@ -107,7 +116,7 @@ impl TestSlot {
             index: 0,
             attempt: 1,
             spec: SpecId::new(1),
-            args: Args::Repeat { count: 1 },
+            args,
         };
         let at = Attempt { lease: lease(counter), slot: 0 };
         let start = Box::new(Start { at, run, spec: Arc::new(spec) });
@@ -157,11 +166,14 @@ fn escaping(dir: &Path) -> [&'static str; 3] {
 }
 
 fn fifo(dir: &Path) -> File {
-    let path = dir.join("fifo");
+    fifo_at(&dir.join("fifo"))
+}
+
+fn fifo_at(path: &Path) -> File {
     if !path.exists() {
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         let kind = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
     }
     // Open for writing too, so that it has no end between two writers.
     OpenOptions::new().read(true).write(true).open(path).unwrap()
@@ -525,4 +537,5 @@ async fn be_worker_without_luck() {
 
 mod following;
 mod paths;
+mod safety;
 mod warm;

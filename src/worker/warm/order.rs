@@ -61,7 +61,7 @@ impl Setup {
 
 /// To a keeper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum ToKeeper {
+pub(in crate::worker) enum ToKeeper {
     /// Tasks to do one after another; only when none is left.
     Give(Give),
     /// TERM to the process group, and after its grace KILL to all; when it has not begun, drop it.
@@ -90,7 +90,7 @@ pub(super) enum ToKeeper {
 
 /// Consecutive tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Give {
+pub(in crate::worker) struct Give {
     /// The number of the first.
     pub(super) first: u64,
     /// The id of the first.

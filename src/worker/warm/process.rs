@@ -124,13 +124,14 @@ impl Process {
     pub(super) fn start(place: &mut Place, order: &Order, now_us: u64) -> Result<Self, NotStarted> {
         let cwd = find::directory(place, order)?;
         let program = find::program(place, order, now_us)?;
-        let spawned = find::command(&program, cwd, order).stdin(Stdio::piped()).spawn();
-        let mut child = spawned.map_err(|error| NotStarted::by_system(&program, &error))?;
+        let mut command = find::command(&program, order);
+        let spawned = find::spawn(command.stdin(Stdio::piped()), cwd);
+        let mut child = spawned.map_err(|error| NotStarted::by_system(&program.file, &error))?;
         let prepared = Self::prepare(&mut child);
         let (pidfd, stdin, out) = prepared.map_err(|error| {
             let _killed = child.kill();
             let _reaped = child.wait();
-            NotStarted::by_system(&program, &error)
+            NotStarted::by_system(&program.file, &error)
         })?;
         Ok(Self {
             pid: Pid::from_child(&child),

@@ -338,6 +338,7 @@ fn no_json(error: &serde_json::Error) -> String {
 const fn at_fault(error: &SpecError) -> Field {
     match error {
         SpecError::EnvItems { .. } | SpecError::EnvKey => Field::Env,
+        SpecError::Cwd { .. } => Field::Cwd,
         SpecError::Place(PlacementError::On { .. }) => Field::On,
         SpecError::Place(PlacementError::CpuOfIo) => Field::Lane,
         SpecError::Place(

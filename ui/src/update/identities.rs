@@ -50,9 +50,9 @@ pub(super) fn refused(model: &mut Model, why: &str) {
 }
 
 fn page(model: &mut Model) -> Option<&mut IdentitiesPage> {
-    model.overlays.iter_mut().find_map(|overlay| match overlay {
-        Overlay::Identities(page) => Some(page.as_mut()),
-        _ => None,
+    model.overlays.iter_mut().find_map(|overlay| {
+        let Overlay::Identities(page) = overlay else { return None };
+        Some(page.as_mut())
     })
 }
 

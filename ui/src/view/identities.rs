@@ -43,12 +43,11 @@ pub(super) fn page(pen: &mut Pen<'_>, frame: &Frame, model: &Model, page: &Ident
         inside.put_all(inner.x + 1, inner.y, &[line]);
         return;
     }
-    let wide = inner.width >= WIDE;
-    inside.put_all(inner.x + 1, inner.y, &titles(wide));
+    inside.put_all(inner.x + 1, inner.y, &titles(inner.width));
     let seen = inner.height.saturating_sub(1 + ABOUT);
     let top = page.at.saturating_sub(usize::from(seen).saturating_sub(1));
     for (y, (at, row)) in (inner.y + 1..).zip(rows.iter().enumerate().skip(top).take(seen.into())) {
-        inside.put_all(inner.x + 1, y, &line(model, row, wide));
+        inside.put_all(inner.x + 1, y, &line(model, row, inner.width));
         if at == page.at {
             table::select(&mut inside, Rect { y, height: 1, ..inner });
         }
@@ -64,16 +63,16 @@ pub(super) fn page(pen: &mut Pen<'_>, frame: &Frame, model: &Model, page: &Ident
 /// Columns from which dates and addresses are shown.
 const WIDE: u16 = 76;
 
-fn titles(wide: bool) -> Vec<Piece> {
+fn titles(columns: u16) -> Vec<Piece> {
     let mut text =
         format!("{:<14}{:<20}{:<10}{:>7}{:>10}", "ROLE", "NAME", "STATE", "ONLINE", "LEFT");
-    if wide {
+    if columns >= WIDE {
         text.push_str("   SINCE       FROM");
     }
     vec![piece(text, Role::Dim)]
 }
 
-fn line(model: &Model, row: &IdentityRow, wide: bool) -> Vec<Piece> {
+fn line(model: &Model, row: &IdentityRow, columns: u16) -> Vec<Piece> {
     let left = row.certificate.ends.since(model.master_now());
     let (state, left, role) = match row.state {
         IdentityState::Good if left < SOON_MS => ("good", HumanMs(left).to_string(), Role::Note),
@@ -94,7 +93,7 @@ fn line(model: &Model, row: &IdentityRow, wide: bool) -> Vec<Piece> {
         piece(format!("{online:>7}"), online_role),
         piece(format!("{left:>10}"), Role::Text),
     ];
-    if wide {
+    if columns >= WIDE {
         line.push(piece(format!("   {}  ", worker::date(row.since)), Role::Dim));
         line.push(piece(from(row).to_owned(), Role::Text));
     }

@@ -44,6 +44,13 @@ pub enum TemplateError {
     },
 }
 
+/// Bytes of one command when its values are put in; a word of an argument vector counts
+/// `WORD_BYTES` more. No system starts a longer one. What is beyond is left out, so that a short
+/// template that names a long value often costs no more: who runs it asks for its length before.
+pub const EXPANDED_BYTES_MAX: usize = 2 << 20;
+/// What a word of an argument vector counts beside its bytes.
+const WORD_BYTES: usize = size_of::<Vec<u8>>();
+
 /// What one task puts in the place of replacement strings.
 #[derive(Clone, Debug)]
 pub struct Values<'a> {
@@ -153,9 +160,11 @@ impl Template {
         })
     }
 
-    /// Appends the expansion; several columns in one place are joined by blanks.
+    /// Appends the expansion; several columns in one place are joined by blanks. A buffer with
+    /// [`EXPANDED_BYTES_MAX`] gets no more.
     pub fn expand(&self, values: &Values<'_>, quote: Quote, out: &mut Vec<u8>) {
         self.write(values, &mut |said| match said {
+            _ if out.len() >= EXPANDED_BYTES_MAX => {}
             Said::Text(text) => out.extend_from_slice(text),
             Said::Value(value) => put(value, quote, out),
             Said::Blank => out.push(b' '),
@@ -220,16 +229,22 @@ fn write_pieces(values: &Values<'_>, piece: Piece, say: &mut impl FnMut(Said<'_>
 
 /// Returns the words of a command for one task: each word expanded, and the columns appended as
 /// last words when no word mentions any. A word that is nothing but columns that are not there is
-/// left out, as a shell would.
+/// left out, as a shell would. See [`argv_bytes`] for how long they may be.
 pub fn expand_argv(words: &[Template], values: &Values<'_>) -> Vec<Vec<u8>> {
     let mut argv = Vec::with_capacity(words.len() + values.columns().len());
+    let mut held = 0;
     for word in words {
         let mut open: Option<Vec<u8>> = None;
         word.write(values, &mut |said| match said {
+            _ if held >= EXPANDED_BYTES_MAX => {}
             Said::Text(bytes) | Said::Value(bytes) => {
+                held += bytes.len();
                 open.get_or_insert_default().extend_from_slice(bytes);
             }
-            Said::Blank => argv.extend(open.take()),
+            Said::Blank => {
+                held += WORD_BYTES;
+                argv.extend(open.take());
+            }
         });
         if word.parts.is_empty() {
             open.get_or_insert_default();
@@ -240,6 +255,11 @@ pub fn expand_argv(words: &[Template], values: &Values<'_>) -> Vec<Vec<u8>> {
         argv.extend(values.columns().iter().map(|column| column.to_vec()));
     }
     argv
+}
+
+/// Returns how much of [`EXPANDED_BYTES_MAX`] the words of a command take.
+pub fn argv_bytes(argv: &[Vec<u8>]) -> usize {
+    argv.iter().map(|word| word.len() + WORD_BYTES).sum()
 }
 
 /// Appends the words that [`expand_argv`] gives, joined by blanks; for searches and rows.
@@ -434,6 +454,22 @@ mod tests {
         assert_eq!(expand_line(&line, &one(b"a b")), b"wc -l 'a b'");
         let empty = Template::from_text("").unwrap();
         assert_eq!(expand_argv(&[empty], &Values::new(&plain, None, 1)), [b"".to_vec()]);
+    }
+
+    /// Found with the fuzz target: 64 KiB that name 64 KiB in every second byte came to 2 GiB.
+    #[test]
+    fn what_names_a_long_value_often_is_cut() {
+        let template = Template::from_text(&"{}".repeat(32 << 10)).unwrap();
+        let (form, value) = (ArgForm::default(), vec![b'a'; 64 << 10]);
+        let values = Values::new(&form, Some(&value), 1);
+        let most = EXPANDED_BYTES_MAX + value.len();
+        let argv = expand_argv(std::slice::from_ref(&template), &values);
+        assert!((EXPANDED_BYTES_MAX..=most + 64).contains(&argv_bytes(&argv)));
+        let line = expand_line(&template, &values);
+        assert!((EXPANDED_BYTES_MAX..=most).contains(&line.len()));
+        let mut joined = Vec::new();
+        join_argv(&[template.clone(), template], &values, &mut joined);
+        assert!((EXPANDED_BYTES_MAX..=most + 1).contains(&joined.len()));
     }
 
     #[test]

@@ -7,8 +7,11 @@ use std::process::{Command, Stdio};
 use super::*;
 
 /// Copies the files of a store as a `kill -9` or a pulled plug would leave them.
-fn copy(from: &Home) -> Home {
-    let to = Home::new();
+pub(super) fn copy(from: &Home) -> Home {
+    copy_to(from, Home::new())
+}
+
+pub(super) fn copy_to(from: &Home, to: Home) -> Home {
     for name in ["store.db", "store.db-wal", "store.seq"] {
         let source = from.folder.path().join(name);
         if source.exists() {
@@ -19,7 +22,7 @@ fn copy(from: &Home) -> Home {
 }
 
 /// Opens and reads all; either it is as it was or the sentence is a good one.
-fn check(home: &Home, acknowledged: u64) -> Result<u64, String> {
+pub(super) fn check(home: &Home, acknowledged: u64) -> Result<u64, String> {
     let opened = home.open().and_then(|(mut log, term)| {
         let after = log.snapshot()?.map_or(0, |snapshot| {
             for (i, part) in snapshot.parts.iter().enumerate() {

@@ -94,6 +94,7 @@ impl World {
             you: Actor { role: Role::Worker, name: Name::from_lossy("w"), admin: false },
             term_ms: 10_000,
             beat_ms: 5_000,
+            renew: false,
             stale,
             acknowledged,
         };

@@ -16,19 +16,7 @@ async fn cat(
     form.join(7, seen, &columns, &mut argument);
     let argv = ["cat", "{}"].map(|word| Template::from_text(word).unwrap()).to_vec();
     let spec = Spec { form, ..Spec::of(Kind::Exec { argv }) };
-    let args = Args::Listed([argument.as_slice()].into_iter().collect());
-    let run = GrantRun {
-        lease: lease(1),
-        task: TaskId::new(1),
-        batch: BatchId::new(5),
-        index: 0,
-        attempt: 1,
-        spec: SpecId::new(1),
-        args,
-    };
-    let at = Attempt { lease: lease(1), slot: 0 };
-    let start = Box::new(Start { at, run, spec: Arc::new(spec) });
-    slot.orders.send(SlotOrder::Run(start)).await.unwrap();
+    slot.start_spec(1, spec, Args::Listed([argument.as_slice()].into_iter().collect())).await;
     slot.ends.recv().await.unwrap()
 }
 
@@ -72,4 +60,43 @@ async fn a_task_without_a_form_is_about_no_path() {
     let ended = cat(&mut slot, ArgForm::default(), None, &[file.to_str().unwrap()]).await.ended;
     assert_eq!(ended.outcome, Outcome::Done);
     slot.close().await;
+}
+
+/// The file that was checked is handed on open: whoever swaps what its path leads to after the
+/// check changes what the name gives, and not what `GANGER_FILE` gives.
+#[tokio::test]
+async fn the_file_that_was_checked_is_handed_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let top = dir.path().canonicalize().unwrap();
+    let (file, outside) = (top.join("data/file"), top.join("outside"));
+    fs::create_dir(top.join("data")).unwrap();
+    fs::write(&file, "inside").unwrap();
+    fs::write(&outside, "outside").unwrap();
+    let (begun, go) = (fifo_at(&top.join("begun")), fifo_at(&top.join("go")));
+    let roots = vec![top.join("data")];
+    let caps = crate::worker::Caps { open_files: Some(64), ..Default::default() };
+    // Straight, and through an entry.
+    for policy in [Policy { roots: roots.clone(), ..quick() }, Policy { roots, caps, ..quick() }] {
+        let mut slot = TestSlot::in_dir(&top.join("home"), policy);
+        let script = "echo >../../begun; read -r x <../../go; cat \"$GANGER_FILE\"; cat \"$1\"";
+        let argv = ["sh", "-c", script, "sh", "{}"];
+        let argv = argv.map(|word| Template::from_text(word).unwrap()).to_vec();
+        let form = ArgForm { paths: Paths::BelowRoots, ..ArgForm::default() };
+        let spec = Spec { form, ..Spec::of(Kind::Exec { argv }) };
+        let argument = file.as_os_str().as_encoded_bytes();
+        slot.start_spec(1, spec, Args::Listed([argument].into_iter().collect())).await;
+        lines(&mut BufReader::new(begun.try_clone().unwrap()), 1).await;
+        fs::rename(&file, top.join("kept")).unwrap();
+        std::os::unix::fs::symlink(&outside, &file).unwrap();
+        std::io::Write::write_all(&mut &go, b"\n").unwrap();
+        let ended = slot.ends.recv().await.unwrap().ended;
+        let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+        assert!(text.ends_with("insideoutside"), "{text} {}", ended.message);
+        fs::rename(top.join("kept"), &file).unwrap();
+        // The next child does not have it.
+        let end = slot.run(&["ls", "-l", "/proc/self/fd"], |_| {}).await.ended;
+        let text = String::from_utf8_lossy(&end.stdout).into_owned();
+        assert!(!text.contains("data/file") && !text.contains("kept"), "{text}");
+        slot.close().await;
+    }
 }

@@ -188,7 +188,7 @@ impl Keeper {
             usage: gone.usage,
             took_us: now_us.saturating_sub(current.began_us),
             stderr: gone.stderr,
-            left: gone.left,
+            note: gone.left,
             ..finished(current.number, outcome, message)
         };
         self.telling.ended(now_us, end, Retry::MayHelp);
@@ -212,6 +212,6 @@ pub(super) fn finished(number: u64, outcome: Outcome, message: String) -> Finish
         took_us: 0,
         stdout: Stream::default(),
         stderr: Stream::default(),
-        left: String::new(),
+        note: String::new(),
     }
 }

@@ -1,0 +1,9 @@
+//! ganger.toml and master.json. What is checked is said at the check itself.
+#![no_main]
+
+use ganger::fuzzing::config;
+use ganger_fuzz::{Bound, bounded};
+
+const BOUND: Bound = Bound { kib: 256, per_byte: 2048 };
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bounded(bytes, BOUND, config::check));

@@ -1,0 +1,9 @@
+//! Frames of the wire. What is checked is said at the check itself.
+#![no_main]
+
+use ganger_fuzz::{Bound, bounded};
+use ganger_net::fuzzing::frame;
+
+const BOUND: Bound = Bound { kib: 64, per_byte: 64 };
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bounded(bytes, BOUND, frame::check));

@@ -1,0 +1,9 @@
+//! Keys of a person's own. What is checked is said at the check itself.
+#![no_main]
+
+use ganger_fuzz::{Bound, bounded};
+use ganger_ui::fuzzing::keys;
+
+const BOUND: Bound = Bound { kib: 1024, per_byte: 2048 };
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bounded(bytes, BOUND, keys::check));

@@ -1,0 +1,9 @@
+//! Messages of the wire. What is checked is said at the check itself.
+#![no_main]
+
+use ganger_fuzz::{Bound, bounded};
+use ganger_net::fuzzing::message;
+
+const BOUND: Bound = Bound { kib: 64, per_byte: 2048 };
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bounded(bytes, BOUND, message::check));

@@ -1,0 +1,9 @@
+//! worker.toml. What is checked is said at the check itself.
+#![no_main]
+
+use ganger::fuzzing::policy;
+use ganger_fuzz::{Bound, bounded};
+
+const BOUND: Bound = Bound { kib: 256, per_byte: 2048 };
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bounded(bytes, BOUND, policy::check));

@@ -1,0 +1,9 @@
+//! Needs, rates, labels, names, ids. What is checked is said at the check itself.
+#![no_main]
+
+use ganger_fuzz::{Bound, bounded};
+use ganger_proto::fuzzing::terms;
+
+const BOUND: Bound = Bound { kib: 64, per_byte: 512 };
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bounded(bytes, BOUND, terms::check));
