@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use ganger_net::client::Caller;
-use ganger_proto::{Reply, Request};
+use ganger_proto::{Reply, Request, WallMs};
 use rustix::process::Signal;
 
 use super::load::{Acknowledged, Flow, check};
@@ -146,41 +146,46 @@ impl Chaos<'_> {
         drop(caller);
         let both = self.faults.workers && self.faults.master;
         let masters = if both { fastrand::u32(..MASTER_ONE_IN) == 0 } else { self.faults.master };
-        let began = self.clock.micros();
-        let back = if masters {
+        let (began, killed) = (self.clock.micros(), self.clock.wall());
+        let fresh = if masters { self.args.workers } else { 1 };
+        if masters {
             self.rig.end_master(Signal::KILL).await;
             self.rig.start_master().await?;
-            &mut self.kills.masters
         } else {
             self.rig.kill_worker(fastrand::usize(..self.args.workers as usize)).await?;
-            &mut self.kills.workers
-        };
-        let us = back_after(self.rig, self.clock, self.args.workers, began).await?;
-        back.push(Back { us, counts });
+        }
+        let us = self.back_after(began, (fresh, killed)).await?;
+        let kills = &mut self.kills;
+        let backs = if masters { &mut kills.masters } else { &mut kills.workers };
+        backs.push(Back { us, counts });
         Ok(())
     }
-}
 
-/// Waits until all workers are connected; returns how long that was after a moment. What takes
-/// too long is a finding; what does not come at all ends the run.
-async fn back_after(rig: &Rig, clock: &Clock, workers: u32, began: u64) -> Result<u64> {
-    let caller = rig.caller().await?;
-    loop {
-        if tally(&caller).await?.up >= u64::from(workers) {
-            return Ok(clock.micros() - began);
+    /// Waits until all workers are connected, so many of them since a moment; returns how long that
+    /// took. One that was killed counts as connected until it is missed. What takes too long is a
+    /// finding; what does not come at all ends the run.
+    async fn back_after(&self, began: u64, (fresh, since): (u32, WallMs)) -> Result<u64> {
+        let caller = self.rig.caller().await?;
+        loop {
+            let Reply::Status(status) = caller.call(Request::Status).await? else {
+                bail!("a request for the status was answered with something else");
+            };
+            let came = status.workers.iter().filter(|row| row.since >= since).count();
+            if status.gang.up >= self.args.workers && came >= fresh as usize {
+                return Ok(self.clock.micros() - began);
+            }
+            if self.clock.micros() - began > END_US {
+                bail!("a worker did not come back within {} s", END_US / 1_000_000);
+            }
+            tokio::time::sleep(LOOK).await;
         }
-        if clock.micros() - began > END_US {
-            bail!("a worker did not come back within {} s", END_US / 1_000_000);
-        }
-        tokio::time::sleep(LOOK).await;
     }
 }
 
-/// What the master says of all tasks and workers.
+/// What the master says of all tasks.
 struct Tally {
     open: u64,
     ended: u64,
-    up: u64,
 }
 
 async fn tally(caller: &Caller) -> Result<Tally> {
@@ -190,7 +195,7 @@ async fn tally(caller: &Caller) -> Result<Tally> {
     let counts = &status.master.counts;
     let open = counts.queued + counts.blocked + counts.delayed + counts.sent + counts.running;
     let ended = counts.done + counts.failed + counts.cancelled;
-    Ok(Tally { open, ended, up: u64::from(status.gang.up) })
+    Ok(Tally { open, ended })
 }
 
 /// Waits until every task has ended.
