@@ -4,7 +4,6 @@
 mod ask;
 mod audit;
 mod authority;
-#[cfg(feature = "screen")]
 mod bench;
 mod cancel;
 mod change;
@@ -60,6 +59,7 @@ mod stop;
 mod submit;
 mod table;
 mod text;
+mod trial;
 mod verify;
 mod wait;
 mod why;

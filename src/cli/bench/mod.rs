@@ -2,8 +2,9 @@
 //! workers of its own on a temp home, measures, and checks what it was answered; or it fails. What
 //! a row measures is in the file of its name; how figures are written is in figure.rs.
 
+#![cfg(feature = "screen")]
+
 pub(super) mod crowd;
-pub(super) mod rig;
 
 mod beside;
 mod exec;
@@ -16,7 +17,6 @@ mod latency;
 mod load;
 mod memory;
 mod output;
-mod probe;
 mod reconnect;
 mod restart;
 mod screen;
@@ -34,6 +34,7 @@ use super::disk;
 use super::error::CliError;
 use super::out::Form;
 use super::place::Place;
+use super::trial::{TrialStore, percentile, probe, rig};
 use crate::clock::Clock;
 use figure::{Document, Report};
 use rig::Rig;
@@ -79,8 +80,8 @@ pub(crate) struct BenchArgs {
     runs: u32,
 
     /// Where the journal is kept
-    #[arg(long, value_enum, default_value_t = BenchStore::Sqlite)]
-    store: BenchStore,
+    #[arg(long, value_enum, default_value_t = TrialStore::Sqlite)]
+    store: TrialStore,
 
     /// How long `steady` and the flood of `flood` last [default: 1h, 1m]
     #[arg(long = "for", value_name = "TIME", value_parser = super::duration)]
@@ -139,15 +140,6 @@ enum What {
     Flood,
     /// Every row but growth, steady and flood
     All,
-}
-
-/// Where the journal is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum BenchStore {
-    /// In an SQLite file
-    Sqlite,
-    /// In memory
-    Memory,
 }
 
 impl What {
@@ -239,11 +231,11 @@ impl Bench {
     /// Returns a report without figures: its command and its conditions.
     fn report(&self, what: What, rig: &Rig, mut conditions: Vec<String>) -> Result<Report> {
         let filesystem = disk::filesystem(rig.home())?;
-        let durable = self.args.store == BenchStore::Sqlite && filesystem != "tmpfs";
+        let durable = self.args.store == TrialStore::Sqlite && filesystem != "tmpfs";
         let (store, durable) = match (self.args.store, durable) {
-            (BenchStore::Sqlite, true) => ("SQLite", "durable"),
-            (BenchStore::Sqlite, false) => ("SQLite", "not durable"),
-            (BenchStore::Memory, _) => ("memory", "not durable"),
+            (TrialStore::Sqlite, true) => ("SQLite", "durable"),
+            (TrialStore::Sqlite, false) => ("SQLite", "not durable"),
+            (TrialStore::Memory, _) => ("memory", "not durable"),
         };
         conditions.push(format!("{store} on {filesystem}: {durable}"));
         let sync_us = disk::sync_p50_us(rig.home(), &self.clock)?;
@@ -317,11 +309,6 @@ enum Shape {
     Json,
 }
 
-/// Returns processor, cores, memory and kernel in one line.
-pub(super) fn machine() -> String {
-    probe::machine()
-}
-
 fn seconds(us: u64) -> f64 {
     us as f64 / 1_000_000.0
 }
@@ -332,13 +319,6 @@ fn ms(us: u64) -> f64 {
 
 fn mib(kib: u64) -> f64 {
     kib as f64 / 1_024.0
-}
-
-/// Returns the value below which `percent` of the values lie (nearest rank).
-pub(super) fn percentile(values: &mut [u64], percent: usize) -> u64 {
-    values.sort_unstable();
-    let rank = (values.len() * percent).div_ceil(100).saturating_sub(1);
-    values.get(rank).copied().unwrap_or_default()
 }
 
 /// Returns the median; of an even number of values the lower one.
@@ -352,12 +332,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_nearest_ranks() {
-        let mut values: Vec<u64> = (1..=200).rev().collect();
-        assert_eq!(percentile(&mut values, 50), 100);
-        assert_eq!(percentile(&mut values, 99), 198);
-        assert_eq!(percentile(&mut [7], 99), 7);
-        assert_eq!(percentile(&mut [], 50), 0);
+    fn the_median_of_an_even_number_is_the_lower_one() {
         assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&mut [4.0, 3.0, 1.0, 2.0]), 2.0);
     }
 }

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use super::figure::{Figure, Report, Wanted};
 use super::load::{self, Load};
 use super::rig::Rig;
-use super::{Bench, BenchStore, What, median, mib, probe, seconds};
+use super::{Bench, TrialStore, What, median, mib, probe, seconds};
 
 /// Tasks when nobody says how many.
 const TASKS: u64 = 1_000_000;
@@ -70,7 +70,7 @@ async fn with(bench: &Bench, rig: &mut Rig) -> Result<Report> {
         });
         report.figures = figures.collect();
     }
-    if bench.args.store == BenchStore::Sqlite {
+    if bench.args.store == TrialStore::Sqlite {
         rig.end_master(Signal::TERM).await;
         rig.start_master().await.context("the master did not come back")?;
     }

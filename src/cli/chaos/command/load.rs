@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::report::Report;
-use crate::cli::bench::rig::Dial;
+use crate::cli::trial::rig::Dial;
 
 /// Submissions a second.
 const PARTS_PER_S: u64 = 10;

@@ -11,10 +11,10 @@ use rustix::process::Signal;
 use super::load::{Acknowledged, Flow, check};
 use super::report::{Back, Kills, Report};
 use super::{ChaosArgs, Faults};
-use crate::cli::bench::rig::Rig;
-use crate::cli::bench::{BenchStore, percentile};
 use crate::cli::chaos::proxy::{Proxy, Weather};
 use crate::cli::progress::Progress;
+use crate::cli::trial::rig::Rig;
+use crate::cli::trial::{TrialStore, percentile, probe};
 use crate::clock::Clock;
 
 /// Between two looks at the master.
@@ -33,7 +33,7 @@ pub(super) async fn run(args: &ChaosArgs, faults: Faults) -> Result<Report> {
         std::fs::write(home.join("ganger.toml"), "keep_log = \"all\"\n")
             .context("cannot write ganger.toml")
     };
-    let mut rig = Rig::start(&base, BenchStore::Sqlite, keep_all).await?;
+    let mut rig = Rig::start(&base, TrialStore::Sqlite, keep_all).await?;
     let result = with(args, faults, &mut rig).await;
     if args.keep {
         let home = rig.leave().await;
@@ -65,7 +65,7 @@ async fn with(args: &ChaosArgs, faults: Faults, rig: &mut Rig) -> Result<Report>
     let mut report = Report {
         version: format!("ganger {}", env!("CARGO_PKG_VERSION")),
         date: crate::cli::when(clock.wall()),
-        machine: crate::cli::bench::machine(),
+        machine: probe::machine(),
         command: args.line(),
         workers: args.workers,
         packets_passed: counts.passed,

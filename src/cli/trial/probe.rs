@@ -1,15 +1,15 @@
-//! What a benchmark must say of its processes and of the machine: memory, processor time, disk.
+//! What a trial must say of its processes and of the machine: memory, processor time, disk.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// Returns the peak resident memory of a process in KiB (`VmHWM` of proc(5)); 0 when it is gone.
-pub(super) fn peak_kib(pid: u32) -> u64 {
+pub(in crate::cli) fn peak_kib(pid: u32) -> u64 {
     status(pid, "VmHWM:")
 }
 
 /// Returns the resident memory of a process in KiB (`VmRSS` of proc(5)); 0 when it is gone.
-pub(super) fn resident_kib(pid: u32) -> u64 {
+pub(in crate::cli) fn resident_kib(pid: u32) -> u64 {
     status(pid, "VmRSS:")
 }
 
@@ -20,7 +20,7 @@ fn status(pid: u32, field: &str) -> u64 {
 }
 
 /// Returns how many bytes the files below a folder take on the disk.
-pub(super) fn disk_bytes(folder: &Path) -> u64 {
+pub(in crate::cli) fn disk_bytes(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let bytes = entries.map(|entry| match entry.metadata() {
         Ok(facts) if facts.is_dir() => disk_bytes(&entry.path()),
@@ -33,29 +33,29 @@ pub(super) fn disk_bytes(folder: &Path) -> u64 {
 
 /// Processor time, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct CpuUs {
+pub(in crate::cli) struct CpuUs {
     /// Of the process itself.
-    pub(super) own: u64,
+    pub(in crate::cli) own: u64,
     /// Of the children that it has waited for.
-    pub(super) children: u64,
+    pub(in crate::cli) children: u64,
 }
 
 impl CpuUs {
-    pub(super) const fn all(self) -> u64 {
+    pub(in crate::cli) const fn all(self) -> u64 {
         self.own + self.children
     }
 
-    pub(super) const fn since(self, before: Self) -> Self {
+    pub(in crate::cli) const fn since(self, before: Self) -> Self {
         Self { own: self.own - before.own, children: self.children - before.children }
     }
 
-    pub(super) const fn and(self, other: Self) -> Self {
+    pub(in crate::cli) const fn and(self, other: Self) -> Self {
         Self { own: self.own + other.own, children: self.children + other.children }
     }
 }
 
 /// Returns the processor time of a process so far; none when it is gone.
-pub(super) fn cpu_us(pid: u32) -> CpuUs {
+pub(in crate::cli) fn cpu_us(pid: u32) -> CpuUs {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     cpu_of(&stat).unwrap_or_default()
 }
@@ -73,7 +73,7 @@ fn cpu_of(stat: &str) -> Option<CpuUs> {
 }
 
 /// Returns the children of a process, of all its threads.
-pub(super) fn children(pid: u32) -> Vec<u32> {
+pub(in crate::cli) fn children(pid: u32) -> Vec<u32> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists =
         threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
@@ -84,7 +84,7 @@ pub(super) fn children(pid: u32) -> Vec<u32> {
 }
 
 /// Says what machine this is: processors and memory.
-pub(super) fn machine() -> String {
+pub(in crate::cli) fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let (processors, memory) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
     let field = |text: &str, name: &str| {

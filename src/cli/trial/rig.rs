@@ -16,7 +16,7 @@ use ganger_proto::command::Invite;
 use ganger_proto::{Reply, Request, Role};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::BenchStore;
+use super::TrialStore;
 use crate::config::MasterFile;
 
 /// Looks for a process to be ready at most, every 10 ms.
@@ -56,7 +56,7 @@ struct Start {
 /// The processes.
 pub(in crate::cli) struct Rig {
     home: PathBuf,
-    store: BenchStore,
+    store: TrialStore,
     master: Child,
     /// Where the master listens, in each of its lives.
     address: String,
@@ -69,11 +69,11 @@ impl Rig {
     /// Makes a home below `base`, lets `prepare` put things into it, and starts a master on it.
     pub(in crate::cli) async fn start(
         base: &Path,
-        store: BenchStore,
+        store: TrialStore,
         prepare: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Self> {
         let number = HOMES.fetch_add(1, Ordering::Relaxed);
-        let home = base.join(format!("ganger-bench-{}-{number}", std::process::id()));
+        let home = base.join(format!("ganger-trial-{}-{number}", std::process::id()));
         let made = DirBuilder::new().mode(0o700).create(&home);
         made.with_context(|| format!("cannot make {}", home.display()))?;
         let address = "127.0.0.1:0".to_owned();
@@ -100,22 +100,22 @@ impl Rig {
     }
 
     /// Returns the master's process id.
-    pub(super) fn master_pid(&self) -> u32 {
+    pub(in crate::cli) fn master_pid(&self) -> u32 {
         self.master.id()
     }
 
     /// Iterates over the workers' process ids.
-    pub(super) fn worker_pids(&self) -> impl Iterator<Item = u32> {
+    pub(in crate::cli) fn worker_pids(&self) -> impl Iterator<Item = u32> {
         self.workers.iter().map(Child::id)
     }
 
     /// Starts workers and waits until they are connected.
-    pub(super) async fn add_workers(&mut self, count: u32, slots: u32) -> Result<()> {
+    pub(in crate::cli) async fn add_workers(&mut self, count: u32, slots: u32) -> Result<()> {
         self.add(count, slots, ("", None)).await
     }
 
     /// As [`Rig::add_workers`], with a `worker.toml`.
-    pub(super) async fn add_workers_as(
+    pub(in crate::cli) async fn add_workers_as(
         &mut self,
         count: u32,
         slots: u32,
@@ -154,7 +154,7 @@ impl Rig {
         };
         let token: Token = token.parse()?;
         for number in 0..count {
-            let dir = self.home.join(format!("bench-worker-{number}"));
+            let dir = self.home.join(format!("worker-{number}"));
             join(&token, None, &dir).await?;
             if !toml.is_empty() {
                 std::fs::write(dir.join("worker.toml"), toml)?;
@@ -190,7 +190,7 @@ impl Rig {
 
     /// Starts processes that are the workers with the identities `0..count` below `folder`, and
     /// waits until all are connected.
-    pub(super) async fn add_crowd(&mut self, folder: &Path, count: u32) -> Result<()> {
+    pub(in crate::cli) async fn add_crowd(&mut self, folder: &Path, count: u32) -> Result<()> {
         for first in (0..count).step_by(CROWD as usize) {
             let mut command = Command::new("/proc/self/exe");
             command.arg("__bench-crowd").arg("--home").arg(&self.home).arg(folder);
@@ -251,7 +251,7 @@ impl Rig {
     }
 
     /// Returns where the master listens.
-    pub(super) fn address(&self) -> Result<String> {
+    pub(in crate::cli) fn address(&self) -> Result<String> {
         let file = MasterFile::read(&self.home).context("the master has not said where it is")?;
         Ok(file.dial_address())
     }
@@ -278,7 +278,7 @@ impl Rig {
 }
 
 /// Waits until so many workers are connected; as long as their number still grows.
-pub(super) async fn connected(caller: &Caller, count: usize) -> Result<()> {
+pub(in crate::cli) async fn connected(caller: &Caller, count: usize) -> Result<()> {
     let (mut most, mut looks) = (0, 0);
     while looks < LOOKS_MAX {
         let Reply::Status(status) = caller.call(Request::Status).await? else {
@@ -302,11 +302,11 @@ fn remove(home: &Path) {
     }
 }
 
-fn spawn_master(home: &Path, store: BenchStore, address: &str) -> Result<Child> {
+fn spawn_master(home: &Path, store: TrialStore, address: &str) -> Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg("master").arg("--home").arg(home);
     command.args(["--listen", address, "--advertise", "127.0.0.1", "--local-worker", "0"]);
-    if store == BenchStore::Memory {
+    if store == TrialStore::Memory {
         command.args(["--store", "memory"]);
     }
     quiet(&mut command).spawn().context("a master does not start")
