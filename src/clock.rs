@@ -40,16 +40,21 @@ impl Clock {
     }
 
     /// Returns the wall time; it stands still when the system's clock is set back.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     pub fn wall(&self) -> WallMs {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let read = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let WallMs(read) = system();
         WallMs(self.wall_newest.fetch_max(read, Ordering::Relaxed).max(read))
     }
 
-    /// Returns the wall clock in the form that `ganger-net` takes.
+    /// Returns the system's clock in the form that `ganger-net` takes. It may go back: certificates
+    /// go by what the clock says now, or a moment in which it was ahead would shut out everybody
+    /// until the master is started again.
     pub fn as_wall_clock(&self) -> ganger_net::WallClock {
-        let clock = self.clone();
-        Arc::new(move || clock.wall())
+        Arc::new(system)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+fn system() -> WallMs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

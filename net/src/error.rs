@@ -46,12 +46,10 @@ impl CloseCode {
         Self::Expired,
     ];
 
-    /// Tells whether dialling again with the same identity cannot help.
+    /// Tells whether dialling again with the same identity cannot help. Of a certificate that has
+    /// ended the next handshake tells: it may be the clock of one end that is wrong for a moment.
     pub const fn is_final(self) -> bool {
-        matches!(
-            self,
-            Self::Version | Self::Protocol | Self::Unknown | Self::Revoked | Self::Expired
-        )
+        matches!(self, Self::Version | Self::Protocol | Self::Unknown | Self::Revoked)
     }
 
     /// Returns the code as QUIC carries it.

@@ -61,6 +61,8 @@ pub const REASON_CHARS_MAX: usize = 512;
 pub const ARRIVALS: usize = 64;
 /// Authenticated connections at once.
 pub const CONNECTIONS_MAX: usize = 16_384;
+/// Of those, connections of one identity: a person has a few screens and commands, a script some.
+pub const IDENTITY_CONNECTIONS_MAX: usize = 512;
 /// Connections above which each writes [`CROWD_PACKETS`] at once.
 pub const CROWD: usize = 1_000;
 /// Packets that a connection of a crowd hands to the system at once; else it is quinn's ten.
@@ -135,6 +137,8 @@ pub(crate) struct Bounds {
     pub(crate) handshake_timeout: Duration,
     /// Authenticated connections at once.
     pub(crate) connections: usize,
+    /// Of those, connections of one identity.
+    pub(crate) identity_connections: usize,
     /// Handshakes with a certificate.
     pub(crate) data: DoorLimits,
     /// Joins.
@@ -146,6 +150,7 @@ impl Default for Bounds {
         Self {
             handshake_timeout: HANDSHAKE_TIMEOUT,
             connections: CONNECTIONS_MAX,
+            identity_connections: IDENTITY_CONNECTIONS_MAX,
             data: DATA_DOOR,
             join: JOIN_DOOR,
         }

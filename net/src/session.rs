@@ -191,8 +191,13 @@ impl Driver {
         tokio::select! {
             biased;
             () = closing(&mut self.goodbye) => {}
-            // All sessions are gone, or the peer takes nothing more.
-            _ = self.writer.run(&mut self.stream) => {}
+            written = self.writer.run(&mut self.stream) => {
+                // All sessions are gone; or the peer takes nothing more, and its close, with the
+                // reason, comes behind. That is what this end must hear, not its own goodbye.
+                if written.is_err() && self.peer_closes().await {
+                    return;
+                }
+            }
             _ = self.connection.closed() => return,
         }
         let said = self.goodbye.borrow().clone();
@@ -207,6 +212,11 @@ impl Driver {
         drop(self.writer);
         tokio::time::sleep(CLOSE_GRACE).await;
         self.connection.close(code.wire(), reason.as_bytes());
+    }
+
+    /// Waits a moment for the close of a peer that has stopped reading; says whether it came.
+    async fn peer_closes(&self) -> bool {
+        tokio::time::timeout(LAST_WORDS, self.connection.closed()).await.is_ok()
     }
 
     /// Writes what waits and sees it arrive.

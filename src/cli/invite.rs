@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use ganger_net::client::Caller;
 use ganger_proto::command::Invite;
+use ganger_proto::picture::WorkerState;
 use ganger_proto::time::HumanMs;
 use ganger_proto::{Name, Reply, Request, Role};
 
@@ -79,7 +81,25 @@ pub(crate) async fn run(place: &Place, args: Args) -> Result<()> {
     out.flush()?;
     let times = if uses == 1 { "once".to_owned() } else { format!("{uses} times") };
     out::note(&format!("valid for {}, to be used {times}", HumanMs(ttl_ms)));
+    if matches!(role, Role::Submitter | Role::Operator) && has_local_worker(&caller).await {
+        out::note(
+            "whoever submits can have the local worker read this master's keys, since both run as \
+             one user; start the master with --local-worker 0, or limit that worker in \
+             local-worker/worker.toml",
+        );
+    }
     Ok(())
+}
+
+/// Tells whether the worker that the master starts on its own machine takes tasks.
+async fn has_local_worker(caller: &Caller) -> bool {
+    let request = Request::Worker { name: Name::from_lossy("local") };
+    match caller.call(request).await {
+        Ok(Reply::Worker(worker)) => {
+            matches!(worker.row.state, WorkerState::Up | WorkerState::Away)
+        }
+        Ok(_) | Err(_) => false,
+    }
 }
 
 #[cfg(test)]

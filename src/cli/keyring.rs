@@ -72,10 +72,15 @@ pub(crate) async fn join(
     wish: Option<&Name>,
 ) -> Result<(ClientIdentity, PathBuf)> {
     let token: Token = text.parse().map_err(|error| CliError::usage(format!("{error}")))?;
+    check_cluster(home, &token)?;
     let hash = token_hash(text);
     let workshop = home.join(".joining").join(&hash[..16]);
     config::make_folder(&home.join(".joining"))?;
-    let identity = client::join(&token, wish, &workshop).await?;
+    // One that was granted and did not come to its place: the token is used up.
+    let identity = match ClientIdentity::load(&workshop) {
+        Ok(granted) => granted,
+        Err(_) => client::join(&token, wish, &workshop).await?,
+    };
     let place = match identity.role {
         Role::Worker => {
             home.join("worker").join(identity.cluster.as_str()).join(identity.name.as_str())
@@ -87,6 +92,31 @@ pub(crate) async fn join(
     config::replace_file(&workshop.join(JOINED_WITH), hash.as_bytes())?;
     settle(&workshop, &place)?;
     Ok((identity, place))
+}
+
+/// Refuses a token that would put its identity in the place of another cluster's: whoever makes a
+/// token chooses the cluster's name.
+fn check_cluster(home: &Path, token: &Token) -> Result<()> {
+    let client = home.join("client").join(token.cluster().as_str());
+    if client == admin_folder(home) {
+        return Err(CliError::usage(format!(
+            "no cluster can be called `{}`: the token is not of a ganger master",
+            token.cluster()
+        )));
+    }
+    let mut places = folders_in(&home.join("worker").join(token.cluster().as_str()));
+    places.push(client);
+    for place in places {
+        if ClientIdentity::load(&place).is_ok_and(|known| !known.trusts(token)) {
+            return Err(CliError::usage(format!(
+                "{} holds an identity of a cluster called `{}` with another authority; if it is the \
+                 same cluster and changed its authority, move that folder away and join again",
+                place.display(),
+                token.cluster()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Moves a finished folder into its place. What was there is set aside, its settings are kept.
@@ -108,7 +138,8 @@ fn settle(workshop: &Path, place: &Path) -> Result<()> {
         }
         fs::rename(place, &aside).map_err(io)?;
     }
-    fs::rename(workshop, place).map_err(io)
+    fs::rename(workshop, place).map_err(io)?;
+    fs::File::open(parent).and_then(|folder| folder.sync_all()).map_err(io)
 }
 
 /// Reads a token from where the person put it: the word itself, `-` for standard input, `@FILE`.

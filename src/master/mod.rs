@@ -67,6 +67,8 @@ const LOADS_MS: u64 = 5_000;
 const BEATS_MS: u64 = 500;
 /// How often a picture that changes by itself is drawn, in milliseconds.
 const SECOND_MS: u64 = 1_000;
+/// How often the age of the administrator's certificate is looked at, in milliseconds.
+const ADMIN_MS: u64 = 3_600_000;
 /// How often a store without room is tried again, in milliseconds.
 const FULL_RETRY_MS: u64 = 1_000;
 /// Events after which a snapshot is taken.
@@ -98,6 +100,7 @@ struct Master {
     phase: Phase,
     pulse_ms: u64,
     second_ms: u64,
+    admin_ms: u64,
     loads_ms: u64,
     full_retry_ms: u64,
     log: Ring,
@@ -261,6 +264,10 @@ impl Master {
             if self.clients.watched() && self.engine.is_moving(now) {
                 self.clients.note_change();
             }
+        }
+        if now.mono_ms >= self.admin_ms {
+            self.admin_ms = now.mono_ms + ADMIN_MS;
+            self.renew_admin();
         }
         self.search();
         self.answer_ends();

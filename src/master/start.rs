@@ -133,6 +133,7 @@ pub async fn run(options: MasterOptions) -> Result<(), MasterError> {
         phase: Phase::Serving,
         pulse_ms: 0,
         second_ms: 0,
+        admin_ms: 0,
         loads_ms: 0,
         full_retry_ms: 0,
         log: options.log_ring,

@@ -51,17 +51,22 @@ impl Master {
             self.server.kick(*role, name, CloseCode::Unknown, why);
         }
         tracing::warn!(?step, %by, left = left.len(), "the authority changes");
-        // The home's own administrator has no connection over which it would have to ask.
-        let own = super::start::admin(&self.facts.home, &self.authority, self.facts.address);
-        if let Err(error) = own {
-            tracing::error!(%error, "the administrator's certificate could not be renewed");
-        }
+        self.renew_admin();
         let workers = u32::try_from(self.workers.count()).unwrap_or(u32::MAX);
         let within_ms = workers.saturating_mul(RENEWAL_MS);
         for link in self.workers.all_welcomed() {
             put(&link.session, &ToWorker::Renew { within_ms });
         }
         Ok(Reply::Authority(self.authority.facts()))
+    }
+
+    /// Renews the home's own administrator when it is a day old: its owner may not ask for weeks,
+    /// and has no other way in.
+    pub(super) fn renew_admin(&self) {
+        let own = super::start::admin(&self.facts.home, &self.authority, self.facts.address);
+        if let Err(error) = own {
+            tracing::error!(%error, "the administrator's certificate could not be renewed");
+        }
     }
 
     /// Lists identities from after one of them.

@@ -2,6 +2,7 @@
 //! again; see backoff.rs.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ganger_proto::WallMs;
 use ganger_proto::message::{Hello, Welcome};
@@ -230,6 +231,17 @@ impl Me {
         }
     }
 
+    /// Tells whether the certificate is good by this machine's clock.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "whose clock is wrong only the system's can tell"
+    )]
+    fn is_good_here(&self) -> bool {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = WallMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        self.dates.0 <= now && now < self.dates.1
+    }
+
     fn unusable(&self) -> String {
         format!("the identity of {} cannot be used", self.who)
     }
@@ -267,6 +279,14 @@ impl Me {
     fn judge_code(&self, code: u64) -> Failed {
         let (who, again) = (&self.who, self.join_again());
         let sentence = match code.checked_sub(0x100) {
+            Some(45) if self.is_good_here() => {
+                return Failed::Passing(format!(
+                    "the master refused {who}: by its clock the certificate is not good, by this \
+                     machine's it is, from {} to {}; set both clocks, or {again}",
+                    date(self.dates.0),
+                    date(self.dates.1)
+                ));
+            }
             Some(44) => format!("the master revoked {who}; {again}"),
             Some(45) => format!(
                 "the master refused {who}: its certificate has expired, it was good from {} to {}; \

@@ -21,7 +21,7 @@ use super::registry::{Identity, Registry};
 use super::rotation::Roots;
 use super::trust_log::TrustLog;
 use super::vault::Vault;
-use super::{enroll, hex, random, sha256};
+use super::{enroll, hex, local, random, sha256};
 use crate::WallClock;
 use crate::error::{CloseCode, clean};
 use crate::limits::{INVITE_TTL_MAX, INVITE_USES_MAX};
@@ -186,6 +186,11 @@ impl Authority {
         }
         let registry = self.registry();
         let role = invite.role;
+        if local::is_kept(role, name) {
+            return refused(format!(
+                "`{name}` is the {role} that the master starts itself; choose another name"
+            ));
+        }
         match registry.identity(role, name) {
             Some(known) if known.actor.admin => refused(admins_own(&known.actor)),
             Some(_) if !invite.again && registry.is_held(role, name, now) => {
@@ -264,7 +269,8 @@ impl Authority {
         }
         let same =
             leaf.subject == Subject::Client(known.actor.role) && leaf.name == known.actor.name;
-        if !same {
+        // Whoever had the root key could write a certificate of anybody's, but not for their key.
+        if !same || leaf.key != known.key {
             return Err(CloseCode::Unknown);
         }
         let (actor, certificate_ends) = (known.actor.clone(), leaf.ends);
@@ -304,7 +310,7 @@ impl Authority {
         self.roots.read().expect(UNPOISONED).served.clone()
     }
 
-    pub(super) fn registry(&self) -> RwLockReadGuard<'_, Registry> {
+    pub(crate) fn registry(&self) -> RwLockReadGuard<'_, Registry> {
         self.registry.read().expect(UNPOISONED)
     }
 

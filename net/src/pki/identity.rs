@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::certificate::{self, Leaf, Subject};
+use super::token::Token;
 use super::{ca, files};
 
 /// The file of an identity, in its folder.
@@ -166,6 +167,12 @@ impl ClientIdentity {
             return Err(damaged("its certificate is another's".to_owned()));
         }
         Ok(loaded)
+    }
+
+    /// Tells whether it trusts the authority that a token pins.
+    pub fn trusts(&self, token: &Token) -> bool {
+        let authorities = &self.material.authorities;
+        authorities.iter().any(|authority| certificate::pin(authority) == Some(token.pin))
     }
 
     /// Puts together what proves an identity, to be kept in `dir`; says what does not fit.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ganger_proto::Actor;
+use ganger_proto::{Actor, Name, Role};
 use zeroize::Zeroizing;
 
 use super::authority::{Authority, AuthorityError};
@@ -13,6 +13,14 @@ use super::record::{Certified, Entry};
 
 /// How old an identity of the master's own machine gets before it is renewed, in milliseconds.
 const LOCAL_AGE_MAX_MS: u64 = 86_400_000;
+
+/// The name of the worker that the master starts on its own machine.
+const LOCAL_WORKER: &str = "local";
+
+/// Tells whether a name is kept for the master's own machine, where nobody joins.
+pub(super) fn is_kept(role: Role, name: &Name) -> bool {
+    role == Role::Worker && name.as_str() == LOCAL_WORKER
+}
 
 impl Authority {
     /// Makes or renews an identity on the master's own machine, without a connection, and keeps it
@@ -64,8 +72,14 @@ impl Authority {
             .registry()
             .by_serial(&leaf.serial)
             .is_some_and(|known| !known.revoked && known.actor == *actor);
-        let age_ms = self.now().since(leaf.begins.plus(LEAF_EARLY_MS));
-        known && age_ms <= LOCAL_AGE_MAX_MS && !self.wants_renewal(actor.role, &actor.name)
+        let now = self.now();
+        // One that was made while the clock was ahead begins in the future: nobody takes it.
+        let counts = leaf.begins <= now && now < leaf.ends;
+        let age_ms = now.since(leaf.begins.plus(LEAF_EARLY_MS));
+        known
+            && counts
+            && age_ms <= LOCAL_AGE_MAX_MS
+            && !self.wants_renewal(actor.role, &actor.name)
     }
 
     fn issue(&self, actor: &Actor) -> Result<(Material, Leaf), AuthorityError> {

@@ -101,7 +101,7 @@ const fn rule(request: &Request) -> (&'static str, Who) {
         Request::Wait { .. } => ("wait for batches", Who::Readers),
         Request::Events { .. } => ("read events", Who::Watchers),
         Request::Log { .. } => ("read the master's log", Who::Watchers),
-        Request::StartLocalWorker { .. } => ("start a local worker", Who::Operators),
+        Request::StartLocalWorker { .. } => ("start a local worker", Who::Administrators),
         Request::Stop { .. } => ("stop the master", Who::Operators),
         Request::Audit { .. } => ("read the audit", Who::Operators),
         Request::CheckTrust => ("check the trust log", Who::Operators),
@@ -233,7 +233,7 @@ mod tests {
         wait              - v s o a
         events            - v - o a
         log               - v - o a
-        local worker      - - - o a
+        local worker      - - - - a
         stop              - - - o a
         audit             - - - o a
         check trust       - - - o a

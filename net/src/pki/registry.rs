@@ -9,8 +9,8 @@ use ganger_proto::gang::CertificateFacts;
 use ganger_proto::identity::{IdentityRow, IdentityState};
 use ganger_proto::{Actor, Name, Role, WallMs};
 
-use super::hex;
 use super::record::{Certified, Entry, InviteEntry, JoinedEntry, Record, RenewedEntry};
+use super::{hex, local};
 
 /// An invite and what became of it.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ impl InviteState {
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) actor: Actor,
+    /// The hash of its key: another key with its serial number is a forgery.
+    pub(crate) key: [u8; 32],
     pub(crate) revoked: bool,
 }
 
@@ -140,7 +142,10 @@ impl Registry {
             Entry::Issued { certificate } => {
                 self.certify(at, &certificate);
             }
-            Entry::Revoked { role, name, .. } => self.revoke(role, &name),
+            Entry::Revoked { role, name, .. } => {
+                self.revoke(role, &name);
+                self.withdraw_from(role, &name);
+            }
             Entry::Renewed(RenewedEntry { certificate, der }) => {
                 self.certify(at, &certificate).renewed = Some(der);
             }
@@ -167,8 +172,8 @@ impl Registry {
     }
 
     fn certify(&mut self, at: WallMs, certificate: &Certified) -> &mut Identity {
-        let Certified { actor, serial, .. } = certificate;
-        let known = Known { actor: actor.clone(), revoked: false };
+        let Certified { actor, serial, key, .. } = certificate;
+        let known = Known { actor: actor.clone(), key: *key, revoked: false };
         self.by_serial.insert(serial.clone(), known);
         let place = (actor.role, actor.name.clone());
         let before = self.identities.remove(&place);
@@ -197,6 +202,21 @@ impl Registry {
         }
     }
 
+    /// Withdraws the tokens with which a revoked identity, or whoever got its tokens, could come
+    /// back: those that it made, those made for it, and that which it joined with.
+    fn withdraw_from(&mut self, role: Role, name: &Name) {
+        for invite in self.invites.values_mut() {
+            let InviteEntry { by, role: admits, name: named, .. } = &invite.entry;
+            let made = by.role == role && by.name == *name;
+            let meant = *admits == role && named.as_ref() == Some(name);
+            let joined = |joined: &JoinedEntry| {
+                let actor = &joined.certificate.actor;
+                actor.role == role && actor.name == *name
+            };
+            invite.withdrawn |= made || meant || invite.joined.iter().any(joined);
+        }
+    }
+
     /// Returns what is known of a certificate; nothing known is a refusal.
     pub(crate) fn by_serial(&self, serial: &[u8]) -> Option<&Known> {
         self.by_serial.get(serial)
@@ -210,7 +230,7 @@ impl Registry {
     /// Tells whether somebody of this role goes by the name, or did: it is nobody else's then
     /// unless an invite says so.
     pub(crate) fn was_given(&self, role: Role, name: &Name) -> bool {
-        self.identity(role, name).is_some()
+        local::is_kept(role, name) || self.identity(role, name).is_some()
     }
 
     /// Tells whether somebody of this role goes by the name now.

@@ -156,8 +156,10 @@ impl Authority {
             *roots = Roots { served: next, next: None };
         }
         *self.master.write().expect(UNPOISONED) = master;
-        // Also tried at each start; what is left of it does no harm but to whoever relies on it.
-        self.vault().forget_keys(served.generation)?;
+        // The step is done whatever becomes of this; it is tried again at each start.
+        if let Err(error) = self.vault().forget_keys(served.generation) {
+            tracing::error!(%error, "the keys of the authority before could not be removed");
+        }
         Ok(behind)
     }
 }

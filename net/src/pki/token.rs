@@ -37,9 +37,17 @@ impl TokenError {
 }
 
 impl Token {
+    /// Returns the name of the cluster that it is of, as whoever made it says.
+    pub fn cluster(&self) -> &Name {
+        &self.cluster
+    }
+
     /// Returns the addresses that a token has room for.
     pub(crate) fn fitting(addresses: &[String]) -> Vec<String> {
-        let fits = |address: &&String| !address.is_empty() && address.len() <= 255;
+        // As a reader takes them; a host's name of other letters is written in ASCII (RFC 5891).
+        let fits = |address: &&String| {
+            (1..=255).contains(&address.len()) && address.bytes().all(|b| b.is_ascii_graphic())
+        };
         addresses.iter().filter(fits).take(TOKEN_ADDRESSES_MAX).cloned().collect()
     }
 

@@ -41,7 +41,7 @@ impl TrustLog {
         let io = |source| files::io(path, source);
         let length = file.metadata().map_err(io)?.len();
         if length > LOG_BYTES_MAX {
-            return Err(damaged(path, &format!("is longer than {LOG_BYTES_MAX} bytes")));
+            return Err(unusable(path, &format!("is longer than {LOG_BYTES_MAX} bytes")));
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io)?;
@@ -62,7 +62,7 @@ impl TrustLog {
     /// Appends an entry; durable on return.
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<(), AuthorityError> {
         if self.broken {
-            return Err(damaged(&self.path, "could not be written before; restart the master"));
+            return Err(unusable(&self.path, "could not be written before; restart the master"));
         }
         let length = u32::try_from(payload.len()).ok();
         let length = length.filter(|_| (1..=PAYLOAD_BYTES_MAX).contains(&payload.len()));
@@ -75,7 +75,10 @@ impl TrustLog {
         let found = self.file.metadata().map_err(|source| files::io(&self.path, source))?.len();
         if found != self.end {
             self.broken = true;
-            return Err(damaged(&self.path, "was written by another process; stop that one"));
+            return Err(unusable(
+                &self.path,
+                "was written by another process; stop that one and restart this master",
+            ));
         }
         if let Err(source) = self.write(&entry) {
             // The entry must not be found at the next start: it was not acknowledged.
@@ -185,6 +188,10 @@ fn length(head: &[u8; HEAD_BYTES]) -> Option<usize> {
     let (length, complement) = (u32::from_le_bytes(*length), u32::from_le_bytes(*complement));
     let bytes = usize::try_from(length).ok()?;
     (length == !complement && (1..=PAYLOAD_BYTES_MAX).contains(&bytes)).then_some(bytes)
+}
+
+fn unusable(path: &Path, why: &str) -> AuthorityError {
+    AuthorityError::Damaged(format!("the trust log {} {why}", path.display()))
 }
 
 fn damaged(path: &Path, why: &str) -> AuthorityError {

@@ -15,9 +15,11 @@ use super::ca::{self, Ca};
 use super::certificate::{self, Subject};
 use super::files;
 use super::identity::IdentityError;
-use super::random;
+use super::{random, trust_log};
 
 const FILE_BYTES_MAX: u64 = 16 << 10;
+/// A trust log that holds no more than that the cluster began is far shorter.
+const LOG_UNUSED_BYTES_MAX: u64 = 4 << 10;
 /// Characters of the host's name that go into the cluster's.
 const HOST_CHARS_MAX: usize = 40;
 const TRANSPORT_KEY_BYTES: usize = 72;
@@ -67,6 +69,7 @@ impl Vault {
         now: WallMs,
     ) -> Result<(Name, [u8; 32]), AuthorityError> {
         if !self.is_complete()? {
+            self.check_unused()?;
             // A first start that was cut short gave nothing to anybody: begin again.
             for name in ["trust.log", "master.crt"] {
                 files::remove(&self.path(name))?;
@@ -84,6 +87,26 @@ impl Vault {
         let cluster = cluster.ok_or_else(|| self.lost("cluster"))?;
         let pin = certificate::pin(&self.read("ca.crt")?).ok_or_else(|| self.lost("ca.crt"))?;
         Ok((cluster, pin))
+    }
+
+    /// Says that a log with entries beyond its first belongs to a cluster that was in use: the mark
+    /// of its first start was lost, as in a copy of a part of the folder.
+    fn check_unused(&self) -> Result<(), AuthorityError> {
+        let bytes = match files::read(&self.log_path(), LOG_UNUSED_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(IdentityError::Missing { .. }) => return Ok(()),
+            // It is longer.
+            Err(IdentityError::Damaged { .. }) => return Err(self.lost("complete")),
+            Err(error) => return Err(error.into()),
+        };
+        let entries = match certificate::pin(&files::read(&self.path("ca.crt"), FILE_BYTES_MAX)?) {
+            Some(pin) => trust_log::replay(&bytes, trust_log::genesis(&pin)),
+            None => return Err(self.lost("ca.crt")),
+        };
+        match entries {
+            Ok(replay) if replay.payloads.len() <= 1 => Ok(()),
+            Ok(_) | Err(_) => Err(self.lost("complete")),
+        }
     }
 
     /// Loads an authority of the cluster.

@@ -144,7 +144,7 @@ fn identify(
     let leaf = chain.and_then(|chain| chain.into_iter().next()).ok_or(CloseCode::Unknown)?;
     let peer = shared.authority.peer(&leaf)?;
     let identity = (peer.actor.role, peer.actor.name.clone());
-    let entered = shared.live.enter(identity, goodbye.clone(), shared.bounds.connections);
+    let entered = shared.live.enter(identity, goodbye.clone(), &shared.bounds);
     let entered = entered.ok_or(CloseCode::Busy)?;
     let peer = shared.authority.peer(&leaf)?;
     Ok((peer, entered))

@@ -1,5 +1,6 @@
 //! One joining connection: one request, one answer. Who may join is decided in `pki`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use quinn::{Connection, Incoming};
@@ -44,21 +45,27 @@ pub(super) async fn serve(incoming: Incoming, permit: Permit, shared: Arc<Shared
     connection.close(CloseCode::Done.wire(), b"");
 }
 
+/// Decides about a join, and ends the connections of who had the name before: together, since
+/// whoever waits for the answer may be gone before it comes.
+fn decide(shared: &Shared, request: &JoinRequest, from: IpAddr) -> JoinAnswer {
+    let Enrolled { answer, changed_hands } = shared.authority.enroll(request, from);
+    if let (JoinAnswer::Granted(granted), true) = (&answer, changed_hands) {
+        // Nobody can have connected with the new certificate yet.
+        let (identity, why) = ((granted.role, granted.name.clone()), "its name was given anew");
+        shared.live.end(&identity, CloseCode::Revoked, why);
+    }
+    answer
+}
+
 /// Reads the request and answers it; nothing when it is none.
 async fn answer(connection: &Connection, shared: &Arc<Shared>) -> Option<JoinAnswer> {
     let (mut send, mut receive) = connection.accept_bi().await.ok()?;
     let bytes = Zeroizing::new(receive.read_to_end(JOIN_BYTES_MAX).await.ok()?);
     let request: JoinRequest = decode(&bytes).ok()?;
     let from = connection.remote_address().ip().to_canonical();
-    let authority = shared.authority.clone();
-    let decided = tokio::task::spawn_blocking(move || authority.enroll(&request, from)).await;
-    let busy = |_| Enrolled { answer: JoinAnswer::Busy, changed_hands: false };
-    let Enrolled { answer, changed_hands } = decided.unwrap_or_else(busy);
-    if let (JoinAnswer::Granted(granted), true) = (&answer, changed_hands) {
-        // Nobody can have connected with the new certificate yet.
-        let (identity, why) = ((granted.role, granted.name.clone()), "its name was given anew");
-        shared.live.end(&identity, CloseCode::Revoked, why);
-    }
+    let decider = shared.clone();
+    let decided = tokio::task::spawn_blocking(move || decide(&decider, &request, from)).await;
+    let answer = decided.unwrap_or(JoinAnswer::Busy);
     let bytes = postcard::to_stdvec(&answer).ok()?;
     send.write_all(&bytes).await.ok()?;
     send.finish().ok()?;

@@ -9,6 +9,7 @@ use ganger_proto::{Name, Role};
 use tokio::sync::watch;
 
 use crate::error::CloseCode;
+use crate::limits::Bounds;
 use crate::session::Goodbye;
 use crate::socket::Connected;
 
@@ -37,15 +38,18 @@ impl Live {
         self.connected.clone()
     }
 
-    /// Enters a connection; none when there are `limit` already.
+    /// Enters a connection; none when there are as many already, in all or of this identity.
     pub(super) fn enter(
         self: &Arc<Self>,
         identity: Identity,
         goodbye: watch::Sender<Option<Goodbye>>,
-        limit: usize,
+        bounds: &Bounds,
     ) -> Option<Entered> {
         let mut state = self.lock();
-        if self.connected.load(Ordering::Relaxed) >= limit {
+        let own = state.by_identity.get(&identity).map_or(0, Vec::len);
+        if self.connected.load(Ordering::Relaxed) >= bounds.connections
+            || own >= bounds.identity_connections
+        {
             return None;
         }
         state.newest += 1;

@@ -6,9 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use quinn::Endpoint;
 use rcgen::{CertificateParams, KeyPair};
-use tokio::net::UdpSocket;
-use tokio::task::JoinHandle;
 
+use super::relay::Relay;
 use super::*;
 use crate::client::{JoinError, join};
 use crate::error::CloseCode;
@@ -30,54 +29,28 @@ fn endpoint_at(from: IpAddr) -> Endpoint {
     Endpoint::client(SocketAddr::new(from, 0)).unwrap()
 }
 
-/// Lets through what a dialler says, and of what the master says only the Retry: every handshake
-/// through it is begun, from a validated address, and none is finished.
-struct Stalling {
-    address: SocketAddr,
-    relaying: JoinHandle<()>,
+/// Whether a packet of the master is a Retry (RFC 9000, 17.2.5).
+const fn is_retry(packet: &[u8]) -> bool {
+    /// The type of a long header's packet.
+    const TYPE: u8 = 0b1011_0000;
+    const RETRY: u8 = 0b1011_0000;
+    matches!(packet, [first, ..] if *first & TYPE == RETRY)
 }
 
-impl Drop for Stalling {
-    fn drop(&mut self) {
-        self.relaying.abort();
-    }
-}
+/// Of what the master says only the Retry comes back: every handshake through it is begun, from a
+/// validated address, and none is finished.
+struct Stalling(Relay);
 
 impl Stalling {
     async fn from(from: IpAddr, rig: &Rig) -> Self {
-        /// The type of a long header's packet (RFC 9000, 17.2).
-        const TYPE: u8 = 0b1011_0000;
-        const RETRY: u8 = 0b1011_0000;
-        let front = UdpSocket::bind(loopback(0)).await.unwrap();
-        let back = UdpSocket::bind(SocketAddr::new(from, 0)).await.unwrap();
-        let (address, master) = (front.local_addr().unwrap(), rig.server.local_addr());
-        let relaying = tokio::spawn(async move {
-            let (mut there, mut here) = ([0; 2_048], [0; 2_048]);
-            let mut dialler = None;
-            loop {
-                tokio::select! {
-                    said = front.recv_from(&mut there) => {
-                        let (length, from) = said.unwrap();
-                        dialler = Some(from);
-                        back.send_to(&there[..length], master).await.unwrap();
-                    }
-                    said = back.recv_from(&mut here) => {
-                        let (length, _) = said.unwrap();
-                        if here[0] & TYPE == RETRY && let Some(to) = dialler {
-                            front.send_to(&here[..length], to).await.unwrap();
-                        }
-                    }
-                }
-            }
-        });
-        Self { address, relaying }
+        Self(Relay::start(from, rig, is_retry).await)
     }
 
     /// Begins handshakes that stall; they go on while what is returned is kept.
     fn begin(&self, rig: &Rig, config: &quinn::ClientConfig, count: u32) -> Kept {
         let endpoint = endpoint().unwrap();
         let dns = dns_name(rig.authority.cluster());
-        let dial = |_| endpoint.connect_with(config.clone(), self.address, &dns).unwrap();
+        let dial = |_| endpoint.connect_with(config.clone(), self.0.address, &dns).unwrap();
         let begun = (0..count).map(dial).collect();
         Kept { _endpoint: endpoint.clone(), _begun: begun }
     }
@@ -180,6 +153,16 @@ async fn a_full_house_says_busy_until_somebody_leaves() {
     assert!(inside.iter().all(|one| one.session.connection().close_reason().is_none()));
     inside.pop();
     in_time(async { while rig.dial(&identity).await.is_err() {} }).await;
+}
+
+#[tokio::test]
+async fn one_identity_cannot_take_the_places_of_all() {
+    let rig = Rig::start_with(Bounds { identity_connections: 2, ..Bounds::default() });
+    let (many, other) = (rig.issue(Role::Viewer, "many"), rig.issue(Role::Viewer, "other"));
+    let _inside = [rig.dial(&many).await.unwrap(), rig.dial(&many).await.unwrap()];
+    let error = rig.dial(&many).await.unwrap_err();
+    assert!(error.to_string().contains("busy") && !error.is_final(), "{error}");
+    rig.dial(&other).await.unwrap();
 }
 
 /// What came of one try to join.

@@ -6,8 +6,8 @@ use ganger_proto::limits::FRAME_BYTES_MAX;
 use ganger_proto::message::{Held, LeaseRun, OutputHeader, WorkerStream};
 use ganger_proto::{LeaseId, PerLane};
 use quinn::Connection;
-use tokio::net::UdpSocket;
 
+use super::relay::Relay;
 use super::*;
 use crate::error::CloseCode;
 use crate::frame::FrameError;
@@ -214,32 +214,13 @@ async fn the_largest_frame_passes_and_a_larger_one_ends_its_connection() {
 async fn a_peer_that_vanishes_is_missed_after_the_idle_timeout() {
     let mut rig = Rig::start();
     let identity = rig.issue(Role::Worker, "w");
-    let (front, back) = (UdpSocket::bind(loopback(0)), UdpSocket::bind(loopback(0)));
-    let (front, back) = (front.await.unwrap(), back.await.unwrap());
-    let (address, master) = (front.local_addr().unwrap(), rig.server.local_addr());
-    let relaying = tokio::spawn(async move {
-        let (mut there, mut here, mut dialler) = ([0; 2_048], [0; 2_048], None);
-        loop {
-            tokio::select! {
-                said = front.recv_from(&mut there) => {
-                    let (length, from) = said.unwrap();
-                    dialler = Some(from);
-                    back.send_to(&there[..length], master).await.unwrap();
-                }
-                said = back.recv_from(&mut here) => {
-                    let (length, _) = said.unwrap();
-                    if let Some(to) = dialler {
-                        front.send_to(&here[..length], to).await.unwrap();
-                    }
-                }
-            }
-        }
-    });
+    let relay = Relay::start(loopback(0).ip(), &rig, |_| true).await;
+    let address = relay.address.to_string();
     let dialler = Dialer::new(&identity).unwrap();
     let hello = hello(worker(1));
-    let vanished = in_time(dialler.dial(&[address.to_string()], &hello)).await.unwrap();
+    let vanished = in_time(dialler.dial(&[address], &hello)).await.unwrap();
     let arrival = rig.arrival().await;
-    relaying.abort();
+    drop(relay);
     let began = tokio::time::Instant::now();
     let closed = tokio::time::timeout(2 * IDLE_TIMEOUT, arrival.session.closed()).await.unwrap();
     println!("{closed} after {:?}", began.elapsed());

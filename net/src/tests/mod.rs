@@ -8,6 +8,7 @@ mod limits;
 mod lives;
 mod matrix;
 mod outputs;
+mod relay;
 mod wire;
 
 use std::net::SocketAddr;
