@@ -98,12 +98,39 @@ const TABLE: &[(Names, &str)] = &[
         "tells a library of MPI what to load and start",
     ),
     (Begin(&["I_MPI_", "HYDRA_"]), "tells a library of MPI what to load and start"),
-    (Are(&["GDAL_DRIVER_PATH", "HDF5_PLUGIN_PATH"]), "tells a library of data what to load"),
+    (
+        Are(&["GDAL_DRIVER_PATH", "GDAL_VRT_ENABLE_PYTHON", "HDF5_PLUGIN_PATH"]),
+        "tells a library of data what to load",
+    ),
+    (Begin(&["ALSA_", "PULSE_"]), "tells a library of sound what to load and start"),
+    (
+        Are(&["ONEVPL_SEARCH_PATH", "NVTX_INJECTION64_PATH"]),
+        "tells a library of video what to load",
+    ),
+    (Are(&["OMP_TOOL_LIBRARIES"]), "tells a library of computing what to load"),
+    (
+        Are(&["FI_PROVIDER_PATH", "UCX_MODULE_DIR", "OPAL_PREFIX"]),
+        "tells a library of MPI what to load",
+    ),
+    (Begin(&["DBUS_"]), "names a bus, whose address may start programs"),
+    (Begin(&["RCLONE_", "RESTIC_", "BORG_"]), "may hold a command that a copy program starts"),
+    (
+        Are(&["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "KUBECONFIG"]),
+        "names settings, which may start programs",
+    ),
+    (Begin(&["CLOUDSDK_"]), "names settings, which may start programs"),
+    (Are(&["EXIFTOOL_HOME", "GNUPGHOME"]), "names settings, which say what to load"),
+    (Are(&["KRB5_CONFIG", "GSS_MECH_CONFIG"]), "names settings, which say what to load"),
+    (Are(&["HTS_PATH", "BCFTOOLS_PLUGINS", "GVBINDIR"]), "tells a program where its plugins are"),
+    (Are(&["TEXMFCNF", "shell_escape", "openout_any"]), "lets TeX start programs or write files"),
 ];
 
 /// Says why a task may not set this variable where only listed programs run; nothing when it may.
 pub(super) fn objection(key: &str) -> Option<String> {
-    let (_, does) = TABLE.iter().find(|(names, _)| names.hold(key))?;
+    // A name that holds `=` would be another variable's in the program that starts.
+    let odd = (key.is_empty() || key.contains(['=', '\0'])).then_some("is no name of a variable");
+    let row = TABLE.iter().find(|(names, _)| names.hold(key));
+    let does = odd.or(row.map(|(_, does)| *does))?;
     let shown: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
     Some(format!(
         "this worker runs listed programs only, and `{shown}` could change what they do: it {does}; \
@@ -148,7 +175,12 @@ mod tests {
         VDPAU_DRIVER_PATH VK_ICD_FILENAMES OCL_ICD_VENDORS OPENCL_VENDOR_PATH \
         CUDA_INJECTION64_PATH OMPI_MCA_plm_rsh_agent PMIX_MCA_mca_base_component_path \
         PRTE_MCA_plm_rsh_agent I_MPI_HYDRA_BOOTSTRAP_EXEC HYDRA_LAUNCHER_EXEC GDAL_DRIVER_PATH \
-        HDF5_PLUGIN_PATH";
+        HDF5_PLUGIN_PATH GDAL_VRT_ENABLE_PYTHON ALSA_CONFIG_PATH PULSE_CLIENTCONFIG \
+        ONEVPL_SEARCH_PATH NVTX_INJECTION64_PATH OMP_TOOL_LIBRARIES FI_PROVIDER_PATH UCX_MODULE_DIR \
+        OPAL_PREFIX DBUS_SESSION_BUS_ADDRESS RCLONE_PASSWORD_COMMAND RESTIC_PASSWORD_COMMAND \
+        BORG_PASSCOMMAND AWS_CONFIG_FILE AWS_SHARED_CREDENTIALS_FILE KUBECONFIG CLOUDSDK_PYTHON \
+        EXIFTOOL_HOME GNUPGHOME KRB5_CONFIG GSS_MECH_CONFIG HTS_PATH BCFTOOLS_PLUGINS GVBINDIR \
+        TEXMFCNF shell_escape openout_any BASH_ENV=/tmp/x";
 
     #[test]
     fn each_variable_of_the_table_is_refused_with_its_reason() {

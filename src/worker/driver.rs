@@ -100,6 +100,7 @@ impl Driver {
             slots: slots_of(&policy),
             handlers: policy.offers(),
             resources: resources_of(&policy),
+            caps: policy.caps,
         };
         let (ends, ended) = mpsc::channel(INPUTS);
         let (groups, unheld) = groups(&identity, &policy, &home);
@@ -116,6 +117,7 @@ impl Driver {
             nursery: home.nursery(),
             launcher,
             clock: clock.clone(),
+            patience: slot::PATIENCE,
         });
         Ok(Self {
             core: WorkerCore::new(SessionId::new(fastrand::u64(1..)), offers),
@@ -340,7 +342,7 @@ impl Driver {
                 tracing::warn!(%lease, %error, "the file of an output stays");
             }
             // An attempt that did not start has none.
-            if let Err(error) = std::fs::remove_dir_all(&path)
+            if let Err(error) = super::home::remove_tree(&path)
                 && error.kind() != io::ErrorKind::NotFound
             {
                 tracing::warn!(path = %path.display(), %error, "a scratch directory stays");

@@ -89,7 +89,7 @@ pub(super) fn directory<'a>(place: &Place, order: &'a Order) -> Result<&'a Path,
             shown(path.as_os_str()),
             place.worker
         ))),
-        CwdKind::Fresh => match DirBuilder::new().recursive(true).mode(0o700).create(path) {
+        CwdKind::Fresh => match DirBuilder::new().mode(0o700).create(path) {
             Ok(()) => Ok(path),
             Err(error) => Err(NotStarted::unfit(format!(
                 "cannot make a scratch directory on {}: {error}; look at its disk",

@@ -234,7 +234,14 @@ impl Group {
     /// When the kernel refuses.
     pub(super) fn make(folder: &Path, name: &str, caps: &Caps) -> io::Result<Self> {
         let group = Self { folder: folder.join(name) };
-        fs::create_dir(&group.folder)?;
+        if let Err(error) = fs::create_dir(&group.folder) {
+            if error.kind() != ErrorKind::AlreadyExists {
+                return Err(error);
+            }
+            // One that a killed launcher left.
+            clear(&group.folder);
+            fs::create_dir(&group.folder)?;
+        }
         let set = |file: &str, value: u64| write(&group.folder.join(file), &value.to_string());
         let memory = caps.memory_bytes.map_or(Ok(()), |bytes| {
             set("memory.max", bytes)?;

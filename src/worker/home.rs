@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -77,7 +79,7 @@ impl Home {
         kill_leftovers(&run_dir.join("launchers"));
         for name in ["launchers", "scratch", spool::FOLDER] {
             let folder = run_dir.join(name);
-            match fs::remove_dir_all(&folder) {
+            match remove_tree(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(path = %folder.display(), %error, "leftovers stay");
                 }
@@ -127,7 +129,7 @@ impl Nursery {
         let (started, pid) = spawn()?;
         alive.insert(pid.as_raw_nonzero().get());
         let since = process::start_time(pid).unwrap_or(0);
-        if let Err(error) = fs::write(self.file(slot), format!("{pid} {since}\n")) {
+        if let Err(error) = fs::write(self.file(slot), format!("{pid} {since} {}\n", boot())) {
             tracing::warn!(%error, "a launcher is not remembered on disk");
         }
         Ok((started, pid))
@@ -191,9 +193,44 @@ fn kill_leftovers(dir: &Path) {
     tracing::warn!("processes of an earlier life of this worker could not be killed");
 }
 
+/// Reads a launcher's file; nothing of one that lived before the machine was started.
 fn parse(text: &str) -> Option<(Pid, u64)> {
-    let (pid, since) = text.trim().split_once(' ')?;
-    Some((Pid::from_raw(pid.parse().ok().filter(|pid| *pid > 1)?)?, since.parse().ok()?))
+    let mut words = text.split_ascii_whitespace();
+    let (pid, since) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let here = words.next() == Some(boot().as_str());
+    Pid::from_raw(pid).filter(|_| here && pid > 1).map(|pid| (pid, since))
+}
+
+/// Names this start of the machine: ids of processes and the ticks at which they began come again.
+fn boot() -> String {
+    let read = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let id: String = read.chars().filter(char::is_ascii_hexdigit).collect();
+    if id.is_empty() { "unknown".to_owned() } else { id }
+}
+
+/// Removes a folder with all in it, also what its owner made read-only, as some tools do with what
+/// they fetch. Follows no link.
+///
+/// # Errors
+/// When something in it cannot be removed.
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_removable(path);
+            fs::remove_dir_all(path)
+        }
+        other => other,
+    }
+}
+
+fn make_removable(folder: &Path) {
+    let mode = fs::Permissions::from_mode(0o700);
+    let _others = fs::set_permissions(folder, mode);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            make_removable(&entry.path());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -219,7 +256,10 @@ mod tests {
         let (mut ours, mut other) = (spawn(), spawn());
         let pid = Pid::from_child(&ours);
         home.nursery().start(0, || Ok(((), pid))).unwrap();
-        fs::write(home.run_dir().join("launchers/1"), format!("{} 1\n", other.id())).unwrap();
+        let launchers = home.run_dir().join("launchers");
+        fs::write(launchers.join("1"), format!("{} 1 {}\n", other.id(), boot())).unwrap();
+        let began = process::start_time(Pid::from_child(&other)).unwrap();
+        fs::write(launchers.join("3"), format!("{} {began} before\n", other.id())).unwrap();
         fs::write(home.run_dir().join("launchers/2"), "nonsense").unwrap();
         drop(home);
         let home = Home::open(dir.path()).unwrap();
@@ -228,5 +268,26 @@ mod tests {
         assert!(!home.run_dir().join("scratch/1-1").exists());
         other.kill().unwrap();
         other.wait().unwrap();
+    }
+
+    #[test]
+    fn read_only_folders_go_and_links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, kept) = (dir.path().join("scratch"), dir.path().join("kept"));
+        fs::create_dir_all(tree.join("a/b")).unwrap();
+        fs::create_dir(&kept).unwrap();
+        fs::write(kept.join("file"), "x").unwrap();
+        fs::write(tree.join("a/b/file"), "x").unwrap();
+        std::os::unix::fs::symlink(&kept, tree.join("link")).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        fs::set_permissions(&kept, fs::Permissions::from_mode(0o500)).unwrap();
+        for folder in ["a/b", "a"] {
+            fs::set_permissions(tree.join(folder), fs::Permissions::from_mode(0o500)).unwrap();
+        }
+        // Root removes what is read-only anyway; what is done for others is done here.
+        make_removable(&tree);
+        assert_eq!((mode(&tree.join("a/b")), mode(&kept)), (0o700, 0o500));
+        remove_tree(&tree).unwrap();
+        assert!(!tree.exists() && kept.join("file").exists());
     }
 }

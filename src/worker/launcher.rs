@@ -108,7 +108,7 @@ impl Launcher {
                 }
             }
             if ready.exited == Found::Something
-                && let Some(running) = self.running.take()
+                && let Some(running) = self.running.take_if(|running| running.is_over())
             {
                 let finished = running.finish(&self.clock, &mut self.buffer)?;
                 self.link.write_all(&encode(&FromLauncher::Finished(Box::new(finished))))?;

@@ -1,6 +1,7 @@
 //! Processes as `/proc` shows them: descent, kill by descent, the machine's load. Does not decide
 //! who is killed; see launcher.rs and home.rs.
 
+use std::collections::HashSet;
 use std::fs;
 use std::time::Duration;
 
@@ -54,6 +55,19 @@ pub(super) fn reap_orphans(main: Pid) {
     }
 }
 
+/// Tells whether a child whose end has come can be reaped without a wait. One that is traced is its
+/// tracer's first, for as long as that likes.
+pub(super) fn is_reapable(child: Pid) -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(waitid(WaitId::Pid(child), look), Ok(None))
+}
+
+/// Ends what of a task may trace another part of it, and waits a moment.
+pub(super) fn end_tracers() {
+    kill_below(getpid());
+    pause(Duration::from_millis(10));
+}
+
 /// Reaps one child if it has ended.
 pub(super) fn reap(child: Pid) {
     let _reaped = waitpid(Some(child), WaitOptions::NOHANG);
@@ -69,15 +83,12 @@ pub(super) fn kill_below(root: Pid) {
 /// Returns every process below `root`, parents before their children.
 pub(super) fn descendants(root: Pid) -> Vec<Pid> {
     let mut found = children(root);
+    let mut known: HashSet<Pid> = found.iter().copied().chain([root]).collect();
     let mut next = 0;
     while let Some(pid) = found.get(next).copied() {
         next += 1;
         // Ids may be reused while this reads, so a cycle is possible; each process counts once.
-        for child in children(pid) {
-            if child != root && !found.contains(&child) {
-                found.push(child);
-            }
-        }
+        found.extend(children(pid).into_iter().filter(|child| known.insert(*child)));
     }
     found
 }

@@ -153,8 +153,22 @@ impl Running {
         if let Some(group) = &self.held.group {
             group.kill();
         }
+        // The child is not reaped yet, so its id and its group's are nobody else's. The kernel ends
+        // a whole group at once, however fast it forks.
+        let _may_be_gone = kill_process_group(self.pid, Signal::KILL);
         let _may_be_gone = kill_process(self.pid, Signal::KILL);
         process::kill_below(getpid());
+    }
+
+    /// Tells whether the child, which has ended, can be reaped. When another process traces it,
+    /// that one is ended if it is the task's; else this is asked again, and the worker is heard
+    /// meanwhile.
+    pub(super) fn is_over(&self) -> bool {
+        if process::is_reapable(self.pid) {
+            return true;
+        }
+        process::end_tracers();
+        false
     }
 
     /// Takes note that a piece of output is wanted.

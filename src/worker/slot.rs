@@ -2,30 +2,24 @@
 //! answers into ends of attempts and pieces of output. Decides nothing about tasks; see core.rs.
 
 mod ends;
+mod held;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::io::ErrorKind;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as StdUnixStream;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ganger_proto::follow::Piece;
 use ganger_proto::{Kind, LeaseId, Outcome};
-use rustix::process::Pid;
-use serde::de::DeserializeOwned;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 pub(super) use self::ends::{bare, end_of};
+pub(super) use self::held::Launcher;
 use super::core::{AttemptEnded, Start, WarmEnds};
 use super::home::Nursery;
-use super::order::{Finished, Frames, FromLauncher, Order, ToLauncher, encode};
+use super::order::{Finished, FromLauncher, Order, ToLauncher, encode};
 use super::prepare::Ground;
 use super::spool;
 use super::warm::Warm;
@@ -68,6 +62,8 @@ pub(super) struct Shared {
     pub(super) launcher: Vec<OsString>,
     /// For deadlines.
     pub(super) clock: Clock,
+    /// How late a launcher may be: a task can stop it, since both run as one user.
+    pub(super) patience: Duration,
 }
 
 /// Serves one slot until its orders end; then the launcher's lifeline is cut with it.
@@ -89,8 +85,16 @@ async fn serve_with(
     idle: Duration,
 ) {
     let warm = Warm::new(slot, Arc::clone(&shared));
-    let mut state =
-        Slot { slot, shared, launcher: None, warm, running: None, followed: None, follows: 0 };
+    let mut state = Slot {
+        slot,
+        shared,
+        launcher: None,
+        warm,
+        running: None,
+        deaf_at: None,
+        followed: None,
+        follows: 0,
+    };
     loop {
         let idles = (state.launcher.is_some() && state.running.is_none()).then_some(idle);
         let end = tokio::select! {
@@ -101,9 +105,10 @@ async fn serve_with(
             answer = answer(state.launcher.as_mut()) => match answer {
                 Some(FromLauncher::Finished(finished)) => state.finished(*finished),
                 Some(FromLauncher::Shown { follow, piece }) => state.shown(follow, piece),
-                None => state.launcher_gone().await,
+                None => state.launcher_gone(LAUNCHER_ENDED).await,
             }
             .map(child),
+            () = until(state.deaf_at) => state.end_deaf().await.map(child),
             said = state.warm.next() => state.warm.take(said).await.map(SlotEnd::Warm),
             room = room(state.followed.as_ref()) => state.ask(room).await.map(child),
             () = idled(idles) => {
@@ -138,6 +143,8 @@ struct Slot {
     launcher: Option<Launcher>,
     warm: Warm,
     running: Option<LeaseId>,
+    /// When the launcher must have told the end of what runs.
+    deaf_at: Option<Instant>,
     followed: Option<Followed>,
     /// Counts followers.
     follows: u64,
@@ -170,23 +177,28 @@ async fn idled(idles: Option<Duration>) {
     }
 }
 
-/// A launcher, as its slot holds it.
-pub(super) struct Launcher {
-    pub(super) process: Child,
-    pub(super) pid: Pid,
-    pub(super) link: UnixStream,
-    frames: Frames,
-    buffer: Vec<u8>,
-    /// Counts the orders to it.
-    pub(super) number: u64,
+/// Waits for a moment; for ever when there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The exit code of an attempt that failed by ganger's own fault, as of `timeout` and `docker`.
 pub(super) const OWN_FAULT: i32 = 125;
-const READ_BYTES: usize = 64 << 10;
 /// How long an idle launcher stays: there are as many slots of the lane `io` as a rush may need,
 /// and not as many processes afterwards.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// Limits of time beyond this, ten years in milliseconds, are none.
+const FAR_MS: u64 = 315_360_000_000;
+/// How late a launcher may be with an end that must have come, and with its own.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+const LAUNCHER_ENDED: &str = "the launcher of this slot ended while the task ran, and took it along; \
+                              look for the kernel's out-of-memory killer in its log";
+const LAUNCHER_DEAF: &str = "the launcher of this slot did not tell the end of the task in time, and \
+                             was ended with it; a debugger or the task may have stopped it";
 
 impl Slot {
     async fn obey(&mut self, order: SlotOrder) -> Option<SlotEnd> {
@@ -197,9 +209,11 @@ impl Slot {
             SlotOrder::Run(start) => return self.run(*start).await.map(child),
             order if self.warm.has(&order) => self.warm.obey(order).await,
             SlotOrder::Stop(lease) => {
+                self.expect_end(lease, self.shared.ground.policy.grace);
                 self.say(lease, |number| ToLauncher::Stop { number }).await;
             }
             SlotOrder::Kill(lease) => {
+                self.expect_end(lease, Duration::ZERO);
                 self.say(lease, |number| ToLauncher::Kill { number }).await;
             }
             SlotOrder::Follow(lease, to) => {
@@ -272,6 +286,10 @@ impl Slot {
         self.running = Some(lease);
         launcher.number += 1;
         let order = Order { number: launcher.number, ..order };
+        let limit_ms = self.shared.ground.policy.caps.timeout_ms(order.timeout_ms);
+        let ends_ms = limit_ms.saturating_add(order.grace_ms).min(FAR_MS);
+        let last = Duration::from_millis(ends_ms) + self.shared.patience;
+        self.deaf_at = (limit_ms > 0).then(|| Instant::now() + last);
         // A write that fails means that the launcher is gone; reading says so next.
         let _gone = launcher.link.write_all(&encode(&ToLauncher::Run(order))).await;
         None
@@ -285,24 +303,38 @@ impl Slot {
         }
     }
 
+    /// What runs must end within a time; sooner than was thought, if at all.
+    fn expect_end(&mut self, lease: LeaseId, within: Duration) {
+        if self.running == Some(lease) {
+            let last = Instant::now() + within + self.shared.patience;
+            self.deaf_at = Some(self.deaf_at.map_or(last, |known| known.min(last)));
+        }
+    }
+
+    /// Ends a launcher that tells nothing; what it ran comes to this process, which ends it.
+    async fn end_deaf(&mut self) -> Option<AttemptEnded> {
+        tracing::warn!(slot = self.slot, "a launcher tells nothing; it is ended");
+        if let Some(launcher) = &mut self.launcher {
+            let _may_be_gone = launcher.process.start_kill();
+        }
+        self.launcher_gone(LAUNCHER_DEAF).await
+    }
+
     fn finished(&mut self, finished: Finished) -> Option<AttemptEnded> {
-        self.followed = None;
+        (self.followed, self.deaf_at) = (None, None);
         let lease = self.running.take()?;
         Some(end_of(lease, finished))
     }
 
-    async fn launcher_gone(&mut self) -> Option<AttemptEnded> {
+    async fn launcher_gone(&mut self, why: &str) -> Option<AttemptEnded> {
         self.close().await;
-        self.followed = None;
+        (self.followed, self.deaf_at) = (None, None);
         if let Some(lease) = self.running {
             // What it spooled counts for nothing; at the worker's next start all goes anyway.
             let _stays = spool::remove(&self.shared.ground.run_dir, lease);
         }
-        let message = "the launcher of this slot ended while the task ran, and took it along; \
-                       look for the kernel's out-of-memory killer in its log"
-            .to_owned();
         let outcome = Outcome::Failed { code: OWN_FAULT };
-        self.running.take().map(|lease| bare(lease, outcome, message))
+        self.running.take().map(|lease| bare(lease, outcome, why.to_owned()))
     }
 
     async fn close(&mut self) {
@@ -315,65 +347,6 @@ impl Slot {
     async fn end(&mut self) {
         self.close().await;
         self.warm.close().await;
-    }
-}
-
-impl Launcher {
-    /// Starts one and makes it what `setup` says.
-    pub(super) async fn start(
-        slot: impl Display,
-        setup: &ToLauncher,
-        shared: &Shared,
-    ) -> std::io::Result<Self> {
-        let (ours, theirs) = StdUnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let mut words = shared.launcher.iter();
-        let mut command = Command::new(words.next().ok_or(ErrorKind::NotFound)?);
-        command
-            .args(words)
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .current_dir(&shared.ground.run_dir);
-        let (process, pid) = shared.nursery.start(slot, || {
-            let process = command.spawn()?;
-            let pid = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-            let pid = pid.ok_or_else(|| std::io::Error::other("it ended at once"))?;
-            Ok((process, pid))
-        })?;
-        // The command keeps a copy of the launcher's end until it is dropped.
-        drop(command);
-        let mut link = UnixStream::from_std(ours)?;
-        link.write_all(&encode(setup)).await?;
-        let buffer = vec![0; READ_BYTES];
-        Ok(Self { process, pid, link, frames: Frames::default(), buffer, number: 0 })
-    }
-
-    /// Cuts the lifeline and waits until everything below the launcher is gone.
-    pub(super) async fn close(self, slot: String, shared: &Arc<Shared>) {
-        let Self { mut process, pid, link, .. } = self;
-        drop(link);
-        let _status = process.wait().await;
-        let shared = Arc::clone(shared);
-        let clean = tokio::task::spawn_blocking(move || shared.nursery.ended(slot, pid));
-        let _done = clean.await;
-    }
-
-    /// Waits for the next answer; none when the launcher is gone. Cancel-safe.
-    pub(super) async fn answer<T: DeserializeOwned>(&mut self) -> Option<T> {
-        loop {
-            match self.frames.next() {
-                Ok(Some(answer)) => return Some(answer),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::error!(%error, "a launcher does not answer as it should");
-                    return None;
-                }
-            }
-            match self.link.read(&mut self.buffer).await {
-                Ok(length) if length > 0 => self.frames.take(&self.buffer[..length]),
-                Ok(_) | Err(_) => return None,
-            }
-        }
     }
 }
 

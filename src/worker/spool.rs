@@ -62,12 +62,7 @@ impl Spool {
             if beyond <= OUTPUT_TAIL_BYTES && beyond as u64 <= self.room() || self.room() == 0 {
                 return;
             }
-            let file = OpenOptions::new()
-                .create(true)
-                .truncate(true)
-                .write(true)
-                .mode(0o600)
-                .open(&self.path);
+            let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&self.path);
             self.file = match file {
                 Ok(file) => Written::Open { file, bytes: 0 },
                 Err(error) => Written::Failed { bytes: 0, error },

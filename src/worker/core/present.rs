@@ -8,6 +8,7 @@ use ganger_proto::{Label, PerLane};
 
 use super::{Told, WorkerCore, join};
 use crate::bug::{self, Bug};
+use crate::worker::caps::Caps;
 
 /// What a worker has for tasks, as long as it lives; only its slots may change.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Offers {
     pub handlers: Vec<Offer>,
     /// What it has beside slots.
     pub resources: Vec<Need>,
+    /// What it lets one task take; of these the time holds here, for sleeps.
+    pub caps: Caps,
 }
 
 /// What a hello says of the worker that its core does not know.

@@ -33,7 +33,10 @@ const PIECES_MAX: usize = 8;
 impl WorkerCore {
     pub(super) fn grant(&mut self, grant: Grant) {
         for (id, spec) in grant.specs {
-            self.specs.insert(id, Arc::new(spec));
+            // The master checked it too; what it may say is decided here all the same.
+            if spec.check().is_ok() {
+                self.specs.insert(id, Arc::new(spec));
+            }
         }
         let mut refused = Vec::new();
         for run in grant.runs {
@@ -112,7 +115,7 @@ impl WorkerCore {
                 return self.reports.ended(ended);
             }
         };
-        let limit_us = spec.timeout_ms.saturating_mul(1_000);
+        let limit_us = self.offers.caps.timeout_ms(spec.timeout_ms).saturating_mul(1_000);
         let (long_us, outcome) = match limit_us {
             1.. if limit_us < sleep_us => (limit_us, Outcome::TimedOut),
             _ => (sleep_us, Outcome::Done),
@@ -179,7 +182,12 @@ impl WorkerCore {
         let took_us = now_us.saturating_sub(running.began_us);
         let Work::Sleep { outcome, .. } = running.work else { return };
         self.lanes.took(in_lane(running.slot).0, took_us, 1);
-        self.reports.ended(Ended::bare(lease, other.unwrap_or(outcome), took_us));
+        let mut ended = Ended::bare(lease, other.unwrap_or(outcome), took_us);
+        if ended.outcome == Outcome::TimedOut {
+            let why = self.offers.caps.why_timed_out(running.spec.timeout_ms);
+            ended.message = why.unwrap_or_default();
+        }
+        self.reports.ended(ended);
     }
 
     pub(super) fn store(&mut self, mut ended: Ended, header: OutputHeader, bytes: Vec<u8>) {

@@ -99,6 +99,31 @@ fn sleeps_end_by_the_clock() {
 }
 
 #[test]
+fn a_sleep_is_held_to_the_workers_limit_of_time_and_says_whose_it_was() {
+    let mut world = World::connected(1);
+    world.core.offers.caps.timeout_ms = Some(60);
+    let check = |world: &mut World, says: &str| {
+        let reports =
+            world.core.drain(world.now_us).into_iter().filter_map(|effect| match effect {
+                Effect::Send(WorkerMessage::Report(report)) => report.ended.into_iter().next(),
+                _ => None,
+            });
+        let ended = reports.last().unwrap();
+        assert_eq!(ended.outcome, Outcome::TimedOut);
+        assert!(ended.message.contains(says) && ended.message.is_empty() == says.is_empty());
+    };
+    world.grant(1, SLEEP, &["1h"]);
+    world.act();
+    world.pass(60);
+    check(&mut world, "`timeout_s` in the [caps]");
+    world.say(ToWorker::Ack { report: 1 });
+    world.grant(2, SLEEP_50MS, &["1h"]);
+    world.act();
+    world.pass(50);
+    check(&mut world, "");
+}
+
+#[test]
 fn a_cancel_stops_what_runs_and_ends_what_waits() {
     let mut world = World::connected(1);
     world.grant(1, EXEC, &["a", "b", "c"]);

@@ -13,6 +13,7 @@ use ganger_proto::place::{Need, Offer};
 use ganger_proto::{Ended, Lane, LeaseId, Name, Outcome, PerLane, SessionId};
 use serde::Deserialize;
 
+use crate::worker::caps::Caps;
 use crate::worker::core::{
     Attempt, AttemptEnded, Effect, GIVE_TASKS_MAX, Offers, Present, WarmEnds, WorkerCore,
 };
@@ -56,6 +57,7 @@ impl World {
             slots: PerLane { cpu: 2, io: 2 },
             handlers: vec![Offer { name: name("h"), lane: Lane::Io }],
             resources: vec![Need { name: name("gpu"), amount: 2 }],
+            caps: Caps::default(),
         };
         let core = WorkerCore::new(SessionId::new(7), offers);
         Self { core, now_us: 1_000, up: false, children: BTreeMap::new() }

@@ -4,6 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use ganger_proto::limits::{OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
@@ -12,8 +13,9 @@ use ganger_proto::{
     ArgList, Args, BatchId, Cwd, Epoch, Kind, Name, Spec, SpecId, TaskId, Template,
 };
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{PidfdFlags, Signal, getpid, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open};
 use tempfile::TempDir;
+use tokio::process::Command;
 
 use super::*;
 use crate::worker::core::Attempt;
@@ -82,10 +84,23 @@ impl TestSlot {
     }
 
     fn idling(dir: &Path, policy: Policy, idle: Duration) -> Self {
-        Self::grouped(dir, policy, idle, None)
+        Self::made(dir, policy, (idle, PATIENCE), None)
     }
 
-    fn grouped(dir: &Path, policy: Policy, idle: Duration, groups: Option<PathBuf>) -> Self {
+    fn grouped(dir: &Path, policy: Policy, groups: PathBuf) -> Self {
+        Self::made(dir, policy, (IDLE, PATIENCE), Some(groups))
+    }
+
+    fn impatient(dir: &Path, policy: Policy, patience: Duration) -> Self {
+        Self::made(dir, policy, (IDLE, patience), None)
+    }
+
+    fn made(
+        dir: &Path,
+        policy: Policy,
+        (idle, patience): (Duration, Duration),
+        groups: Option<PathBuf>,
+    ) -> Self {
         let home = Home::open(dir).unwrap();
         let run_dir = home.run_dir().to_owned();
         let ground = Ground::new(Name::from_lossy("mill"), policy, run_dir.clone());
@@ -94,6 +109,7 @@ impl TestSlot {
             nursery: home.nursery(),
             launcher: this_binary("be_launcher"),
             clock: Clock::start(),
+            patience,
         });
         let (orders, inbox) = mpsc::channel(8);
         let (to_test, ends) = mpsc::channel(1);
@@ -443,7 +459,8 @@ async fn output_that_is_kept_whole_is_spooled_for_its_owner_alone() {
     assert!(whole == expected && bytes.ends_with(b"small\n"));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let most = |spec: &mut Spec| spec.output_bytes_max = 2_000_000;
-    let AttemptEnded { ended, output } = slot.run(&["sh", "-c", script], most).await;
+    slot.start(2, &["sh", "-c", script], most).await;
+    let AttemptEnded { ended, output } = slot.ends.recv().await.unwrap();
     assert_eq!(ended.outcome, Outcome::Failed { code: OWN_FAULT });
     assert!(ended.message.starts_with("output cut: it wrote 3388895 bytes"), "{}", ended.message);
     let stdout = output.unwrap().0.stdout;

@@ -340,7 +340,8 @@ impl Keeper {
         self.batch.pass();
         process.write(now_us);
         let follow = self.follow_from_start(number);
-        let timeout_at_us = (limit_ms > 0).then(|| now_us.saturating_add(limit_ms * 1_000));
+        let timeout_at_us =
+            (limit_ms > 0).then(|| now_us.saturating_add(limit_ms.saturating_mul(1_000)));
         self.current =
             Some(Current { number, began_us: now_us, timeout_at_us, stopped: None, follow });
         self.moved_us = now_us;

@@ -116,6 +116,8 @@ enum Expected {
 const LOST_US: u64 = 200_000;
 /// Between two kills of what does not go.
 const KILL_AGAIN_US: u64 = 10_000;
+/// Looks, 10 ms each, whether one that is traced can be reaped.
+const TRACED_LOOKS: u32 = 200;
 /// How long a killed process may take to go.
 const KILLED: Duration = Duration::from_secs(2);
 
@@ -280,8 +282,21 @@ impl Process {
     pub(super) fn kill(&mut self, now_us: u64) {
         // Done again shortly: a process that forks may have slipped past.
         self.state = State::Ending { kill_at_us: now_us + KILL_AGAIN_US };
+        // It is not reaped yet, so its id and its group's are nobody else's.
+        let _may_be_gone = kill_process_group(self.pid, Signal::KILL);
         let _may_be_gone = kill_process(self.pid, Signal::KILL);
         process::kill_below(getpid());
+    }
+
+    /// Tells whether it, which has ended, can be reaped; ends what of the task traces it.
+    fn is_over(&self) -> bool {
+        for _ in 0..TRACED_LOOKS {
+            if process::is_reapable(self.pid) {
+                return true;
+            }
+            process::end_tracers();
+        }
+        false
     }
 
     /// Reaps those that it left to this process.
@@ -308,8 +323,9 @@ impl Process {
         let unsent = (self.line.len() - self.sent) as u64;
         let took_line = unread.saturating_add(unsent) < self.line.len() as u64;
         let used = match end {
-            Expected::Come => self.child.wait4().ok(),
-            Expected::Missing => None,
+            Expected::Come if self.is_over() => self.child.wait4().ok(),
+            // What traces it keeps it from being reaped.
+            Expected::Come | Expected::Missing => None,
         };
         let swept = if process::has_children() { process::sweep() } else { Ok(()) };
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);

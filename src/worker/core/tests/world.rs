@@ -7,6 +7,7 @@ use ganger_proto::{
     WallMs,
 };
 
+use crate::worker::caps::Caps;
 use crate::worker::core::*;
 use crate::worker::inline;
 
@@ -70,6 +71,7 @@ impl World {
             slots: PerLane { cpu: slots, io: 2 },
             handlers: Vec::new(),
             resources: vec![Need::parse("gpu=2").unwrap()],
+            caps: Caps::default(),
         };
         Self { core: WorkerCore::new(SessionId::new(7), offers), now_us: 1_000 }
     }

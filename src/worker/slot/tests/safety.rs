@@ -206,7 +206,7 @@ async fn a_child_is_in_a_group_of_its_own_and_goes_with_it() {
     let Some(group) = TestGroup::new("slot") else { return };
     let dir = tempfile::tempdir().unwrap();
     let folder = group.folder().to_owned();
-    let mut slot = TestSlot::grouped(dir.path(), quick(), IDLE, Some(folder.clone()));
+    let mut slot = TestSlot::grouped(dir.path(), quick(), folder.clone());
     let end = slot.run(&["cat", "/proc/self/cgroup"], |_| {}).await;
     let name = folder.file_name().unwrap().to_str().unwrap();
     assert!(said(&end).contains(&format!("/{name}/0-1")), "{}", said(&end));
@@ -227,5 +227,57 @@ async fn a_child_is_in_a_group_of_its_own_and_goes_with_it() {
         let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
         assert_eq!(process::start_time(pid), None);
     }
+    slot.close().await;
+}
+
+#[tokio::test]
+async fn a_task_that_stops_its_launcher_is_missed_and_costs_no_slot() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut slot = TestSlot::impatient(dir.path(), quick(), Duration::from_millis(300));
+    let deaf = ["sh", "-c", "kill -STOP $PPID; exec sleep 2"];
+    let end = slot.run(&deaf, |spec| spec.timeout_ms = 100).await.ended;
+    assert_eq!(end.outcome, Outcome::Failed { code: OWN_FAULT });
+    assert!(end.message.contains("did not tell the end of the task in time"), "{}", end.message);
+    slot.start(2, &deaf, |_| {}).await;
+    let stat = || {
+        // The launcher is another one, and remembered a moment after its order was given.
+        let known = fs::read_to_string(slot.run_dir.join("launchers/0")).unwrap_or_default();
+        let pid = known.split(' ').next().unwrap_or_default();
+        fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default()
+    };
+    while !stat().contains(") T ") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    slot.orders.send(SlotOrder::Stop(lease(2))).await.unwrap();
+    let end = slot.ends.recv().await.unwrap().ended;
+    assert!(end.message.contains("did not tell the end of the task in time"), "{}", end.message);
+    assert_eq!(slot.run(&["true"], |_| {}).await.ended.outcome, Outcome::Done);
+    slot.close().await;
+}
+
+/// Traces its parent, which ends meanwhile: nobody but the tracer can reap it then.
+const TRACER: &str = "
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl(0x59616d61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)
+read, write = os.pipe()
+if os.fork() == 0:
+    seized = libc.ptrace(0x4206, os.getppid(), 0, 0) == 0
+    os.write(write, b'y' if seized else b'n')
+    time.sleep(300)
+os._exit(3 if os.read(read, 1) == b'y' else 4)
+";
+
+#[tokio::test]
+async fn a_task_that_is_traced_by_its_own_child_ends_all_the_same() {
+    let (_dir, mut slot) = slot(quick());
+    let end = slot.run(&["python3", "-c", TRACER], |_| {}).await.ended;
+    match end.outcome {
+        Outcome::Failed { code: 3 } => {}
+        Outcome::Failed { code: 4 } => println!("skipped: this system lets nobody trace"),
+        Outcome::Unfit => println!("skipped: {}", end.message),
+        other => panic!("{other:?}: {}", end.message),
+    }
+    assert_eq!(slot.run(&["true"], |_| {}).await.ended.outcome, Outcome::Done);
     slot.close().await;
 }
