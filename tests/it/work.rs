@@ -127,6 +127,17 @@ fn queues_pause_priorities_go_first_and_keys_submit_once() {
     wait_for("all", || (rig.count("done") == 3).then_some(()));
     let events = rig.ok(&["events", "--json"]);
     assert!(events.contains("leased"), "{events}");
+    // The newest ones are the end of all of them.
+    let numbers = |text: &str| -> Vec<u64> {
+        let rows =
+            text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        rows.map(|row| row["seq"].as_u64().unwrap()).collect()
+    };
+    let all = numbers(&events);
+    let newest = all.last().unwrap();
+    let last = numbers(&rig.ok(&["events", "--json", "--last", "3"]));
+    let wanted: Vec<u64> = all.iter().copied().filter(|seq| seq + 3 > *newest).collect();
+    assert_eq!(last, wanted);
 }
 
 #[test]
