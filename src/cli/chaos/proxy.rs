@@ -468,15 +468,8 @@ mod tests {
         const PACKETS: u32 = 1_000;
         let mut runs = Vec::new();
         for _ in 0..2 {
-            let Ends { server, caller, proxy } = ends(Weather::BAD);
-            // Read as they come: a socket holds some hundred.
-            let (to, mut order) = mpsc::channel(4 * PACKETS as usize);
-            let reading = tokio::spawn(async move {
-                loop {
-                    to.send(heard(&server).await.0).await.unwrap();
-                }
-            });
-            let ends = Ends { server: socket(), caller, proxy };
+            let ends = ends(Weather::BAD);
+            let mut seen = Vec::new();
             for number in 0..PACKETS {
                 ends.says(number).await;
                 let read = |counts: &Counts| {
@@ -484,13 +477,15 @@ mod tests {
                     copies - counts.repeated == u64::from(number) + 1
                 };
                 ends.counted(read).await;
+                // A socket holds some hundred, and the kernel drops what comes then.
+                if number % 64 == 63 || number + 1 == PACKETS {
+                    let counts = ends.counted(|counts| counts.waiting == 0).await;
+                    while (seen.len() as u64) < counts.passed {
+                        seen.push(heard(&ends.server).await.0);
+                    }
+                }
             }
-            let counts = ends.counted(|counts| counts.waiting == 0).await;
-            let mut seen = Vec::new();
-            for _ in 0..counts.passed {
-                seen.push(order.recv().await.unwrap());
-            }
-            reading.abort();
+            let counts = ends.proxy.counts().await.unwrap();
             assert!((50..200).contains(&counts.lost), "{counts:?}");
             assert!((50..200).contains(&counts.repeated), "{counts:?}");
             assert!(!seen.is_sorted(), "nothing was overtaken");
