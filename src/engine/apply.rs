@@ -226,58 +226,6 @@ impl Ledger {
         }
     }
 
-    fn remove(&mut self, tasks: &[TaskRun]) {
-        for run in tasks {
-            for (batch, part) in self.batches.split(*run) {
-                self.forget_results(part);
-                self.change(part, |_, task| *task = Task::default());
-                let kind = kind_index(&self.batches.spec_of(batch).kind);
-                self.by_kind[kind].remove(part);
-                self.by_label.remove(&self.batches.known(batch).options.labels, part);
-                let queue = self.queue_of(batch);
-                self.queues[queue].tasks.remove(part);
-                let known = self.batches.known(batch);
-                if known.complete && known.tally.open() + known.tally.ended() == 0 {
-                    self.batches.forget(batch);
-                }
-            }
-        }
-        let first = self.batches.first_task().map_or(self.next_task, TaskId::raw);
-        self.table.trim(first);
-    }
-
-    fn forget_results(&mut self, run: TaskRun) {
-        let mut open: Option<(BlockId, u32)> = None;
-        for id in run.ids() {
-            let task = self.table.get(id);
-            if let Some(known) = self.workers.get_mut(&task.worker) {
-                known.tasks.remove(TaskRun::one(id));
-            }
-            match (task.block_id(), &mut open) {
-                (None, _) => {}
-                (Some(block), Some((same, count))) if *same == block => *count += 1,
-                (Some(block), _) => {
-                    if let Some((block, count)) = open.replace((block, 1)) {
-                        self.release_block(block, count);
-                    }
-                }
-            }
-            for past in self.history.remove(&id).unwrap_or_default() {
-                if let Some(block) = past.block {
-                    self.release_block(block, 1);
-                }
-            }
-            self.unfit.remove(&id);
-            if self.outputs.contains(id) {
-                self.outputs.remove(TaskRun::one(id));
-                self.noticed.outputs.push(id);
-            }
-        }
-        if let Some((block, count)) = open {
-            self.release_block(block, count);
-        }
-    }
-
     pub(super) fn release_block(&mut self, block: BlockId, count: u32) {
         let Some(wanted) = self.blocks.get_mut(&block) else { return };
         *wanted = wanted.saturating_sub(count);
@@ -366,7 +314,7 @@ impl Ledger {
 }
 
 /// What indexes look at in a record.
-fn key(task: &Task) -> (State, i16) {
+pub(super) fn key(task: &Task) -> (State, i16) {
     (task.state, task.priority)
 }
 

@@ -31,6 +31,7 @@ pub mod query;
 pub mod queue;
 mod rebalance;
 mod record;
+mod remove;
 pub mod results;
 pub mod retry;
 pub mod roster;

@@ -10,6 +10,7 @@ mod lanes;
 mod large;
 mod largest;
 mod placing;
+mod removals;
 mod searches;
 mod shorts;
 mod why;
