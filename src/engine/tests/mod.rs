@@ -2,6 +2,7 @@
 //! each. What random commands do is in `tests/sim`.
 
 pub(crate) mod bench;
+mod bounds;
 mod deeds;
 mod ends;
 mod golden;
