@@ -112,7 +112,9 @@ impl Ledger {
         let index = batch.tasks;
         batch.tasks += count;
         batch.parts += 1;
+        let finished = batch.finished();
         batch.complete |= last;
+        self.finished += batch.finished() - finished;
         let (priority, due) = (batch.options.priority, batch.options.not_before);
         let submitted = batch.submitted;
         if count > 0 {
@@ -285,7 +287,9 @@ impl Ledger {
             self.by_state[to.0 as usize].insert(run);
         }
         if let Some(known) = self.batches.all.get_mut(&batch) {
+            let finished = known.finished();
             known.tally.shift(from.0, to.0, run.count);
+            self.finished = self.finished.wrapping_sub(finished).wrapping_add(known.finished());
         }
         match to.0 {
             State::Done => self.noticed.ended.0 += run.count,
@@ -307,7 +311,7 @@ impl Ledger {
 
     fn notice_end(&mut self, batch: BatchId) {
         let known = self.batches.all.get(&batch);
-        if known.is_some_and(|known| known.complete && known.tally.open() == 0) {
+        if known.is_some_and(Batch::is_finished) {
             self.noticed.batches_ended.push(batch);
         }
     }

@@ -94,6 +94,18 @@ pub struct Batch {
     pub firsts: Vec<TaskId>,
 }
 
+impl Batch {
+    /// Tells whether all its tasks have come and have ended.
+    pub const fn is_finished(&self) -> bool {
+        self.complete && self.tally.open() == 0
+    }
+
+    /// Returns its tasks once it is finished, and none before.
+    pub const fn finished(&self) -> u64 {
+        if self.is_finished() { self.tally.ended() } else { 0 }
+    }
+}
+
 /// All batches, their extents and specs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batches {
@@ -256,7 +268,7 @@ impl Batches {
         for after in self.all.get(&batch).iter().flat_map(|known| &known.options.after) {
             let Some(known) = self.all.get(&after.batch) else { continue };
             let missed = known.tally.of(State::Failed) + known.tally.of(State::Cancelled) > 0;
-            match (known.complete && known.tally.open() == 0, after.then) {
+            match (known.is_finished(), after.then) {
                 (false, _) => all = Before::Open,
                 (true, Then::Done) if missed => return Before::Missed,
                 (true, Then::Done | Then::Any) => {}

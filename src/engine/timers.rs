@@ -174,28 +174,34 @@ impl Engine {
         self.feed(session);
     }
 
-    /// Removes whole ended batches past their retention, the oldest first, a slice of them.
+    /// Removes whole ended batches past their retention, the oldest first, a slice of them. What
+    /// has ended of a batch that has not counts for nothing: it cannot be removed.
     fn retain(&mut self, now: Now) -> Retained {
         self.trim_pace();
-        let mut over = self.ledger.tally.ended().saturating_sub(self.settings.keep_tasks);
+        let finished = self.ledger.finished;
+        let mut over = finished.saturating_sub(self.settings.keep_tasks);
+        let mut full = finished.saturating_sub(self.settings.tasks_max / 2);
         let mut old: Vec<BatchId> = Vec::new();
         let (mut tasks, mut retained) = (0, Retained::All);
         for (id, batch) in &self.ledger.batches.all {
-            if !batch.complete || batch.tally.open() > 0 {
+            if !batch.is_finished() {
                 continue;
             }
+            let age = now.wall.since(batch.newest_end.max(batch.submitted));
             let keep = if batch.tally.of(State::Failed) > 0 {
                 self.settings.keep_failed_ms
             } else {
                 self.settings.keep_done_ms
             };
-            if over > 0 || now.wall.since(batch.newest_end.max(batch.submitted)) > keep {
+            let many = full > 0 || (over > 0 && age > self.settings.keep_least_ms);
+            if many || age > keep {
                 if tasks >= RETENTION_TASKS {
                     retained = Retained::Part;
                     break;
                 }
                 tasks += batch.tally.ended();
                 over = over.saturating_sub(batch.tally.ended());
+                full = full.saturating_sub(batch.tally.ended());
                 old.push(*id);
             }
         }

@@ -45,3 +45,21 @@ fn an_old_task_does_not_keep_the_records_of_those_after_it() {
     bench.run(&format!("submit 900; cancel-all state:queued; {DAY}; wait 999999999"));
     assert_eq!(bench.engine.ledger().tally.open(), 1);
 }
+
+/// Ended tasks of a batch that still ran counted as well: while a large one ran, the results of
+/// all others went before anybody could read them.
+#[test]
+fn a_batch_that_runs_drives_out_nobody() {
+    let mut bench = Bench::new();
+    bench.engine.settings.keep_tasks = 3;
+    let some = "kill 1; kill 2; kill 3; kill 4; kill 7";
+    bench.run(&format!("submit 6; submit 1; {some}; wait 700000"));
+    assert_eq!(bench.states(), "cancelled cancelled cancelled cancelled queued queued cancelled");
+    // All are finished, and too many: those go that were there for ten minutes.
+    bench.run("kill 5; kill 6; wait 60001");
+    assert_eq!(bench.states(), format!("{}gone", "cancelled ".repeat(6)));
+    bench.run("wait 480000");
+    assert_eq!(bench.states(), format!("{}gone", "cancelled ".repeat(6)));
+    bench.run("wait 60001");
+    assert_eq!(bench.states(), "gone ".repeat(7).trim());
+}
