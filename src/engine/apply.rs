@@ -64,9 +64,7 @@ impl Ledger {
             Event::Removed { tasks } => self.remove(tasks),
             Event::OutputKept { task } => self.outputs.insert(TaskRun::one(*task)),
             Event::Labelled { batch, labels } => {
-                if let Some(known) = self.batches.all.get_mut(batch) {
-                    known.options.labels.clone_from(labels);
-                }
+                self.batches.set_labels(*batch, labels.clone());
             }
             Event::Timed { tasks, took } => self.time(tasks, took),
             Event::Asked { .. } => {}
@@ -98,6 +96,7 @@ impl Ledger {
             tally: Tally::default(),
             class: ClassId::default(),
             firsts: Vec::new(),
+            bytes: 0,
         };
         self.batches.open(new.batch, batch, spec.cloned().map(Arc::new));
         self.next_batch = self.next_batch.max(new.batch.raw() + 1);

@@ -96,6 +96,9 @@ fn audit_records(ledger: &Ledger) -> Result<(), String> {
     if finished != ledger.finished {
         return Err(format!("I4: finished batches have {finished}, not {}", ledger.finished));
     }
+    if ledger.batches.count_bytes() != Some(ledger.batches.bytes) {
+        return Err("I4: the memory of batches is miscounted".to_owned());
+    }
     for state in State::PRESENT {
         if tally.of(state) != ledger.tally.of(state)
             || tally.of(state) != ledger.in_state(state).len()

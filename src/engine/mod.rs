@@ -95,6 +95,8 @@ pub struct Settings {
     pub keep_tasks: u64,
     /// Tasks kept in all.
     pub tasks_max: u64,
+    /// Memory that batches and their arguments take at most, in bytes, about.
+    pub bytes_max: u64,
     /// The seed of the generator that draws waits.
     pub seed: u64,
 }
@@ -110,6 +112,7 @@ impl Default for Settings {
             keep_least_ms: KEEP_LEAST_MS,
             keep_tasks: 10_000_000,
             tasks_max: ganger_proto::limits::TASKS_MAX,
+            bytes_max: 8 << 30,
             seed: 0,
         }
     }

@@ -63,6 +63,7 @@ impl Walk {
             keep_least_ms: KEEP_LEAST_MS,
             keep_tasks: KEEP_TASKS,
             tasks_max: TASKS_MAX,
+            bytes_max: u64::MAX,
             seed,
         };
         let now = Now { mono_ms: 1_000, wall: WallMs(1_000_000) };
