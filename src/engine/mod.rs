@@ -74,7 +74,7 @@ use sessions::by_worker;
 use short::Short;
 
 /// How long anybody has to read the results of a batch, in milliseconds.
-const KEEP_LEAST_MS: u64 = 10 * 60 * 1_000;
+const KEEP_LEAST_MS: u64 = 60_000;
 
 /// Settings of the engine.
 #[derive(Clone, Debug)]

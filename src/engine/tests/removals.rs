@@ -52,6 +52,7 @@ fn an_old_task_does_not_keep_the_records_of_those_after_it() {
 fn a_batch_that_runs_drives_out_nobody() {
     let mut bench = Bench::new();
     bench.engine.settings.keep_tasks = 3;
+    bench.engine.settings.keep_least_ms = 600_000;
     let some = "kill 1; kill 2; kill 3; kill 4; kill 7";
     bench.run(&format!("submit 6; submit 1; {some}; wait 700000"));
     assert_eq!(bench.states(), "cancelled cancelled cancelled cancelled queued queued cancelled");
