@@ -45,9 +45,7 @@ impl Engine {
     pub(super) fn open_before(&self, batch: BatchId) -> BTreeSet<BatchId> {
         let batches = &self.ledger.batches;
         let after = batches.all.get(&batch).map_or(&[][..], |known| &known.options.after);
-        let open = |id: &BatchId| {
-            batches.all.get(id).is_some_and(|known| !known.complete || known.tally.open() > 0)
-        };
+        let open = |id: &BatchId| batches.all.get(id).is_some_and(|known| !known.is_finished());
         after.iter().map(|after| after.batch).filter(open).collect()
     }
 }

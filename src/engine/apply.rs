@@ -64,9 +64,7 @@ impl Ledger {
             Event::Removed { tasks } => self.remove(tasks),
             Event::OutputKept { task } => self.outputs.insert(TaskRun::one(*task)),
             Event::Labelled { batch, labels } => {
-                if let Some(known) = self.batches.all.get_mut(batch) {
-                    known.options.labels.clone_from(labels);
-                }
+                self.batches.set_labels(*batch, labels.clone());
             }
             Event::Timed { tasks, took } => self.time(tasks, took),
             Event::Asked { .. } => {}
@@ -98,6 +96,7 @@ impl Ledger {
             tally: Tally::default(),
             class: ClassId::default(),
             firsts: Vec::new(),
+            bytes: 0,
         };
         self.batches.open(new.batch, batch, spec.cloned().map(Arc::new));
         self.next_batch = self.next_batch.max(new.batch.raw() + 1);
@@ -112,7 +111,9 @@ impl Ledger {
         let index = batch.tasks;
         batch.tasks += count;
         batch.parts += 1;
+        let finished = batch.finished();
         batch.complete |= last;
+        self.finished += batch.finished() - finished;
         let (priority, due) = (batch.options.priority, batch.options.not_before);
         let submitted = batch.submitted;
         if count > 0 {
@@ -226,58 +227,6 @@ impl Ledger {
         }
     }
 
-    fn remove(&mut self, tasks: &[TaskRun]) {
-        for run in tasks {
-            for (batch, part) in self.batches.split(*run) {
-                self.forget_results(part);
-                self.change(part, |_, task| *task = Task::default());
-                let kind = kind_index(&self.batches.spec_of(batch).kind);
-                self.by_kind[kind].remove(part);
-                self.by_label.remove(&self.batches.known(batch).options.labels, part);
-                let queue = self.queue_of(batch);
-                self.queues[queue].tasks.remove(part);
-                let known = self.batches.known(batch);
-                if known.complete && known.tally.open() + known.tally.ended() == 0 {
-                    self.batches.forget(batch);
-                }
-            }
-        }
-        let first = self.batches.first_task().map_or(self.next_task, TaskId::raw);
-        self.table.trim(first);
-    }
-
-    fn forget_results(&mut self, run: TaskRun) {
-        let mut open: Option<(BlockId, u32)> = None;
-        for id in run.ids() {
-            let task = self.table.get(id);
-            if let Some(known) = self.workers.get_mut(&task.worker) {
-                known.tasks.remove(TaskRun::one(id));
-            }
-            match (task.block_id(), &mut open) {
-                (None, _) => {}
-                (Some(block), Some((same, count))) if *same == block => *count += 1,
-                (Some(block), _) => {
-                    if let Some((block, count)) = open.replace((block, 1)) {
-                        self.release_block(block, count);
-                    }
-                }
-            }
-            for past in self.history.remove(&id).unwrap_or_default() {
-                if let Some(block) = past.block {
-                    self.release_block(block, 1);
-                }
-            }
-            self.unfit.remove(&id);
-            if self.outputs.contains(id) {
-                self.outputs.remove(TaskRun::one(id));
-                self.noticed.outputs.push(id);
-            }
-        }
-        if let Some((block, count)) = open {
-            self.release_block(block, count);
-        }
-    }
-
     pub(super) fn release_block(&mut self, block: BlockId, count: u32) {
         let Some(wanted) = self.blocks.get_mut(&block) else { return };
         *wanted = wanted.saturating_sub(count);
@@ -337,7 +286,9 @@ impl Ledger {
             self.by_state[to.0 as usize].insert(run);
         }
         if let Some(known) = self.batches.all.get_mut(&batch) {
+            let finished = known.finished();
             known.tally.shift(from.0, to.0, run.count);
+            self.finished = self.finished.wrapping_sub(finished).wrapping_add(known.finished());
         }
         match to.0 {
             State::Done => self.noticed.ended.0 += run.count,
@@ -359,14 +310,14 @@ impl Ledger {
 
     fn notice_end(&mut self, batch: BatchId) {
         let known = self.batches.all.get(&batch);
-        if known.is_some_and(|known| known.complete && known.tally.open() == 0) {
+        if known.is_some_and(Batch::is_finished) {
             self.noticed.batches_ended.push(batch);
         }
     }
 }
 
 /// What indexes look at in a record.
-fn key(task: &Task) -> (State, i16) {
+pub(super) fn key(task: &Task) -> (State, i16) {
     (task.state, task.priority)
 }
 

@@ -12,7 +12,7 @@ use ganger_proto::limits::LOST_MAX;
 use ganger_proto::{LeaseId, TaskId};
 
 use super::Engine;
-use super::batch::Tally;
+use super::batch::{Batch, Tally};
 use super::class::Used;
 use super::ledger::Ledger;
 use super::queue::Spot;
@@ -91,6 +91,13 @@ fn audit_records(ledger: &Ledger) -> Result<(), String> {
                 return Err(format!("I3: task {id} is done and has no result"));
             }
         }
+    }
+    let finished: u64 = ledger.batches.all.values().map(Batch::finished).sum();
+    if finished != ledger.finished {
+        return Err(format!("I4: finished batches have {finished}, not {}", ledger.finished));
+    }
+    if ledger.batches.count_bytes() != Some(ledger.batches.bytes) {
+        return Err("I4: the memory of batches is miscounted".to_owned());
     }
     for state in State::PRESENT {
         if tally.of(state) != ledger.tally.of(state)

@@ -55,10 +55,40 @@ pub struct Extent {
 }
 
 impl Extent {
+    /// Returns the memory that it takes, about.
+    pub fn bytes(&self) -> u64 {
+        args_bytes(&self.args)
+    }
+
     /// Returns the tasks.
     pub fn run(&self) -> TaskRun {
         TaskRun { first: self.first, count: self.args.count() }
     }
+}
+
+/// Memory of an extent without listed arguments, about.
+const EXTENT_BYTES: u64 = 128;
+/// Memory of a batch for each that it waits for, about.
+const AFTER_BYTES: u64 = 64;
+/// Memory of a batch without its texts and arguments, about.
+const BATCH_BYTES: u64 = 1_024;
+
+/// Returns the memory that a part's arguments take, about: a list has them and where each ends.
+pub fn args_bytes(args: &Args) -> u64 {
+    EXTENT_BYTES
+        + match args {
+            Args::Listed(list) => {
+                list.total_bytes() as u64 + (list.len() * size_of::<u32>()) as u64
+            }
+            Args::Range { .. } | Args::Repeat { .. } => 0,
+        }
+}
+
+/// Returns the memory that a batch's options take, about.
+fn options_bytes(options: &BatchOptions) -> u64 {
+    let labels = options.labels.iter().map(|(key, value)| key.len() + value.len());
+    let texts = options.name.len() + labels.sum::<usize>();
+    BATCH_BYTES + AFTER_BYTES * options.after.len() as u64 + texts as u64
 }
 
 /// Tasks submitted together.
@@ -92,6 +122,21 @@ pub struct Batch {
     /// The first tasks of its extents; derived, rebuilt on a restore.
     #[serde(skip)]
     pub firsts: Vec<TaskId>,
+    /// Memory that it takes with its arguments, about; derived, rebuilt on a restore.
+    #[serde(skip)]
+    pub bytes: u64,
+}
+
+impl Batch {
+    /// Tells whether all its tasks have come and have ended.
+    pub const fn is_finished(&self) -> bool {
+        self.complete && self.tally.open() == 0
+    }
+
+    /// Returns its tasks once it is finished, and none before.
+    pub const fn finished(&self) -> u64 {
+        if self.is_finished() { self.tally.ended() } else { 0 }
+    }
 }
 
 /// All batches, their extents and specs.
@@ -109,6 +154,8 @@ pub struct Batches {
     extents: BTreeMap<TaskId, (BatchId, Extent)>,
     /// Where their tasks may run.
     pub classes: Classes,
+    /// Memory of all batches, specs and arguments, about.
+    pub bytes: u64,
     /// For each batch that is there or was, the batches there that wait for it.
     waiting_for: BTreeMap<BatchId, BTreeSet<BatchId>>,
 }
@@ -128,8 +175,11 @@ impl Batches {
     /// Adds a batch; `spec` is given when its number is used for the first time.
     pub fn open(&mut self, id: BatchId, mut batch: Batch, spec: Option<Arc<Spec>>) {
         if let Some(spec) = spec {
+            self.bytes += spec.payload_bytes() as u64;
             self.numbers.insert(spec.clone(), batch.spec);
-            self.specs.insert(batch.spec, (spec, 0));
+            if let Some((other, _)) = self.specs.insert(batch.spec, (spec, 0)) {
+                self.bytes -= other.payload_bytes() as u64;
+            }
         }
         if let Some((spec, users)) = self.specs.get_mut(&batch.spec) {
             *users += 1;
@@ -138,17 +188,37 @@ impl Batches {
         for after in &batch.options.after {
             self.waiting_for.entry(after.batch).or_default().insert(id);
         }
+        batch.bytes = options_bytes(&batch.options);
+        self.bytes += batch.bytes;
         self.keys.insert(batch.key, id);
-        self.all.insert(id, batch);
+        if let Some(other) = self.all.insert(id, batch) {
+            self.bytes -= other.bytes;
+        }
     }
 
     /// Gives a batch the options that a snapshot keeps beside it.
     pub fn set_options(&mut self, id: BatchId, options: BatchOptions) {
-        let Some(known) = self.all.get_mut(&id) else { return };
+        if !self.all.contains_key(&id) {
+            return;
+        }
         for after in &options.after {
             self.waiting_for.entry(after.batch).or_default().insert(id);
         }
-        known.options = options;
+        self.change_options(id, |known| *known = options);
+    }
+
+    /// Gives a batch labels.
+    pub fn set_labels(&mut self, id: BatchId, labels: Vec<(String, String)>) {
+        self.change_options(id, |known| known.labels = labels);
+    }
+
+    fn change_options(&mut self, id: BatchId, change: impl FnOnce(&mut BatchOptions)) {
+        let Some(known) = self.all.get_mut(&id) else { return };
+        let before = options_bytes(&known.options);
+        change(&mut known.options);
+        let after = options_bytes(&known.options);
+        known.bytes = known.bytes - before + after;
+        self.bytes = self.bytes - before + after;
     }
 
     /// Returns the number of a spec that some batch has.
@@ -165,6 +235,8 @@ impl Batches {
     pub fn extend(&mut self, batch: BatchId, extent: Extent) {
         if let Some(known) = self.all.get_mut(&batch) {
             known.firsts.push(extent.first);
+            known.bytes += extent.bytes();
+            self.bytes += extent.bytes();
         }
         self.extents.insert(extent.first, (batch, extent));
     }
@@ -225,6 +297,7 @@ impl Batches {
         for first in &gone.firsts {
             self.extents.remove(first);
         }
+        self.bytes = self.bytes.saturating_sub(gone.bytes);
         self.keys.remove(&gone.key);
         self.classes.leave(gone.class);
         for after in &gone.options.after {
@@ -238,6 +311,7 @@ impl Batches {
         if let Some((spec, users)) = self.specs.get_mut(&gone.spec) {
             *users -= 1;
             if *users == 0 {
+                self.bytes = self.bytes.saturating_sub(spec.payload_bytes() as u64);
                 self.numbers.remove(spec);
                 self.specs.remove(&gone.spec);
             }
@@ -256,13 +330,28 @@ impl Batches {
         for after in self.all.get(&batch).iter().flat_map(|known| &known.options.after) {
             let Some(known) = self.all.get(&after.batch) else { continue };
             let missed = known.tally.of(State::Failed) + known.tally.of(State::Cancelled) > 0;
-            match (known.complete && known.tally.open() == 0, after.then) {
+            match (known.is_finished(), after.then) {
                 (false, _) => all = Before::Open,
                 (true, Then::Done) if missed => return Before::Missed,
                 (true, Then::Done | Then::Any) => {}
             }
         }
         all
+    }
+
+    /// Returns [`Batches::bytes`] counted anew, or nothing when a batch miscounts its own.
+    pub(super) fn count_bytes(&self) -> Option<u64> {
+        let mut bytes = 0;
+        for known in self.all.values() {
+            let extents = known.firsts.iter().filter_map(|first| self.extents.get(first));
+            let args: u64 = extents.map(|(_, extent)| extent.bytes()).sum();
+            bytes += known.bytes;
+            if known.bytes != options_bytes(&known.options) + args {
+                return None;
+            }
+        }
+        let specs = self.specs.values().map(|(spec, _)| spec.payload_bytes() as u64);
+        Some(bytes + specs.sum::<u64>())
     }
 
     /// Returns the first task of the oldest extent.

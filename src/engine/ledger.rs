@@ -39,6 +39,8 @@ pub struct Ledger {
     pub table: Table,
     /// All tasks by state.
     pub tally: Tally,
+    /// Tasks of finished batches.
+    pub finished: u64,
     /// Tasks by state; the one of absent tasks stays empty.
     pub by_state: [IdSet; State::COUNT],
     /// Tasks by kind, in the order of [`kind_index`].

@@ -31,6 +31,7 @@ pub mod query;
 pub mod queue;
 mod rebalance;
 mod record;
+mod remove;
 pub mod results;
 pub mod retry;
 pub mod roster;
@@ -72,6 +73,9 @@ use runs::IdSet;
 use sessions::by_worker;
 use short::Short;
 
+/// How long anybody has to read the results of a batch, in milliseconds.
+const KEEP_LEAST_MS: u64 = 60_000;
+
 /// Settings of the engine.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -84,10 +88,15 @@ pub struct Settings {
     pub keep_done_ms: u64,
     /// How long batches with failed tasks are kept, in milliseconds.
     pub keep_failed_ms: u64,
-    /// Ended tasks kept at most; whole batches go, the oldest first.
+    /// How long ended batches are kept, in milliseconds, though there are more than `keep_tasks`:
+    /// as long as they have not half of all tasks that may be here.
+    pub keep_least_ms: u64,
+    /// Tasks of ended batches kept at most; whole batches go, the oldest first.
     pub keep_tasks: u64,
     /// Tasks kept in all.
     pub tasks_max: u64,
+    /// Memory that batches and their arguments take at most, in bytes, about.
+    pub bytes_max: u64,
     /// The seed of the generator that draws waits.
     pub seed: u64,
 }
@@ -100,8 +109,10 @@ impl Default for Settings {
             timeout_slack_ms: 20_000,
             keep_done_ms: DAY_MS,
             keep_failed_ms: 7 * DAY_MS,
+            keep_least_ms: KEEP_LEAST_MS,
             keep_tasks: 10_000_000,
             tasks_max: ganger_proto::limits::TASKS_MAX,
+            bytes_max: 8 << 30,
             seed: 0,
         }
     }

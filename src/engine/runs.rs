@@ -28,6 +28,17 @@ impl TaskRun {
     pub fn ids(self) -> impl Iterator<Item = TaskId> {
         (self.first.raw()..self.end()).map(TaskId::new)
     }
+
+    /// Cuts the run at each multiple of `tasks`.
+    pub fn cut(self, tasks: u64) -> impl Iterator<Item = Self> {
+        let mut at = self.first.raw();
+        std::iter::from_fn(move || {
+            let count = (tasks - at % tasks).min(self.end() - at);
+            let first = TaskId::new(at);
+            at += count;
+            (count > 0).then_some(Self { first, count })
+        })
+    }
 }
 
 /// Ids that a bitmap keeps together.
@@ -235,6 +246,8 @@ mod tests {
         assert_eq!(first_of(vec![run(1, 3), run(9, 4)], 5), [run(1, 3), run(9, 2)]);
         assert_eq!(first_of(vec![run(1, 3), run(9, 4)], 3), [run(1, 3)]);
         assert_eq!(first_of(vec![run(1, 3)], 9), [run(1, 3)]);
+        assert_eq!(run(7, 9).cut(8).collect::<Vec<_>>(), [run(7, 1), run(8, 8)]);
+        assert_eq!(run(3, 2).cut(8).collect::<Vec<_>>(), [run(3, 2)]);
         assert_eq!(coalesce([1, 2, 3, 5].map(TaskId::new)), [run(1, 3), run(5, 1)]);
     }
 }

@@ -112,14 +112,13 @@ impl Engine {
     fn reconcile(&mut self, now: Now, hello: &WorkerHello) -> Vec<LeaseRun> {
         let mut stale = Vec::new();
         let mut presented: Vec<(LeaseId, TaskRun)> = Vec::new();
+        let mut started: Vec<TaskRun> = Vec::new();
         let Some(session) = self.ledger.sessions.get(&hello.session) else { return stale };
         for held in &hello.holding {
             let found = session.find(held.leases);
             stale.extend(missing(held.leases, &found));
             if held.started {
-                for (_, run) in &found {
-                    self.soft.running.insert(*run);
-                }
+                started.extend(found.iter().map(|(_, run)| *run));
             }
             presented.extend(found);
         }
@@ -133,8 +132,8 @@ impl Engine {
         }
         let lost = lease_runs(lost.held().map(|(lease, run)| (lease, run.count)));
         self.give_back(now, hello.session, &lost);
-        for held in hello.holding.iter().filter(|held| held.started) {
-            self.watch_timeouts(now, hello.session, held.leases);
+        for tasks in started {
+            self.note_started(now, tasks);
         }
         stale
     }

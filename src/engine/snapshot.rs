@@ -214,9 +214,7 @@ impl Ledger {
                 }
                 Part::Labels(some) => {
                     for (id, labels) in some {
-                        if let Some(batch) = ledger.batches.all.get_mut(&id) {
-                            batch.options.labels = labels;
-                        }
+                        ledger.batches.set_labels(id, labels);
                     }
                 }
                 Part::Timed { first, pages: mut some, spans } => {

@@ -12,6 +12,7 @@ use ganger_proto::{
 };
 
 use super::Engine;
+use super::batch::args_bytes;
 use super::event::Event;
 use crate::clock::Now;
 
@@ -45,6 +46,7 @@ impl Engine {
             return Err(Refusal::Invalid(text.to_owned()));
         }
         self.check_room(submit.args.count(), submit.args.count())?;
+        self.check_memory(&submit.args)?;
         let batch = BatchId::new(self.ledger.next_batch);
         let known = self.ledger.batches.number_of(&head.spec);
         let opened = Event::Opened {
@@ -82,6 +84,7 @@ impl Engine {
         let count = submit.args.count();
         check_args(self.ledger.batches.spec_of(batch), &submit.args)?;
         self.check_room(count, tasks.saturating_add(count))?;
+        self.check_memory(&submit.args)?;
         Ok(self.add_part(now, batch, submit))
     }
 
@@ -137,6 +140,20 @@ impl Engine {
         let limit = self.settings.tasks_max;
         if here.saturating_add(new) > limit {
             return Err(Refusal::QueueFull { limit, retry_after_ms: FULL_RETRY_MS });
+        }
+        Ok(())
+    }
+
+    /// Arguments stay in memory as long as their batch, and a master that starts again needs as
+    /// much.
+    fn check_memory(&self, args: &Args) -> Result<(), Refusal> {
+        let limit = self.settings.bytes_max;
+        if self.ledger.batches.bytes.saturating_add(args_bytes(args)) > limit {
+            let text = format!(
+                "the arguments of all batches take the master's limit of {limit} bytes of memory; \
+                 delete finished batches and submit again, or pass paths of files as arguments"
+            );
+            return Err(Refusal::State(text));
         }
         Ok(())
     }

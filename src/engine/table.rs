@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::runs::TaskRun;
 use super::span::Span;
-use super::task::Task;
+use super::task::{State, Task};
 
 /// Tasks of one page.
 pub const PAGE_TASKS: u64 = 1_024;
@@ -25,6 +25,14 @@ pub enum Page {
 }
 
 impl Page {
+    /// Tells whether all its tasks are absent.
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Alike(record) => record.state == State::Absent,
+            Self::Each(records) => records.iter().all(|record| record.state == State::Absent),
+        }
+    }
+
     /// Returns the spans of its tasks as numbers; nothing when no task has any.
     pub(super) fn spans(&self) -> Vec<(u16, u16)> {
         let records = match self {
@@ -83,30 +91,14 @@ impl Table {
         run: TaskRun,
         change: impl Fn(u64, &mut Task),
         key: impl Fn(&Task) -> K,
-        mut shifted: impl FnMut(TaskRun, K, K),
+        shifted: impl FnMut(TaskRun, K, K),
     ) {
-        let mut open: Option<(TaskRun, K, K)> = None;
-        let mut push = |part: TaskRun, from: K, to: K| match &mut open {
-            Some((run, f, t)) if *f == from && *t == to => run.count += part.count,
-            other => {
-                if let Some((run, f, t)) = other.replace((part, from, to)) {
-                    shifted(run, f, t);
-                }
-            }
-        };
-        let mut at = run.first.raw();
-        while at < run.end() {
-            let count = (PAGE_TASKS - at % PAGE_TASKS).min(run.end() - at);
-            for (record, id) in self.records(at, count).iter_mut().zip(at..) {
-                let from = key(record);
-                change(id - run.first.raw(), record);
-                push(TaskRun::one(TaskId::new(id)), from, key(record));
-            }
-            at += count;
+        let mut shifts = Shifts { open: None, shifted };
+        for part in run.cut(PAGE_TASKS) {
+            let change = |id: u64, record: &mut Task| change(id - run.first.raw(), record);
+            self.change_part(part, change, &key, &mut shifts);
         }
-        if let Some((run, from, to)) = open {
-            shifted(run, from, to);
-        }
+        shifts.end();
     }
 
     /// Changes what no index looks at in the records of a run.
@@ -145,26 +137,61 @@ impl Table {
         run: TaskRun,
         change: impl Fn(&mut Task),
         key: impl Fn(&Task) -> K,
-        mut shifted: impl FnMut(TaskRun, K, K),
+        shifted: impl FnMut(TaskRun, K, K),
     ) {
-        let mut at = run.first.raw();
-        while at < run.end() {
-            let count = (PAGE_TASKS - at % PAGE_TASKS).min(run.end() - at);
-            let part = TaskRun { first: TaskId::new(at), count };
-            self.grow(at);
-            let index = self.index(at).expect("the table was grown to hold it");
+        let mut shifts = Shifts { open: None, shifted };
+        for part in run.cut(PAGE_TASKS) {
+            self.grow(part.first.raw());
+            let index = self.index(part.first.raw()).expect("the table was grown to hold it");
             match &mut self.pages[index] {
-                Page::Alike(record) if count == PAGE_TASKS => {
+                Page::Alike(record) if part.count == PAGE_TASKS => {
                     let from = key(record);
                     change(record);
-                    shifted(part, from, key(record));
+                    shifts.push(part, from, key(record));
                 }
                 Page::Alike(_) | Page::Each(_) => {
-                    self.change(part, |_, record| change(record), &key, &mut shifted);
+                    self.change_part(part, |_, record| change(record), &key, &mut shifts);
                 }
             }
-            at += count;
         }
+        shifts.end();
+    }
+
+    /// Takes the records of a run away; says what it changed as [`Table::change`] does. A page of
+    /// which nothing is left costs no more than one that is alike, whatever stays before it.
+    pub fn clear<K: PartialEq + Copy>(
+        &mut self,
+        run: TaskRun,
+        key: impl Fn(&Task) -> K,
+        shifted: impl FnMut(TaskRun, K, K),
+    ) {
+        let absent = Task::default();
+        let mut shifts = Shifts { open: None, shifted };
+        for part in run.cut(PAGE_TASKS) {
+            let index = self.index(part.first.raw());
+            let Some(index) = index.filter(|index| *index < self.pages.len()) else { continue };
+            if self.pages[index].is_gone() {
+                self.pages[index] = Page::Alike(absent);
+                continue;
+            }
+            match &self.pages[index] {
+                Page::Alike(record) if part.count == PAGE_TASKS => {
+                    shifts.push(part, key(record), key(&absent));
+                }
+                Page::Each(records) if part.count == PAGE_TASKS => {
+                    for (id, record) in part.ids().zip(records.iter()) {
+                        shifts.push(TaskRun::one(id), key(record), key(&absent));
+                    }
+                }
+                Page::Alike(_) | Page::Each(_) => {
+                    self.change_part(part, |_, record| *record = absent, &key, &mut shifts);
+                }
+            }
+            if part.count == PAGE_TASKS || self.pages[index].is_gone() {
+                self.pages[index] = Page::Alike(absent);
+            }
+        }
+        shifts.end();
     }
 
     /// Puts the same record for every task of a run that is not there yet.
@@ -207,6 +234,12 @@ impl Table {
         Self { base: base - base % PAGE_TASKS, pages: pages.into_iter().collect() }
     }
 
+    /// Returns how many pages keep each record on its own.
+    #[cfg(test)]
+    pub(super) fn pages_each(&self) -> usize {
+        self.pages.iter().filter(|page| matches!(page, Page::Each(_))).count()
+    }
+
     /// Returns the ids that have records; none when a page is not one, or they pass the largest id.
     pub(super) fn covered(&self) -> Option<Range<u64>> {
         let whole = |page: &Page| match page {
@@ -216,6 +249,22 @@ impl Table {
         let tasks = (self.pages.len() as u64).checked_mul(PAGE_TASKS)?;
         let end = self.base.checked_add(tasks)?;
         self.pages.iter().all(whole).then_some(self.base..end)
+    }
+
+    /// Changes records of one page, each on its own, by their ids.
+    fn change_part<K: PartialEq + Copy>(
+        &mut self,
+        part: TaskRun,
+        change: impl Fn(u64, &mut Task),
+        key: &impl Fn(&Task) -> K,
+        shifts: &mut Shifts<K, impl FnMut(TaskRun, K, K)>,
+    ) {
+        let first = part.first.raw();
+        for (record, id) in self.records(first, part.count).iter_mut().zip(first..) {
+            let from = key(record);
+            change(id, record);
+            shifts.push(TaskRun::one(TaskId::new(id)), from, key(record));
+        }
     }
 
     fn index(&self, id: u64) -> Option<usize> {
@@ -252,9 +301,33 @@ impl Table {
     }
 }
 
+/// Neighbours that changed alike, told of together.
+struct Shifts<K, F> {
+    open: Option<(TaskRun, K, K)>,
+    shifted: F,
+}
+
+impl<K: PartialEq + Copy, F: FnMut(TaskRun, K, K)> Shifts<K, F> {
+    fn push(&mut self, part: TaskRun, from: K, to: K) {
+        match &mut self.open {
+            Some((run, f, t)) if *f == from && *t == to => run.count += part.count,
+            other => {
+                if let Some((run, f, t)) = other.replace((part, from, to)) {
+                    (self.shifted)(run, f, t);
+                }
+            }
+        }
+    }
+
+    fn end(mut self) {
+        if let Some((run, from, to)) = self.open {
+            (self.shifted)(run, from, to);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::task::State;
     use super::*;
 
     #[test]
@@ -292,5 +365,35 @@ mod tests {
         assert_eq!(table.get(TaskId::new(1_030)).state, State::Cancelled);
         let each = table.pages.iter().filter(|page| matches!(page, Page::Each(_))).count();
         assert_eq!(each, 3, "two that were leased from, and the last one, which is not full");
+    }
+
+    #[test]
+    fn what_is_gone_is_given_back_behind_what_stays() {
+        let mut table = Table::default();
+        let run = TaskRun { first: TaskId::new(1), count: 5_000 };
+        table.fill(run, Task::waiting(State::Queued, ganger_proto::WallMs(0), 0));
+        table.change(run, |place, t| t.attempt = place as u16, |t| t.state, |_, _, _| {});
+        assert_eq!(table.pages_each(), 5);
+        let (first, middle, last) = (1_500, 2_048, 4_096);
+        let mut seen = Vec::new();
+        for (from, to) in [(first, middle), (middle, last + 1), (last + 1, 5_001), (first, 1_600)] {
+            let gone = TaskRun { first: TaskId::new(from), count: to - from };
+            table.clear(gone, |t| t.state, |run, from, to| seen.push((run, from, to)));
+        }
+        let part = |first: u64, end: u64, from| {
+            let run = TaskRun { first: TaskId::new(first), count: end - first };
+            (run, from, State::Absent)
+        };
+        let queued = State::Queued;
+        let whole = [part(1_500, 2_048, queued), part(2_048, 4_097, queued)];
+        assert_eq!(seen[..2], whole);
+        assert_eq!(seen[2..], [part(4_097, 5_001, queued), part(1_500, 1_600, State::Absent)]);
+        assert_eq!(table.get(TaskId::new(1_499)).attempt, 1_498);
+        assert_eq!(table.get(TaskId::new(1_500)), Task::default());
+        // The first two pages have tasks, the last one has records of tasks to come.
+        assert_eq!(table.pages_each(), 3);
+        table.clear(TaskRun { first: TaskId::new(1_024), count: 476 }, |t| t.state, |_, _, _| {});
+        assert_eq!(table.pages_each(), 2);
+        assert_eq!(table.get(TaskId::new(1_023)).attempt, 1_022);
     }
 }

@@ -4,7 +4,7 @@
 use ganger_proto::gang::What;
 use ganger_proto::message::LeaseRun;
 use ganger_proto::picture::WorkerState;
-use ganger_proto::{BatchId, LeaseId, Outcome, SessionId, TaskId};
+use ganger_proto::{BatchId, LeaseId, Outcome, TaskId};
 
 use super::Engine;
 use super::event::{Change, Event, Move};
@@ -21,6 +21,8 @@ const RETENTION_EVERY_MS: u64 = 60_000;
 const RETENTION_SLICE_MS: u64 = 50;
 /// Tasks removed at once, about: whole batches, until there are so many. Everybody waits meanwhile.
 const RETENTION_TASKS: u64 = 20_000;
+/// Times of ended attempts that are kept until they come, at most, beside as many as run.
+const TIMEOUTS_SPARE: u64 = 1_024;
 
 /// Whether everything past its retention is gone.
 enum Retained {
@@ -112,19 +114,33 @@ impl Engine {
         }
     }
 
-    /// Notes when attempts with a time limit must have ended.
-    pub(super) fn watch_timeouts(&mut self, now: Now, session: SessionId, run: LeaseRun) {
-        let Some(known) = self.ledger.sessions.get(&session) else { return };
-        for (_, tasks) in known.find(run) {
-            let Some((batch, _)) = self.ledger.batches.of_task(tasks.first) else { continue };
+    /// Notes that attempts have started, and when those with a time limit must have ended: once,
+    /// however often their worker says it.
+    pub(super) fn note_started(&mut self, now: Now, tasks: TaskRun) {
+        for (batch, part) in self.ledger.batches.parts(tasks) {
             let limit = self.ledger.batches.spec_of(batch).timeout_ms;
             if limit == 0 {
                 continue;
             }
             let at =
                 now.mono_ms.saturating_add(limit).saturating_add(self.settings.timeout_slack_ms);
-            let leased = tasks.ids().map(|id| (at, id, self.ledger.task(id).lease_id()));
+            let fresh = part.ids().filter(|id| !self.soft.running.contains(*id));
+            let leased = fresh.map(|id| (at, id, self.ledger.task(id).lease_id()));
             self.soft.timeouts.extend(leased);
+        }
+        self.soft.running.insert(tasks);
+        self.sweep_timeouts();
+    }
+
+    /// Forgets the times of attempts that have ended, when most of them have: they would stay until
+    /// then.
+    fn sweep_timeouts(&mut self) {
+        let Self { ledger, soft, .. } = self;
+        if soft.timeouts.len() as u64 > 2 * soft.running.len() + TIMEOUTS_SPARE {
+            let running = &soft.running;
+            soft.timeouts.retain(|(_, id, lease)| {
+                running.contains(*id) && ledger.task(*id).lease_id() == *lease
+            });
         }
     }
 
@@ -158,28 +174,34 @@ impl Engine {
         self.feed(session);
     }
 
-    /// Removes whole ended batches past their retention, the oldest first, a slice of them.
+    /// Removes whole ended batches past their retention, the oldest first, a slice of them. What
+    /// has ended of a batch that has not counts for nothing: it cannot be removed.
     fn retain(&mut self, now: Now) -> Retained {
         self.trim_pace();
-        let mut over = self.ledger.tally.ended().saturating_sub(self.settings.keep_tasks);
+        let finished = self.ledger.finished;
+        let mut over = finished.saturating_sub(self.settings.keep_tasks);
+        let mut full = finished.saturating_sub(self.settings.tasks_max / 2);
         let mut old: Vec<BatchId> = Vec::new();
         let (mut tasks, mut retained) = (0, Retained::All);
         for (id, batch) in &self.ledger.batches.all {
-            if !batch.complete || batch.tally.open() > 0 {
+            if !batch.is_finished() {
                 continue;
             }
+            let age = now.wall.since(batch.newest_end.max(batch.submitted));
             let keep = if batch.tally.of(State::Failed) > 0 {
                 self.settings.keep_failed_ms
             } else {
                 self.settings.keep_done_ms
             };
-            if over > 0 || now.wall.since(batch.newest_end.max(batch.submitted)) > keep {
+            let many = full > 0 || (over > 0 && age > self.settings.keep_least_ms);
+            if many || age > keep {
                 if tasks >= RETENTION_TASKS {
                     retained = Retained::Part;
                     break;
                 }
                 tasks += batch.tally.ended();
                 over = over.saturating_sub(batch.tally.ended());
+                full = full.saturating_sub(batch.tally.ended());
                 old.push(*id);
             }
         }

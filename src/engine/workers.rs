@@ -70,9 +70,8 @@ impl Engine {
             let found = known.find(*run);
             stale.extend(missing(*run, &found));
             for (_, tasks) in &found {
-                self.soft.running.insert(*tasks);
+                self.note_started(now, *tasks);
             }
-            self.watch_timeouts(now, session, *run);
         }
         if !stale.is_empty() {
             self.out.effects.push(Effect::Stale { session, leases: stale });

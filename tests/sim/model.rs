@@ -20,7 +20,8 @@ pub(crate) const ANSWER_MS: u64 = 500;
 pub(crate) const SLACK_MS: u64 = 500;
 pub(crate) const KEEP_DONE_MS: u64 = 20_000;
 pub(crate) const KEEP_FAILED_MS: u64 = 90_000;
-pub(crate) const KEEP_TASKS: u64 = 60;
+pub(crate) const KEEP_LEAST_MS: u64 = 5_000;
+pub(crate) const KEEP_TASKS: u64 = 30;
 pub(crate) const TASKS_MAX: u64 = 120;
 pub(crate) const RETENTION_EVERY_MS: u64 = 60_000;
 

@@ -20,8 +20,8 @@ use ganger_proto::{
 
 use crate::commands::WORKERS;
 use crate::model::{
-    ANSWER_MS, ELSEWHERE_MS, KEEP_DONE_MS, KEEP_FAILED_MS, KEEP_TASKS, Model, SLACK_MS, TASKS_MAX,
-    TERM_MS, Task,
+    ANSWER_MS, ELSEWHERE_MS, KEEP_DONE_MS, KEEP_FAILED_MS, KEEP_LEAST_MS, KEEP_TASKS, Model,
+    SLACK_MS, TASKS_MAX, TERM_MS, Task,
 };
 use crate::random;
 use crate::rig::{Recovery, Rig};
@@ -60,8 +60,10 @@ impl Walk {
             timeout_slack_ms: SLACK_MS,
             keep_done_ms: KEEP_DONE_MS,
             keep_failed_ms: KEEP_FAILED_MS,
+            keep_least_ms: KEEP_LEAST_MS,
             keep_tasks: KEEP_TASKS,
             tasks_max: TASKS_MAX,
+            bytes_max: u64::MAX,
             seed,
         };
         let now = Now { mono_ms: 1_000, wall: WallMs(1_000_000) };

@@ -6,8 +6,8 @@ use ganger_proto::message::{LeaseRun, Report, WorkerHello};
 use ganger_proto::{LeaseId, Outcome, SessionId, TaskState};
 
 use crate::model::{
-    End, KEEP_DONE_MS, KEEP_FAILED_MS, KEEP_TASKS, Model, Paused, RETENTION_EVERY_MS, SLACK_MS,
-    Session, TERM_MS, Task,
+    End, KEEP_DONE_MS, KEEP_FAILED_MS, KEEP_LEAST_MS, KEEP_TASKS, Model, Paused,
+    RETENTION_EVERY_MS, SLACK_MS, Session, TASKS_MAX, TERM_MS, Task,
 };
 
 impl Model {
@@ -231,17 +231,21 @@ impl Model {
     }
 
     fn retain(&mut self) {
-        let ended = self.tasks.iter().filter(|t| t.state.is_end()).count() as u64;
-        let mut over = ended.saturating_sub(KEEP_TASKS);
-        for batch in self.batches.clone() {
+        let is_open = |t: &Task| !t.state.is_end();
+        let mut finished = self.batches.clone();
+        finished
+            .retain(|b| b.complete && !self.tasks.iter().any(|t| t.batch == b.id && is_open(t)));
+        let of_one = |t: &&Task| finished.iter().any(|b| b.id == t.batch);
+        let count = self.tasks.iter().filter(of_one).count() as u64;
+        let mut over = count.saturating_sub(KEEP_TASKS);
+        let mut full = count.saturating_sub(TASKS_MAX / 2);
+        for batch in finished {
             let of_it: Vec<&Task> = self.tasks.iter().filter(|t| t.batch == batch.id).collect();
-            if !batch.complete || of_it.iter().any(|t| !t.state.is_end()) {
-                continue;
-            }
             let failed = of_it.iter().any(|t| t.state == TaskState::Failed);
             let keep = if failed { KEEP_FAILED_MS } else { KEEP_DONE_MS };
             let age = self.now.wall.since(batch.newest_end.max(batch.submitted));
-            if over > 0 || age > keep {
+            if full > 0 || (over > 0 && age > KEEP_LEAST_MS) || age > keep {
+                full = full.saturating_sub(of_it.len() as u64);
                 over = over.saturating_sub(of_it.len() as u64);
                 self.tasks.retain(|t| t.batch != batch.id);
                 self.batches.retain(|b| b.id != batch.id);

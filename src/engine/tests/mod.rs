@@ -2,6 +2,7 @@
 //! each. What random commands do is in `tests/sim`.
 
 pub(crate) mod bench;
+mod bounds;
 mod deeds;
 mod ends;
 mod golden;
@@ -10,6 +11,7 @@ mod lanes;
 mod large;
 mod largest;
 mod placing;
+mod removals;
 mod searches;
 mod shorts;
 mod why;
