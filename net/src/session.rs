@@ -194,7 +194,7 @@ impl Driver {
             written = self.writer.run(&mut self.stream) => {
                 // All sessions are gone; or the peer takes nothing more, and its close, with the
                 // reason, comes behind. That is what this end must hear, not its own goodbye.
-                if written.is_err() && self.peer_closes().await {
+                if written.is_err() && Box::pin(self.peer_closes()).await {
                     return;
                 }
             }

@@ -259,6 +259,6 @@ mod tests {
     #[test]
     fn what_waits_for_an_idle_connection_is_small() {
         let bytes = size_of(serve);
-        assert!(bytes <= 2_300, "{bytes} bytes for each connection");
+        assert!(bytes <= 2_350, "{bytes} bytes for each connection");
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use ganger_proto::limits::FRAME_BYTES_MAX;
 use ganger_proto::message::{Held, LeaseRun, OutputHeader, WorkerStream};
 use ganger_proto::{LeaseId, PerLane};
-use quinn::Connection;
+use quinn::{Connection, RecvStream, SendStream};
 
 use super::relay::Relay;
 use super::*;
@@ -42,13 +42,13 @@ async fn open_uni(connection: &Connection) -> u32 {
     opened.len() as u32
 }
 
-/// As [`open_uni`], for both directions.
-async fn open_bidi(connection: &Connection) -> u32 {
+/// As [`open_uni`], for both directions; silent while they are kept.
+async fn open_bidi(connection: &Connection) -> Vec<(SendStream, RecvStream)> {
     let mut opened = Vec::new();
     while let Ok(stream) = tokio::time::timeout(MOMENT, connection.open_bi()).await {
         opened.push(stream.unwrap());
     }
-    opened.len() as u32
+    opened
 }
 
 #[tokio::test]
@@ -57,17 +57,19 @@ async fn streams_are_bounded_before_the_hello_and_after_it_by_role() {
     let worker = rig.issue(Role::Worker, "w");
     let (_endpoint, connection) = silent(&rig, &worker).await;
     assert_eq!(open_uni(&connection).await, 0);
-    assert_eq!(open_bidi(&connection).await, BIDI_BEFORE_HELLO);
+    assert_eq!(open_bidi(&connection).await.len() as u32, BIDI_BEFORE_HELLO);
     // After it the control stream is one of them.
     let operator = rig.dial(&rig.issue(Role::Operator, "o")).await.unwrap();
     let mut honest = rig.arrival().await;
     assert_eq!(open_uni(operator.session.connection()).await, UNI_CLIENT);
-    assert_eq!(open_bidi(operator.session.connection()).await, BIDI_CLIENT - 1);
+    let silent = open_bidi(operator.session.connection()).await;
+    assert_eq!(silent.len() as u32, BIDI_CLIENT - 1);
     for (slots, uni) in [(2, 2 + UNI_WORKER_SPARE), (1_000, UNI_WORKER_MAX), (u32::MAX, 40)] {
         let connected = rig.dial_with(&worker, &hello(self::worker(slots))).await.unwrap();
         let _arrival = rig.arrival().await;
         assert_eq!(open_uni(connected.session.connection()).await, uni, "{slots} slots");
-        assert_eq!(open_bidi(connected.session.connection()).await, BIDI_WORKER - 1);
+        let silent = open_bidi(connected.session.connection()).await;
+        assert_eq!(silent.len() as u32, BIDI_WORKER - 1);
     }
     // Whoever has opened all there is still talks on the control stream, and so does the other.
     operator.session.outbox.send(encode(&7_u8).unwrap()).await.unwrap();
@@ -228,4 +230,18 @@ async fn a_peer_that_vanishes_is_missed_after_the_idle_timeout() {
     assert_eq!(closed.code, None);
     // Its end knows too: neither waits for ever.
     tokio::time::timeout(2 * IDLE_TIMEOUT, vanished.session.closed()).await.unwrap();
+}
+
+#[tokio::test]
+async fn renewals_that_cannot_be_read_end_the_connection_after_some() {
+    let rig = Rig::start();
+    let connected = rig.dial(&rig.issue(Role::Viewer, "v")).await.unwrap();
+    for _ in 0..UNREADABLE_MAX {
+        let (mut send, mut receive) = connected.session.connection().open_bi().await.unwrap();
+        send.write_all(b"nonsense").await.unwrap();
+        send.finish().unwrap();
+        assert!(in_time(receive.read_to_end(100)).await.is_err());
+    }
+    let closed = in_time(connected.session.closed()).await;
+    assert_eq!(closed.code, Some(CloseCode::Protocol), "{closed}");
 }
