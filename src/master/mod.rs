@@ -131,7 +131,7 @@ impl Master {
         let mut durable = self.writer.durable();
         self.turn(vec![]);
         while self.phase != Phase::Stopping {
-            let inputs = self.hear(&mut durable).await;
+            let inputs = self.hear(&mut durable).await?;
             self.turn(inputs);
             let state = durable.borrow_and_update().clone();
             self.release(state.seq);

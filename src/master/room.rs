@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::bodies::BUSY_RETRY_MS;
 use super::inbox::Incoming;
 use super::outgoing::{Outgoing, put_reply};
-use super::{BEATS_MS, Master, PULSE_MS, Phase};
+use super::{BEATS_MS, Master, MasterError, PULSE_MS, Phase};
 use crate::clock::Now;
 use crate::engine::deed::Deed;
 use crate::engine::input::{ClientId, Drain};
@@ -59,7 +59,10 @@ impl Hears {
 
 impl Master {
     /// Waits for one input, for something to become durable, or for time; takes what else waits.
-    pub(super) async fn hear(&mut self, durable: &mut watch::Receiver<Durable>) -> Vec<Incoming> {
+    pub(super) async fn hear(
+        &mut self,
+        durable: &mut watch::Receiver<Durable>,
+    ) -> Result<Vec<Incoming>, MasterError> {
         let now = self.clock.now();
         let longest = if self.workers.count() > 0 { BEATS_MS } else { PULSE_MS };
         let wake = self.wake_ms().saturating_sub(now.mono_ms).min(longest);
@@ -68,10 +71,10 @@ impl Master {
         tokio::select! {
             input = self.mail.inputs.recv(), if matches!(hears, Hears::All(_)) => first = input,
             input = self.mail.clients.recv(), if hears != Hears::Nobody => first = input,
-            _ = durable.changed() => {}
+            told = durable.changed() => ended(told)?,
             () = tokio::time::sleep(Duration::from_millis(wake)) => {}
         }
-        self.mail.take(first, hears)
+        Ok(self.mail.take(first, hears))
     }
 
     fn hears(&self) -> Hears {
@@ -168,9 +171,28 @@ impl Master {
     }
 }
 
+/// A watch that nobody tells anything any more says that the store's thread is gone, whatever it
+/// died of: nothing becomes durable again.
+fn ended(told: Result<(), watch::error::RecvError>) -> Result<(), MasterError> {
+    told.map_err(|_| MasterError::Store(THREAD_GONE.to_owned()))
+}
+
+const THREAD_GONE: &str =
+    "the store's thread has ended; look at the log and start the master again";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_store_thread_that_is_gone_ends_the_master() {
+        let (tell, mut durable) = watch::channel(Durable::default());
+        tell.send_modify(|durable| durable.commits += 1);
+        assert!(ended(durable.changed().await).is_ok());
+        drop(tell);
+        let error = ended(durable.changed().await).unwrap_err();
+        assert!(error.to_string().contains("the store's thread has ended"), "{error}");
+    }
 
     #[test]
     fn only_clients_are_heard_on_a_full_disk_and_nobody_on_a_slow_one() {
