@@ -146,13 +146,13 @@ impl Master {
 
     /// Feeds the engine what came, drains it once, and hands its events to the store.
     fn turn(&mut self, inputs: Vec<Incoming>) {
-        for input in inputs {
-            self.take(input);
-        }
+        let (beats, rest): (Vec<_>, Vec<_>) = inputs.into_iter().partition(Incoming::is_beat);
+        beats.into_iter().for_each(|beat| self.take(beat));
+        // Before what takes long: who beats meanwhile is heard only in the next turn, and would
+        // count as silent.
+        self.tick();
+        rest.into_iter().for_each(|input| self.take(input));
         let now = self.clock.now();
-        if self.engine.wake_at(now) <= now.mono_ms {
-            self.engine.handle(now, Input::Tick);
-        }
         let mut out = self.engine.drain(now);
         let effects: Vec<Outgoing> = out.effects.drain(..).map(Outgoing::Effect).collect();
         if out.is_durable() {
@@ -182,6 +182,13 @@ impl Master {
         }
         self.hold(effects);
         self.follow_on();
+    }
+
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        if self.engine.wake_at(now) <= now.mono_ms {
+            self.engine.handle(now, Input::Tick);
+        }
     }
 
     /// Lets things leave when all that was decided before them is durable.
