@@ -1,6 +1,7 @@
 //! Results and outputs for replies and pictures: read from the store on a thread of its own, so
 //! that the loop never waits for a disk. Sends what it completes straight to the client's outbox.
 
+mod events;
 mod pages;
 
 use std::collections::VecDeque;
@@ -16,18 +17,16 @@ use ganger_proto::command::{AttemptRow, ResultLine, ResultPage, Stream, TaskDeta
 use ganger_proto::ends::{EndPage, EndRow};
 use ganger_proto::limits::{OUTPUT_PART_BYTES, PAGE_BYTES_MAX};
 use ganger_proto::message::ToClient;
-use ganger_proto::picture::EventRow;
 use ganger_proto::{BlockId, Ended, Outcome, Picture, Refusal, Reply, TaskId, TaskState, WallMs};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::outgoing::{put, put_reply};
 use super::relay::{Kept, PartReader};
 use super::{audit, status};
-use crate::engine::event;
 use crate::engine::ledger::Past;
 use crate::engine::picture::fill_result;
 use crate::engine::results::Block;
-use crate::store::{BlockCache, BodyReader, OutputKey, ReadError, Seq};
+use crate::store::{BlockCache, BodyReader, OutputKey, ReadError};
 
 /// Jobs that wait for the thread; when it is full pictures are dropped and requests are told that
 /// the master is busy.
@@ -213,7 +212,7 @@ fn run(mut library: Library, jobs: Receiver<Job>) {
             Work::Output { task, attempt, stream, offset, block } => {
                 library.output(&Wanted { task, attempt, stream, offset }, block)
             }
-            Work::Events { after, rows } => library.events(after, rows),
+            Work::Events { after, rows } => events::page(library.reader.as_mut(), after, rows),
             Work::Audit { after, trust, rows } => {
                 audit::page(library.reader.as_mut(), after, trust, rows)
             }
@@ -310,26 +309,6 @@ impl Library {
             detail.attempts.push(AttemptRow { attempt, worker, at: past.at, ended });
         }
         detail
-    }
-
-    fn events(&mut self, after: u64, rows: usize) -> Result<Reply, Refusal> {
-        let logged = self.reader.logged(Seq(after), rows).map_err(|error| broken(&error))?;
-        let mut found = Vec::new();
-        let mut bytes = 0;
-        for batch in logged {
-            let events = event::decode(&batch.data).unwrap_or_default();
-            for event in events {
-                let text = event.text();
-                bytes += text.len() + 48;
-                let word = event.word().to_owned();
-                found.push(EventRow { seq: batch.seq.0, at: batch.at, word, text });
-            }
-            // A journal batch goes whole, so that the next page begins after it.
-            if found.len() >= rows || bytes >= PAGE_BYTES_MAX {
-                break;
-            }
-        }
-        Ok(Reply::Events(found))
     }
 
     /// Returns how a task ended, from its block.

@@ -108,7 +108,7 @@ impl Master {
 
     /// Answers those for whom there is something.
     pub(super) fn answer_ends(&mut self) {
-        if !self.ends.awaited() {
+        if !self.ends.awaited() || self.waits_for_room() {
             return;
         }
         let mut ends = std::mem::take(&mut self.ends);

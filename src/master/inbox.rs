@@ -2,36 +2,25 @@
 //! per connection. They only receive and pass on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ganger_net::CloseCode;
 use ganger_net::frame::{FrameError, Inbox};
 use ganger_net::server::{Arrival, Server};
 use ganger_net::session::Session;
 use ganger_net::streams::FromStream;
-use ganger_proto::limits::{FRAME_BYTES_MAX, OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
+use ganger_proto::limits::{OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
 use ganger_proto::message::{
     ClientMessage, HelloBody, LiveHeader, OutputHeader, WorkerHello, WorkerMessage, WorkerStream,
 };
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use super::mailbox::{PEER_BYTES, Room, Share};
 use super::outputs::{Long, LongEnded};
 use crate::engine::input::ClientId;
 
-/// Inputs that wait for the loop; when it is full the readers wait, and QUIC's flow control makes
-/// their peers wait.
-const MAILBOX_INPUTS: usize = 4_096;
+pub(super) use super::mailbox::{Mail, Mailbox};
 
-/// Heartbeats that wait for the loop's next turn; one that finds no room wakes the loop.
-const MAILBOX_BEATS: usize = 16_384;
-
-/// Bytes of one peer's messages that wait for the loop. With more its reader waits, and QUIC's flow
-/// control makes the peer wait: so no peer fills the mailbox, whatever it sends.
-const PEER_BYTES: usize = 2 * FRAME_BYTES_MAX;
-/// What the shortest message takes of that: no peer has more than 128 messages there.
-const MESSAGE_BYTES: usize = 16 << 10;
 /// Bytes of one worker's kept outputs that are read or wait for the loop: two of the longest.
 const OUTPUT_BYTES: usize = 2 * 2 * (OUTPUT_HEAD_BYTES + OUTPUT_TAIL_BYTES);
 
@@ -87,8 +76,44 @@ pub(super) enum Incoming {
 }
 
 impl Incoming {
-    const fn is_beat(&self) -> bool {
+    pub(super) const fn is_beat(&self) -> bool {
         matches!(self, Self::WorkerSaid { message: WorkerMessage::Heartbeat { .. }, .. })
+    }
+
+    /// Tells whether it is heard while the disk is full: it concerns clients, or ends the master.
+    pub(super) const fn is_clients(&self) -> bool {
+        match self {
+            Self::ClientCame { .. }
+            | Self::ClientSaid { .. }
+            | Self::ClientLeft { .. }
+            | Self::FollowerLeft { .. }
+            | Self::Stop => true,
+            Self::WorkerCame { .. }
+            | Self::WorkerSaid { .. }
+            | Self::WorkerOutput { .. }
+            | Self::WorkerLong { .. }
+            | Self::LongEnded { .. }
+            | Self::WorkerLive { .. }
+            | Self::WorkerLeft { .. } => false,
+        }
+    }
+
+    /// Returns about how many bytes it may bring to the store.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::WorkerSaid { room, .. }
+            | Self::WorkerOutput { room, .. }
+            | Self::ClientSaid { room, .. } => room.num_permits(),
+            Self::WorkerCame { .. }
+            | Self::WorkerLong { .. }
+            | Self::LongEnded { .. }
+            | Self::WorkerLive { .. }
+            | Self::FollowerLeft { .. }
+            | Self::WorkerLeft { .. }
+            | Self::ClientCame { .. }
+            | Self::ClientLeft { .. }
+            | Self::Stop => 0,
+        }
     }
 }
 
@@ -98,111 +123,6 @@ pub(super) struct Peering {
     pub(super) peer: ganger_net::session::Peer,
     pub(super) session: Session,
     pub(super) hello: ganger_proto::message::Hello,
-}
-
-/// What one input takes of its peer's share of the mailbox; dropped when the loop has taken it.
-pub(super) type Room = OwnedSemaphorePermit;
-
-/// How much of the mailbox one peer may fill.
-struct Share {
-    room: Arc<Semaphore>,
-    bytes: usize,
-}
-
-impl Share {
-    fn of(bytes: usize) -> Self {
-        Self { room: Arc::new(Semaphore::new(bytes)), bytes }
-    }
-
-    /// Returns room for so many bytes if there is some now.
-    fn now(&self, bytes: usize) -> Option<Room> {
-        self.room.clone().try_acquire_many_owned(self.weight(bytes)).ok()
-    }
-
-    /// Waits for room; nothing beyond the whole share is asked for, so it comes.
-    async fn later(&self, bytes: usize) -> Option<Room> {
-        self.room.clone().acquire_many_owned(self.weight(bytes)).await.ok()
-    }
-
-    fn weight(&self, bytes: usize) -> u32 {
-        let weight = u32::try_from(bytes.clamp(MESSAGE_BYTES, self.bytes));
-        weight.expect("a share is far below 4 GiB")
-    }
-
-    /// Passes on an input of so many bytes, when there is room for it. Says whether the loop still
-    /// listens.
-    async fn pass(
-        &self,
-        bytes: usize,
-        mail: &Mailbox,
-        input: impl FnOnce(Room) -> Incoming,
-    ) -> bool {
-        match self.now(bytes) {
-            Some(room) => mail.put(input(room)).await,
-            None => {
-                // Boxed, so that the thousands that do not wait are small.
-                let waits = async move {
-                    let room = self.later(bytes).await?;
-                    Some(mail.put(input(room)).await)
-                };
-                Box::pin(waits).await.unwrap_or(false)
-            }
-        }
-    }
-}
-
-/// The loop's mailbox, as the readers see it.
-#[derive(Clone, Debug)]
-pub(super) struct Mailbox {
-    to: mpsc::Sender<Incoming>,
-    beats: mpsc::Sender<Incoming>,
-    numbers: Arc<AtomicU64>,
-}
-
-/// The loop's end of the mailbox.
-#[derive(Debug)]
-pub(super) struct Mail {
-    /// What wakes the loop.
-    pub(super) inputs: mpsc::Receiver<Incoming>,
-    /// What waits until something else does: thousands of idle workers must not each wake it.
-    pub(super) beats: mpsc::Receiver<Incoming>,
-}
-
-impl Mailbox {
-    /// Returns a mailbox and its end in the loop.
-    pub(super) fn new() -> (Self, Mail) {
-        let (to, inputs) = mpsc::channel(MAILBOX_INPUTS);
-        let (to_beats, beats) = mpsc::channel(MAILBOX_BEATS);
-        let numbers = Arc::new(AtomicU64::new(1));
-        (Self { to, beats: to_beats, numbers }, Mail { inputs, beats })
-    }
-
-    /// Puts an input; waits while the mailbox is full. Says whether the loop still listens.
-    pub(super) async fn put(&self, input: Incoming) -> bool {
-        match self.try_put(input) {
-            Ok(()) => true,
-            // Boxed, so that the thousands that do not wait are small.
-            Err(TrySendError::Full(input)) => Box::pin(self.to.send(input)).await.is_ok(),
-            Err(TrySendError::Closed(_)) => false,
-        }
-    }
-
-    /// A heartbeat waits for the loop's next turn. One that finds no room wakes the loop, which
-    /// then takes all; so whoever beats too much waits, and nobody's beats are lost.
-    #[expect(clippy::result_large_err, reason = "what finds no room goes on to wait for some")]
-    fn try_put(&self, input: Incoming) -> Result<(), TrySendError<Incoming>> {
-        if !input.is_beat() {
-            return self.to.try_send(input);
-        }
-        match self.beats.try_send(input) {
-            Err(TrySendError::Full(beat)) => self.to.try_send(beat),
-            sent => sent,
-        }
-    }
-
-    fn number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed)
-    }
 }
 
 /// Accepts connections until the server closes; its readers end with it.
@@ -379,41 +299,5 @@ mod tests {
     fn what_waits_for_an_idle_worker_is_small() {
         let bytes = size_of(read);
         assert!(bytes <= 4_000, "{bytes} bytes for each connection");
-    }
-
-    #[tokio::test]
-    async fn a_peer_that_floods_waits_for_the_loop_and_others_are_heard() {
-        let (mail, mut heard) = Mailbox::new();
-        let (flooder, honest) = (Share::of(PEER_BYTES), Share::of(PEER_BYTES));
-        let said = |client, room| Incoming::ClientSaid {
-            client: ClientId(client),
-            message: ClientMessage::Unwatch,
-            room,
-        };
-        let mut put = 0;
-        while let Ok(room) = flooder.room.clone().try_acquire_many_owned(MESSAGE_BYTES as u32) {
-            assert!(mail.put(said(1, room)).await);
-            put += 1;
-        }
-        assert_eq!(put, PEER_BYTES / MESSAGE_BYTES);
-        assert!(put <= MAILBOX_INPUTS / 16, "one peer fills the mailbox");
-        let waits = flooder.later(1);
-        assert!(mail.put(said(2, honest.now(1).unwrap())).await, "another has room");
-        let mut waits = std::pin::pin!(waits);
-        assert!(at_once(waits.as_mut()).await.is_none(), "the flooder waits");
-        drop(heard.inputs.recv().await);
-        assert!(waits.await.is_some(), "taken, its room is given back");
-        // The largest frame fits, and one that is larger than a share takes all of it.
-        assert!(honest.now(FRAME_BYTES_MAX).is_some());
-        assert!(Share::of(PEER_BYTES).now(usize::MAX).is_some());
-    }
-
-    /// Returns what a future gives when it is asked once.
-    async fn at_once<F: Future + Unpin>(future: F) -> Option<F::Output> {
-        tokio::select! {
-            biased;
-            given = future => Some(given),
-            () = std::future::ready(()) => None,
-        }
     }
 }

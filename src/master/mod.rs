@@ -12,11 +12,13 @@ pub mod fuzzing;
 pub mod held;
 mod inbox;
 mod local;
+mod mailbox;
 mod outgoing;
 mod outputs;
 pub mod recover;
 mod relay;
 mod requests;
+mod room;
 mod searches;
 mod sessions;
 mod start;
@@ -39,7 +41,7 @@ use crate::clock::{Clock, Now};
 use crate::engine::Engine;
 use crate::engine::input::{Drain, Input, Said};
 use crate::logs::Ring;
-use crate::store::{Batch, BlockCache, Durable, Installing, Output, Seq, Trouble, Writer};
+use crate::store::{Batch, BlockCache, Durable, Installing, Output, Seq, Writer};
 use bodies::Bodies;
 use ends::Ends;
 use follow::Follows;
@@ -52,11 +54,6 @@ use sessions::{Clients, Workers};
 
 pub use start::{MasterError, MasterOptions, StoreChoice, run};
 
-/// Inputs taken in one turn at most; the rest waits for the next.
-const TURN_INPUTS_MAX: usize = 1_024;
-/// Bytes that wait to be written; above this the loop takes nothing in, and QUIC's flow control
-/// makes the peers wait.
-const BACKLOG_BYTES_MAX: usize = 8 << 20;
 /// Batches between two digests in the journal.
 const DIGEST_EVERY: u64 = 4_096;
 /// How often clients hear something, in milliseconds.
@@ -69,8 +66,6 @@ const BEATS_MS: u64 = 500;
 const SECOND_MS: u64 = 1_000;
 /// How often the age of the administrator's certificate is looked at, in milliseconds.
 const ADMIN_MS: u64 = 3_600_000;
-/// How often a store without room is tried again, in milliseconds.
-const FULL_RETRY_MS: u64 = 1_000;
 /// Events after which a snapshot is taken.
 const SNAPSHOT_EVENTS: u64 = 2_000_000;
 /// Journal bytes after which a snapshot is taken.
@@ -139,25 +134,7 @@ impl Master {
         let mut durable = self.writer.durable();
         self.turn(vec![]);
         while self.phase != Phase::Stopping {
-            let now = self.clock.now();
-            let longest = if self.workers.count() > 0 { BEATS_MS } else { PULSE_MS };
-            let wake = self.wake_ms().saturating_sub(now.mono_ms).min(longest);
-            let room = self.writer.backlog_bytes() < BACKLOG_BYTES_MAX;
-            let mut inputs = Vec::new();
-            tokio::select! {
-                first = self.mail.inputs.recv(), if room => inputs.extend(first),
-                _ = durable.changed() => {}
-                () = tokio::time::sleep(Duration::from_millis(wake)) => {}
-            }
-            while inputs.len() < TURN_INPUTS_MAX
-                && let Ok(next) = self.mail.inputs.try_recv()
-            {
-                inputs.push(next);
-            }
-            // Those that are there now: more may come as fast as they are taken.
-            for _ in 0..self.mail.beats.len() {
-                inputs.extend(self.mail.beats.try_recv());
-            }
+            let inputs = self.hear(&mut durable).await?;
             self.turn(inputs);
             let state = durable.borrow_and_update().clone();
             self.release(state.seq);
@@ -172,13 +149,13 @@ impl Master {
 
     /// Feeds the engine what came, drains it once, and hands its events to the store.
     fn turn(&mut self, inputs: Vec<Incoming>) {
-        for input in inputs {
-            self.take(input);
-        }
+        let (beats, rest): (Vec<_>, Vec<_>) = inputs.into_iter().partition(Incoming::is_beat);
+        beats.into_iter().for_each(|beat| self.take(beat));
+        // Before what takes long: who beats meanwhile is heard only in the next turn, and would
+        // count as silent.
+        self.tick();
+        rest.into_iter().for_each(|input| self.take(input));
         let now = self.clock.now();
-        if self.engine.wake_at(now) <= now.mono_ms {
-            self.engine.handle(now, Input::Tick);
-        }
         let mut out = self.engine.drain(now);
         let effects: Vec<Outgoing> = out.effects.drain(..).map(Outgoing::Effect).collect();
         if out.is_durable() {
@@ -203,14 +180,23 @@ impl Master {
             };
             let seq = self.writer.submit(batch, now.wall);
             debug_assert_eq!(seq, self.newest, "the loop and the store count alike");
+            self.hold(vec![Outgoing::Counts(self.engine.counts())]);
             self.snapshot_when_due();
         }
         self.hold(effects);
         self.follow_on();
     }
 
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        if self.engine.wake_at(now) <= now.mono_ms {
+            self.engine.handle(now, Input::Tick);
+        }
+    }
+
     /// Lets things leave when all that was decided before them is durable.
     fn hold(&mut self, outgoing: Vec<Outgoing>) {
+        outgoing.iter().filter_map(Outgoing::replies_to).for_each(|to| self.clients.waits(to));
         self.held.hold(self.newest, outgoing);
     }
 
@@ -230,25 +216,6 @@ impl Master {
         if self.writer.install_snapshot(self.newest, parts) == Installing::Busy {
             tracing::warn!("a snapshot is due while the one before is still being written");
         }
-    }
-
-    /// Follows whether the store has room: without it nothing is submitted or granted.
-    fn store_room(&mut self, full: Option<&Trouble>) {
-        let trouble = full.map(Trouble::to_string).unwrap_or_default();
-        if self.facts.trouble != trouble {
-            self.facts.trouble = trouble;
-            self.engine.set_granting(self.grants());
-            self.clients.note_change();
-        }
-        let now = self.clock.now();
-        if full.is_some() && now.mono_ms >= self.full_retry_ms {
-            self.full_retry_ms = now.mono_ms + FULL_RETRY_MS;
-            self.writer.retry();
-        }
-    }
-
-    fn grants(&self) -> Drain {
-        Drain::of(!self.facts.trouble.is_empty() || self.phase != Phase::Serving)
     }
 
     /// Does what time asks for: pictures, pulses, the end of a drain.

@@ -6,11 +6,12 @@ use ganger_net::CloseCode;
 use ganger_net::frame::{SendError, encode};
 use ganger_net::session::Session;
 use ganger_proto::message::{ToClient, ToWorker, Welcome};
-use ganger_proto::{Refusal, Reply, SessionId};
+use ganger_proto::picture::Counts;
+use ganger_proto::{BlockId, Picture, Refusal, Reply, SessionId};
 use serde::Serialize;
 
 use super::Master;
-use super::bodies::Job;
+use super::bodies::{Job, Work};
 use super::follow::Told;
 use crate::engine::input::{ClientId, Drain, Effect};
 
@@ -29,8 +30,25 @@ pub(super) enum Outgoing {
     Worker(SessionId, ToWorker),
     /// What a follower is told.
     Follower { client: ClientId, tag: u64, told: Told },
-    /// The welcome of a client.
-    WelcomeClient(ClientId),
+    /// A picture, with the block of each row of results.
+    Picture { client: ClientId, picture: Box<Picture>, blocks: Vec<Option<BlockId>> },
+    /// What the tasks are when that is durable. It goes nowhere; it is told when the disk is full.
+    Counts(Counts),
+}
+
+impl Outgoing {
+    /// Returns the client that this answers.
+    pub(super) const fn replies_to(&self) -> Option<ClientId> {
+        match self {
+            Self::Effect(Effect::Reply { client, .. }) => Some(*client),
+            Self::Effect(_)
+            | Self::Job(_)
+            | Self::Worker(..)
+            | Self::Follower { .. }
+            | Self::Picture { .. }
+            | Self::Counts(_) => None,
+        }
+    }
 }
 
 impl Master {
@@ -41,17 +59,28 @@ impl Master {
             Outgoing::Job(job) => self.bodies.ask(*job),
             Outgoing::Worker(session, message) => self.tell(session, &message),
             Outgoing::Follower { client, tag, told } => self.tell_follower(client, tag, told),
-            Outgoing::WelcomeClient(client) => {
-                let Some(known) = self.clients.get(client) else { return };
-                let welcome = self.welcome(known.actor.clone(), Vec::new(), 0);
-                put(&known.session, &welcome);
-            }
+            Outgoing::Picture { client, picture, blocks } => self.show(client, picture, blocks),
+            Outgoing::Counts(counts) => self.clients.durable = counts,
         }
+    }
+
+    /// Welcomes a client: that rests on nothing.
+    pub(super) fn welcome_client(&self, client: ClientId) {
+        let Some(known) = self.clients.get(client) else { return };
+        let welcome = self.welcome(known.actor.clone(), Vec::new(), 0);
+        put(&known.session, &welcome);
+    }
+
+    fn show(&mut self, client: ClientId, picture: Box<Picture>, blocks: Vec<Option<BlockId>>) {
+        let Some(to) = self.clients.shows(client, &picture, &blocks) else { return };
+        let work = Work::Picture { picture, blocks };
+        self.bodies.ask(Job { to, tag: 0, work, turn: None });
     }
 
     fn act(&mut self, effect: Effect) {
         match effect {
             Effect::Reply { client, tag, result } => {
+                self.clients.answered(client);
                 if let Some(known) = self.clients.get(client) {
                     put_reply(&known.session, tag, result);
                 }

@@ -19,8 +19,9 @@ impl Master {
             ClientMessage::Request { tag, request } => {
                 let Some(actor) = self.clients.actor(client) else { return };
                 match ganger_net::pki::policy::check(&actor, &request) {
+                    Ok(()) if self.is_busy_for(client, &request) => self.busy(client, tag),
                     Ok(()) => self.request(client, tag, actor, request),
-                    Err(refusal) => self.reply(client, tag, Err(refusal)),
+                    Err(refusal) => self.refuse(client, tag, refusal),
                 }
             }
         }
@@ -39,10 +40,10 @@ impl Master {
     fn request(&mut self, client: ClientId, tag: u64, actor: Actor, request: Request) {
         match request {
             Request::Submit(_) if self.phase != Phase::Serving => {
-                self.reply(client, tag, Err(Refusal::Stopping));
+                self.refuse(client, tag, Refusal::Stopping);
             }
-            Request::Submit(_) if !self.facts.trouble.is_empty() => {
-                self.reply(client, tag, Err(Refusal::StorageFull));
+            Request::Submit(_) if self.is_in_trouble() => {
+                self.refuse(client, tag, Refusal::StorageFull);
             }
             Request::Submit(_)
             | Request::Cancel { .. }

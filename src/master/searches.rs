@@ -65,8 +65,7 @@ impl Master {
     pub(super) fn hunt(&mut self, client: ClientId, tag: u64, actor: Actor, request: Request) {
         let own = self.hunts.all.iter().filter(|hunt| hunt.client == client).count();
         if self.hunts.all.len() >= HUNTS_MAX || own >= HUNTS_OF_ONE {
-            let busy = Refusal::Busy { retry_after_ms: BUSY_RETRY_MS };
-            return self.reply(client, tag, Err(busy));
+            return self.refuse(client, tag, Refusal::Busy { retry_after_ms: BUSY_RETRY_MS });
         }
         let Some(filter) = Hunts::filter_of(&request) else { return };
         let search = Engine::hunt(filter.clone());

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use ganger_net::CloseCode;
 use ganger_net::session::Session;
 use ganger_proto::message::ToClient;
-use ganger_proto::{Actor, BatchId, SessionId, Watch};
+use ganger_proto::picture::Counts;
+use ganger_proto::{Actor, BatchId, BlockId, Picture, SessionId, Watch};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bodies::JOBS_OF_ONE;
@@ -20,6 +21,9 @@ use crate::engine::Engine;
 use crate::engine::input::ClientId;
 use crate::engine::search::Slice;
 use crate::engine::window::Searches;
+
+/// Between two pictures of one client, in milliseconds: at most 30 a second.
+const DRAW_EVERY_MS: u64 = 33;
 
 /// A connected worker.
 #[derive(Debug)]
@@ -127,12 +131,17 @@ pub(super) struct Client {
     pub(super) seen: u64,
     /// Whether something changed since the last picture.
     pub(super) stale: bool,
-    /// Pictures that may be on their way when the next goes: one for a new watch, else none.
+    /// Pictures that may be on their way when the next goes: one for a new watch, all when the
+    /// store's trouble changes, else none.
     pub(super) ahead: u64,
     /// When the next picture may go, on the monotonic clock.
     pub(super) draw_ms: u64,
     /// What its windows are searched for.
     pub(super) searches: Searches,
+    /// The newest picture that left, and the blocks of its results: all in it is durable.
+    pub(super) shown: Option<(Box<Picture>, Vec<Option<BlockId>>)>,
+    /// Replies that are held until they are durable.
+    waiting: usize,
     /// Questions that the reading thread may have of it at once.
     jobs: Arc<Semaphore>,
 }
@@ -151,6 +160,8 @@ pub(super) struct Clients {
     all: BTreeMap<ClientId, Client>,
     pub(super) waiters: Vec<Waiter>,
     pub(super) progress_ms: u64,
+    /// The tasks that were durable last, by state.
+    pub(super) durable: Counts,
     /// Whose searches go on next.
     turn: Option<ClientId>,
 }
@@ -168,6 +179,8 @@ impl Clients {
             ahead: 0,
             draw_ms: 0,
             searches: Searches::default(),
+            shown: None,
+            waiting: 0,
             jobs: Arc::new(Semaphore::new(JOBS_OF_ONE)),
         };
         self.all.insert(id, client);
@@ -194,6 +207,7 @@ impl Clients {
         if let Some(client) = self.all.get_mut(&id) {
             if watch.is_none() {
                 client.searches = Searches::default();
+                client.shown = None;
             }
             client.watch = watch;
             client.stale = true;
@@ -214,6 +228,46 @@ impl Clients {
         for client in self.all.values_mut() {
             client.stale = true;
         }
+    }
+
+    /// Notes that the store's trouble has begun, changed or gone: each is told, whatever pictures
+    /// wait for room.
+    pub(super) fn note_trouble(&mut self) {
+        for client in self.all.values_mut() {
+            client.stale = true;
+            client.ahead = client.sent - client.seen;
+        }
+    }
+
+    /// Notes that a reply is held for a client.
+    pub(super) fn waits(&mut self, id: ClientId) {
+        if let Some(client) = self.all.get_mut(&id) {
+            client.waiting += 1;
+        }
+    }
+
+    /// Notes that a held reply leaves.
+    pub(super) fn answered(&mut self, id: ClientId) {
+        if let Some(client) = self.all.get_mut(&id) {
+            client.waiting = client.waiting.saturating_sub(1);
+        }
+    }
+
+    /// Returns how many replies are held for a client.
+    pub(super) fn waiting(&self, id: ClientId) -> usize {
+        self.all.get(&id).map_or(0, |client| client.waiting)
+    }
+
+    /// Keeps a picture that leaves; returns where it goes.
+    pub(super) fn shows(
+        &mut self,
+        id: ClientId,
+        picture: &Picture,
+        blocks: &[Option<BlockId>],
+    ) -> Option<Session> {
+        let client = self.all.get_mut(&id)?;
+        client.shown = Some((Box::new(picture.clone()), blocks.to_vec()));
+        Some(client.session.clone())
     }
 
     /// Tells every client that the master is alive.
@@ -264,12 +318,12 @@ impl Clients {
     }
 
     /// Counts a picture that goes to a client; returns its number.
-    pub(super) fn drawn(&mut self, id: ClientId, next_ms: u64) -> u64 {
+    pub(super) fn drawn(&mut self, id: ClientId, now: Now) -> u64 {
         let Some(client) = self.all.get_mut(&id) else { return 0 };
         client.sent += 1;
         client.stale = false;
         client.ahead = 0;
-        client.draw_ms = next_ms;
+        client.draw_ms = now.mono_ms + DRAW_EVERY_MS;
         client.sent
     }
 

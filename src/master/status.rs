@@ -8,10 +8,11 @@ use ganger_proto::picture::{MasterLine, WorkerRow};
 use ganger_proto::{Actor, BatchId, Refusal, Reply, Request, Role, SessionId, TaskId, WorkerName};
 
 use super::Master;
-use super::bodies::{BUSY_RETRY_MS, Job, Rest, ResultSeed, Work};
+use super::bodies::{Job, Rest, ResultSeed, Work};
 use super::ends::Wanted;
 use super::inbox::Peering;
 use super::outgoing::Outgoing;
+use super::room::HELD_OF_ONE;
 use crate::engine::filter::Listed;
 use crate::engine::gang::Member;
 use crate::engine::input::ClientId;
@@ -23,12 +24,29 @@ const STATUS_BATCHES: usize = 10;
 impl Master {
     pub(super) fn client_came(&mut self, client: ClientId, arrival: Peering) {
         self.clients.came(client, arrival);
-        self.hold(vec![Outgoing::WelcomeClient(client)]);
+        self.welcome_client(client);
     }
 
     /// Answers a request that changes no task.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is answered by the next step")]
     pub(super) fn question(&mut self, client: ClientId, tag: u64, actor: &Actor, request: Request) {
+        match request {
+            Request::Wait { batches } => self.wait((client, tag), actor, batches),
+            Request::Ends { batch, told, rows } => {
+                self.ends((client, tag), actor, Wanted { batch, told, rows });
+            }
+            Request::Follow { task, attempt } => self.follow((client, tag), actor, task, attempt),
+            Request::Status if self.waits_for_room() => {
+                self.reply_now(client, tag, Ok(Reply::Status(Box::new(self.durable_status()))));
+            }
+            _ if self.clients.waiting(client) >= HELD_OF_ONE => self.busy(client, tag),
+            other => self.view(client, tag, actor, other),
+        }
+    }
+
+    /// Answers a question with what the engine knows.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is answered by the next step")]
+    fn view(&mut self, client: ClientId, tag: u64, actor: &Actor, request: Request) {
         let now = self.clock.now();
         let result = match request {
             Request::Status => Ok(Reply::Status(Box::new(self.status(actor)))),
@@ -46,13 +64,6 @@ impl Master {
                 Ok(Reply::Tasks { rows, total, next })
             }
             Request::Log { rows } => Ok(Reply::Log(self.log.recent(rows.min(1_000) as usize))),
-            Request::Wait { batches } => return self.wait((client, tag), actor, batches),
-            Request::Ends { batch, told, rows } => {
-                return self.ends((client, tag), actor, Wanted { batch, told, rows });
-            }
-            Request::Follow { task, attempt } => {
-                return self.follow((client, tag), actor, task, attempt);
-            }
             other => return self.lookup(client, tag, actor, other),
         };
         self.reply(client, tag, result);
@@ -94,8 +105,7 @@ impl Master {
     fn job(&mut self, client: ClientId, tag: u64, work: Work) {
         let Some(known) = self.clients.get(client) else { return };
         let Some(turn) = known.turn() else {
-            let busy = Refusal::Busy { retry_after_ms: BUSY_RETRY_MS };
-            return self.reply(client, tag, Err(busy));
+            return self.busy(client, tag);
         };
         let job = Job { to: known.session.clone(), tag, work, turn: Some(turn) };
         self.hold(vec![Outgoing::Job(Box::new(job))]);
@@ -151,15 +161,31 @@ impl Master {
 
     fn status(&self, actor: &Actor) -> Status {
         let line = self.engine.master_line(self.clock.now(), self.master_line());
-        let mut first = self.engine.workers_in_order();
-        first.truncate(WINDOW_ROWS_MAX as usize);
         Status {
             master: line,
             queues: self.engine.queue_rows(),
             gang: self.engine.gang(),
-            workers: self.page_of(first).0,
+            workers: self.first_workers(),
             batches: self.engine.batch_rows(actor, None, STATUS_BATCHES),
         }
+    }
+
+    /// Returns what may be told while the disk is full: the trouble, the tasks as they were durable
+    /// last, and who is connected, of which no journal tells.
+    fn durable_status(&self) -> Status {
+        Status {
+            master: self.durable_line(),
+            queues: Vec::new(),
+            gang: self.engine.gang(),
+            workers: self.first_workers(),
+            batches: Vec::new(),
+        }
+    }
+
+    fn first_workers(&self) -> Vec<WorkerRow> {
+        let mut first = self.engine.workers_in_order();
+        first.truncate(WINDOW_ROWS_MAX as usize);
+        self.page_of(first).0
     }
 
     /// Returns the workers whose names come after one, as many as a page holds.

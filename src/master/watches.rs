@@ -1,17 +1,14 @@
 //! Pictures and waiting: who gets what picture when, and who hears that a batch has ended.
 
 use ganger_proto::message::ToClient;
-use ganger_proto::{Actor, BatchId, Refusal, Reply};
+use ganger_proto::{Actor, BatchId, Refusal, Reply, Watch};
 
 use super::Master;
-use super::bodies::{Job, Work};
 use super::outgoing::{Outgoing, put};
 use super::sessions::Waiter;
 use crate::clock::Now;
 use crate::engine::input::{ClientId, Effect};
 
-/// Between two pictures of one client, in milliseconds: at most 30 a second.
-const DRAW_EVERY_MS: u64 = 33;
 /// Between two progress reports, in milliseconds.
 const PROGRESS_EVERY_MS: u64 = 200;
 /// Batches that one request may wait for.
@@ -23,6 +20,10 @@ impl Master {
     /// Draws for every client that is due a picture.
     pub(super) fn draw(&mut self, now: Now) {
         for (client, watch) in self.clients.due(now.mono_ms) {
+            if self.waits_for_room() {
+                self.draw_trouble(client, &watch, now);
+                continue;
+            }
             let line = self.master_line();
             let mut searches = self.clients.searches(client);
             let mut sketch = self.engine.sketch(now, &watch, &mut searches, line);
@@ -32,15 +33,17 @@ impl Master {
                     self.fill_worker(row, *session);
                 }
             }
-            sketch.picture.log = self.log.recent(watch.log_rows.min(1_000) as usize);
+            sketch.picture.log = self.recent_log(&watch);
             sketch.picture.seq = self.newest.0;
-            sketch.picture.number = self.clients.drawn(client, now.mono_ms + DRAW_EVERY_MS);
-            let Some(known) = self.clients.get(client) else { continue };
-            let work = Work::Picture { picture: Box::new(sketch.picture), blocks: sketch.blocks };
-            let job = Job { to: known.session.clone(), tag: 0, work, turn: None };
-            self.hold(vec![Outgoing::Job(Box::new(job))]);
+            sketch.picture.number = self.clients.drawn(client, now);
+            let (picture, blocks) = (Box::new(sketch.picture), sketch.blocks);
+            self.hold(vec![Outgoing::Picture { client, picture, blocks }]);
         }
         self.release_what_is_durable();
+    }
+
+    pub(super) fn recent_log(&self, watch: &Watch) -> Vec<String> {
+        self.log.recent(watch.log_rows.min(1_000) as usize)
     }
 
     /// Lets leave what waits for nothing.
@@ -101,7 +104,7 @@ impl Master {
     /// Returns when progress is due.
     pub(super) fn progress_at(&self) -> u64 {
         let nobody = self.clients.waiters.is_empty() && !self.ends.awaited();
-        if nobody { u64::MAX } else { self.clients.progress_ms }
+        if nobody || self.waits_for_room() { u64::MAX } else { self.clients.progress_ms }
     }
 
     /// Tells those who wait how far their batches are.

@@ -142,7 +142,12 @@ pub fn fsck(place: &Path) -> Result<Verdict, OpenError> {
     sqlite::check_filesystem(&file)?;
     match reading::view(&file) {
         Ok(Some(conn)) => check(&conn, &file, &acknowledged, &mut verdict),
-        Ok(None) => missing_at_end(&acknowledged, &mut verdict),
+        Ok(None) => {
+            missing_at_end(&acknowledged, &mut verdict);
+            if sqlite::has_wal(&file) {
+                verdict.broken("its WAL is not empty, but nothing in it can be read", None);
+            }
+        }
         Err(error @ OpenError::Damaged(_)) => verdict.broken(error.to_string(), None),
         Err(error @ (OpenError::Unusable(_) | OpenError::Held(_))) => return Err(error),
     }

@@ -45,24 +45,27 @@ impl Reading {
         let file = file_of(place);
         // Before the view: what is acknowledged after this does not count.
         let acknowledged = sqlite::read_acknowledged(&file);
-        let length = std::fs::metadata(&file)
-            .map_err(|error| {
-                let why = format!("it cannot be read ({error})");
-                sqlite::unusable(&file, &why, "name a home folder with a store")
-            })?
-            .len();
-        if length == 0 {
+        let meta = std::fs::metadata(&file).map_err(|error| {
+            let why = format!("it cannot be read ({error})");
+            sqlite::unusable(&file, &why, "name a home folder with a store")
+        })?;
+        if meta.len() == 0 {
             // SQLite would delete the WAL of an empty database.
-            return match acknowledged {
-                Acknowledged::At(tip) if tip.seq.0 > 0 => {
-                    let what = format!("it is empty: batches 1 to {} are missing", tip.seq.0);
-                    Err(sqlite::damaged(&file, &what))
-                }
-                Acknowledged::At(_) | Acknowledged::Nothing | Acknowledged::Unreadable => Ok(None),
-            };
+            return acknowledged.check_empty(&file).map(|()| None);
         }
         sqlite::check_filesystem(&file)?;
-        Ok(view(&file)?.map(|conn| Self { conn, file, acknowledged }))
+        Self::of(view(&file)?, file, acknowledged)
+    }
+
+    fn of(
+        conn: Option<Connection>,
+        file: PathBuf,
+        acknowledged: Acknowledged,
+    ) -> Result<Option<Self>, OpenError> {
+        match conn {
+            Some(conn) => Ok(Some(Self { conn, file, acknowledged })),
+            None => acknowledged.check_empty(&file).map(|()| None),
+        }
     }
 
     /// As [`Reading::open`], of a store at rest, so that not even SQLite's own files beside it
@@ -75,7 +78,7 @@ impl Reading {
         sqlite::check_at_rest(&file)?;
         let acknowledged = sqlite::read_acknowledged(&file);
         let opened = sqlite::open_quiet(&file).and_then(begin);
-        Ok(ours(&file, opened)?.map(|conn| Self { conn, file, acknowledged }))
+        Self::of(ours(&file, opened)?, file, acknowledged)
     }
 
     /// The database file.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ganger_proto::limits::OUTPUT_PART_BYTES;
 use ganger_proto::{BlockId, Epoch, WallMs};
 use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::chain::{Tip, block_sum, output_part_sum, output_sum};
 use super::reading::{Reading, from_both_ends};
@@ -163,6 +163,17 @@ impl NewStore {
     pub fn put_block(&mut self, id: BlockId, data: &[u8]) -> Result<(), OpenError> {
         let insert = "INSERT OR REPLACE INTO result_block (id, hash, data) VALUES (?1, ?2, ?3)";
         self.insert(insert, params![id.raw().cast_signed(), block_sum(id, data), data])
+    }
+
+    /// Returns a result block that was copied.
+    ///
+    /// # Errors
+    /// When the new store cannot be read.
+    pub fn block(&self, id: BlockId) -> Result<Option<Vec<u8>>, OpenError> {
+        let select = "SELECT data FROM result_block WHERE id = ?1";
+        let found =
+            self.conn.query_row(select, [id.raw().cast_signed()], |row| row.get(0)).optional();
+        found.map_err(|error| self.failed(&error))
     }
 
     /// Copies the outputs that match their sums, of tasks before `next_task`, whole or not at all.

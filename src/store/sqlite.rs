@@ -25,7 +25,7 @@ use super::{
 };
 
 pub(super) use self::error::{column_sum, damaged, open_error, unusable};
-pub(super) use self::place::{check_at_rest, check_filesystem};
+pub(super) use self::place::{check_at_rest, check_filesystem, has_wal};
 pub(super) use self::reader::{key_of, logged_of, output_of};
 pub(super) use self::schema::{
     Found, find, has_parts, leader_epoch, make, open_quiet, open_read_only, set_leader,

@@ -12,6 +12,7 @@ use super::Model;
 use super::bodies::{Bodies, Found, Lost};
 use super::leases::Leases;
 use super::report::{Counts, word};
+use super::tasks::End;
 use crate::engine::event::{self, Event};
 use crate::engine::results::{Block, StoredEnd};
 use crate::engine::runs::{IdSet, TaskRun};
@@ -148,7 +149,7 @@ pub fn salvage(place: &Path, into: &Path) -> Result<Salvaged, OpenError> {
     saved.batches = new.copy_log(&reading, (start.seq, last))?.good;
     let Copied { good, left } = new.copy_blocks(&reading)?;
     (saved.blocks, saved.blocks_left) = (good, left);
-    replace_lost(&mut new, &found.lost)?;
+    replace_lost(&mut new, &model, &found.lost)?;
     let Copied { good, left } = new.copy_outputs(&reading, model.next_task)?;
     (saved.outputs, saved.outputs_left) = (good, left);
     saved.uncertain = uncertain(&model, &saved, &later, (&ended_later, &found.lost));
@@ -254,20 +255,54 @@ fn look_at_bodies(reading: &Reading, model: &Model) -> (Found, IdSet) {
     (bodies.finish(), later)
 }
 
-/// Puts a sentence in the place of each result that is lost.
-fn replace_lost(new: &mut NewStore, lost: &[Lost]) -> Result<(), OpenError> {
-    let mut blocks: BTreeMap<u64, Block> = BTreeMap::new();
+/// Puts a sentence in the place of each result that is lost. A block that is whole may lack or
+/// contradict one task's result: what else is in it that the saved batches tell of stays.
+fn replace_lost(new: &mut NewStore, model: &Model, lost: &[Lost]) -> Result<(), OpenError> {
+    let mut blocks: BTreeMap<u64, Vec<StoredEnd>> = BTreeMap::new();
     for one in lost {
-        let outcome = one.end.outcome().unwrap_or(Outcome::Lost);
-        let mut ended = Ended::bare(one.lease.unwrap_or_default(), outcome, 0);
-        RESULT_LOST.clone_into(&mut ended.message);
-        let block = blocks.entry(one.block).or_default();
-        block.ended.push(StoredEnd { task: one.task, ended });
+        blocks.entry(one.block).or_default().push(sentence(one));
     }
-    for (id, block) in &blocks {
-        new.put_block(BlockId::new(*id), &block.encode())?;
+    for (id, sentences) in blocks {
+        let kept = new.block(BlockId::new(id))?;
+        let kept = kept.and_then(|data| Block::decode(&data).ok()).unwrap_or_default();
+        let mut ended = ends_of(kept);
+        ended.retain(|one| has(model, id, one));
+        ended.extend(sentences);
+        let block = Block { done: Vec::new(), ended };
+        new.put_block(BlockId::new(id), &block.encode())?;
     }
     Ok(())
+}
+
+/// Returns everything in a block as single ends.
+fn ends_of(Block { done, mut ended }: Block) -> Vec<StoredEnd> {
+    for run in done {
+        let count = run.results.len() as u64;
+        let tasks: Vec<TaskId> = (0..count).map(|place| run.first.plus(place)).collect();
+        let alone = Block { done: vec![run], ended: Vec::new() };
+        let end = |task| Some(StoredEnd { task, ended: alone.find(task)? });
+        ended.extend(tasks.into_iter().filter_map(end));
+    }
+    ended
+}
+
+/// Tells whether a task ended just so, with its result in this block.
+fn has(model: &Model, id: u64, StoredEnd { task, ended }: &StoredEnd) -> bool {
+    let (record, end) = (model.tasks.get(*task), End::of(ended.outcome));
+    let newest = (record.block(), record.lease(), record.end()) == (Some(id), ended.lease, end);
+    let mut past = model.past.get(task).into_iter().flatten();
+    newest
+        || past.any(|past| {
+            let same = past.lease.is_none_or(|lease| lease == ended.lease);
+            (past.block, past.end) == (Some(id), end) && same
+        })
+}
+
+fn sentence(lost: &Lost) -> StoredEnd {
+    let outcome = lost.end.outcome().unwrap_or(Outcome::Lost);
+    let mut ended = Ended::bare(lost.lease.unwrap_or_default(), outcome, 0);
+    RESULT_LOST.clone_into(&mut ended.message);
+    StoredEnd { task: lost.task, ended }
 }
 
 const RESULT_LOST: &str = "the store was damaged: how this attempt ended was saved, what it answered \

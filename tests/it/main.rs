@@ -7,6 +7,7 @@ mod bad_input;
 mod batches;
 mod bench;
 mod chaos;
+mod disk;
 mod handlers;
 mod hostile;
 mod joining;

@@ -81,6 +81,19 @@ pub(super) fn wal_of(file: &Path) -> PathBuf {
     PathBuf::from(wal)
 }
 
+/// Tells whether a database's WAL holds anything but the zeros that keep its room.
+pub(in crate::store) fn has_wal(file: &Path) -> bool {
+    let Ok(mut wal) = File::open(wal_of(file)) else { return false };
+    let mut piece = [0; 64 << 10];
+    loop {
+        match wal.read(&mut piece) {
+            Ok(0) | Err(_) => return false,
+            Ok(count) if piece[..count].iter().any(|byte| *byte != 0) => return true,
+            Ok(_) => {}
+        }
+    }
+}
+
 /// Refuses filesystems on which SQLite's shared memory and locks do not work.
 pub(in crate::store) fn check_filesystem(file: &Path) -> Result<(), OpenError> {
     let folder = folder_of(file);

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use super::super::chain::{Tip, sum};
 use super::super::{OpenError, Seq};
-use super::error::unusable;
+use super::error::{damaged, unusable};
+use super::place::has_wal;
 
 /// What `store.seq` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,26 @@ pub(in crate::store) enum Acknowledged {
     Nothing,
     /// Its checksum is wrong.
     Unreadable,
+}
+
+impl Acknowledged {
+    /// Refuses to take a store without tables for one to which nothing was written when something
+    /// else tells that there was: a young store whose WAL is lost looks just so.
+    pub(in crate::store) fn check_empty(&self, store: &Path) -> Result<(), OpenError> {
+        let what = match self {
+            Self::At(tip) if tip.seq.0 > 0 => {
+                format!("it is empty: batches 1 to {} are missing", tip.seq.0)
+            }
+            Self::Unreadable => {
+                "it is empty, and what was acknowledged was noted but cannot be read".to_owned()
+            }
+            Self::At(_) | Self::Nothing if has_wal(store) => {
+                "it is empty, but its WAL is not, and nothing in it can be read".to_owned()
+            }
+            Self::At(_) | Self::Nothing => return Ok(()),
+        };
+        Err(damaged(store, &what))
+    }
 }
 
 /// The open file.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::super::*;
+use super::BASE;
 use super::stores::{LATER, LIFE, Written};
 use crate::engine::event;
 use crate::engine::ledger::Ledger;
-use crate::store::{FencedLog, Holder, KeepLog, SqliteLog};
-use ganger_proto::WallMs;
+use crate::engine::results::{Block, StoredEnd, StoredRun};
+use crate::store::{Batch, FencedLog, Holder, KeepLog, SqliteLog};
+use ganger_proto::{Ended, Epoch, LeaseId, Outcome, TaskId, WallMs};
 
 /// Opens a store as a master does; returns its state and its epoch.
 pub(super) fn open(folder: &Path) -> (Ledger, u32) {
@@ -124,6 +126,51 @@ fn lost_results_leave_a_sentence() {
     assert_eq!((saved.blocks_left, ledger.tally.ended()), (2, 2));
     let expected = [(1, 1, Doubt::ResultLost), (2, 1, Doubt::ResultLost)];
     assert_eq!(doubts(&saved), expected, "{saved}");
+}
+
+/// A whole block that contradicts one task's result was replaced by the sentence about that task:
+/// the good results in it were gone, and nobody was told.
+#[test]
+fn a_result_that_contradicts_its_task_takes_no_other_with_it() {
+    let lease = |counter| LeaseId { epoch: Epoch::new(1), counter };
+    let mut first = Ended::bare(lease(1), Outcome::Done, 5);
+    first.stdout = b"one".to_vec();
+    let run = StoredRun {
+        first: TaskId::new(1),
+        lease: lease(8),
+        took_us: vec![5, 5],
+        results: [&b"x"[..], b"y"].into_iter().collect(),
+    };
+    let ended = vec![StoredEnd { task: TaskId::new(1), ended: first }];
+    let block = Block { done: vec![run], ended };
+    let place = tempfile::tempdir().unwrap();
+    let (old, into) = (place.path().join("old"), place.path().join("saved"));
+    std::fs::create_dir(&old).unwrap();
+    write(&old, &format!("{BASE}; end 1 1.1+2 done report=1/1"), &block);
+    let saved = salvage(&old, &into).unwrap();
+    assert_eq!(doubts(&saved), [(2, 1, Doubt::ResultLost)], "{saved}");
+    let report = verify(&into, |_| {}).unwrap();
+    assert!(report.is_proven(), "{report}");
+    let mut log = SqliteLog::new(into.join("store.db"));
+    log.acquire(&Holder { pid: 1, host: "h".to_owned() }, WallMs(1)).unwrap();
+    let data = log.reader().unwrap().block(BlockId::new(1)).unwrap().unwrap();
+    let block = Block::decode(&data).unwrap();
+    assert_eq!(block.find(TaskId::new(1)).unwrap().stdout, b"one");
+    assert!(block.find(TaskId::new(2)).unwrap().message.contains("the store was damaged"));
+}
+
+/// Writes a store of a script of events, a batch a line; with the last comes a block of results.
+fn write(folder: &Path, script: &str, block: &Block) {
+    let mut log = SqliteLog::new(folder.join("store.db")).with_keep_log(KeepLog::All);
+    let term = log.acquire(&Holder { pid: 1, host: "h".to_owned() }, WallMs(1)).unwrap();
+    let lines: Vec<&str> = script.split(';').map(str::trim).collect();
+    for (line, seq) in lines.iter().zip(1..) {
+        let data = event::encode(&[super::event(line)]);
+        let blocks = vec![(BlockId::new(1), block.encode())];
+        let blocks = if seq == lines.len() as u64 { blocks } else { Vec::new() };
+        let batch = Batch { data, blocks, ..Batch::default() };
+        log.append(&term, Seq(seq), WallMs(seq), &[batch]).unwrap();
+    }
 }
 
 #[test]

@@ -240,6 +240,44 @@ fn a_digest_and_a_snapshot_of_another_state_are_found() {
     }
 }
 
+/// All of a young store but its first page is in the WAL. When that was lost the store had no
+/// tables, and was called proven.
+#[test]
+fn a_young_store_whose_wal_is_lost_is_damaged() {
+    let mut written = Written::new(KeepLog::All);
+    written.run("submit 2");
+    let copy = |names: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            std::fs::copy(written.folder().join(name), folder.path().join(name)).unwrap();
+        }
+        folder
+    };
+    let damaged = |folder: &Path, expected: &str| match verify(folder, |_| {}) {
+        Err(OpenError::Damaged(what)) => assert!(what.contains(expected), "{what}"),
+        other => panic!("{other:?}"),
+    };
+    let whole = copy(&["store.db", "store.db-wal", "store.seq"]);
+    let report = verify(whole.path(), |_| {}).unwrap();
+    assert!(report.is_proven() && report.last == written.newest(), "{report}");
+    let lost = copy(&["store.db", "store.seq"]);
+    damaged(lost.path(), &format!("batches 1 to {} are missing", written.newest()));
+    assert!(!crate::store::fsck(lost.path()).unwrap().is_sound());
+    std::fs::write(lost.path().join("store.seq"), [7; 32]).unwrap();
+    damaged(lost.path(), "was noted but cannot be read");
+    let torn = copy(&["store.db", "store.db-wal"]);
+    let wal = torn.path().join("store.db-wal");
+    let mut bytes = std::fs::read(&wal).unwrap();
+    bytes[..32].fill(0);
+    std::fs::write(&wal, &bytes).unwrap();
+    damaged(torn.path(), "its WAL is not");
+    assert!(!crate::store::fsck(torn.path()).unwrap().is_sound());
+    // Zeros keep room in a WAL; with nothing else nothing was ever written.
+    bytes.fill(0);
+    std::fs::write(&wal, &bytes).unwrap();
+    assert!(verify(torn.path(), |_| {}).unwrap().is_proven());
+}
+
 #[test]
 fn a_store_in_which_nothing_happened_is_proven() {
     let folder = tempfile::tempdir().unwrap();
