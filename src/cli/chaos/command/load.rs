@@ -185,7 +185,8 @@ impl Client {
         for n in first..first + count {
             let text = match sort {
                 Sort::Squares | Sort::Processes => n.to_string(),
-                Sort::Sleeps => format!("{}ms", 20 + n % 280),
+                // So long that some task is open at nearly every kill.
+                Sort::Sleeps => format!("{}ms", 20 + n % 1_480),
             };
             args.push(text.as_bytes());
         }
