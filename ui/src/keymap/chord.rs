@@ -31,6 +31,16 @@ pub(super) fn parse(chord: &str) -> Result<Vec<KeyCombination>, String> {
 
 /// Reads one key. A capital means Shift; crokey alone would read it as the small letter.
 fn one(word: &str) -> Result<KeyCombination, String> {
+    let unreadable = || {
+        format!(
+            "`{}` is not a key; write a sign as it is, a capital for Shift, ctrl-d, alt-x, f5, \
+             enter, esc, tab, backtab, space, up, pagedown and so on, or two keys as `g g`",
+            told(word)
+        )
+    };
+    if word.contains(char::is_control) {
+        return Err(unreadable());
+    }
     let mut letters = word.chars();
     if let (Some(c), None) = (letters.next(), letters.next())
         && !c.is_ascii()
@@ -41,13 +51,6 @@ fn one(word: &str) -> Result<KeyCombination, String> {
     let shifted = match word.as_bytes() {
         [c] if c.is_ascii_uppercase() => format!("shift-{}", word.to_ascii_lowercase()),
         _ => word.to_owned(),
-    };
-    let unreadable = || {
-        format!(
-            "`{}` is not a key; write a sign as it is, a capital for Shift, ctrl-d, alt-x, f5, \
-             enter, esc, tab, backtab, space, up, pagedown and so on, or two keys as `g g`",
-            told(word)
-        )
     };
     let parsed = crokey::parse(&shifted).map_err(|_| unreadable())?.normalized();
     let Some(event) = event(parsed) else { return Err(unreadable()) };
@@ -160,6 +163,9 @@ mod tests {
         check("", "is not a key");
         check("a-b", "is not a key");
         check("g g g", "more than two keys");
+        // Found by fuzzing: a control character stood for itself, and for nothing that is pressed.
+        check("g \u{1c}", "is not a key");
+        check("\u{85}", "is not a key");
         check("ctrl-i", "`ctrl-i` and tab are the same key");
         check("ctrl-m", "enter");
         check("ctrl-enter", "enter");
