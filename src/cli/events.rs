@@ -77,10 +77,10 @@ pub(crate) async fn run(place: &Place, args: &Args) -> Result<()> {
 }
 
 async fn page(caller: &Caller, after: u64, rows: u32) -> Result<Vec<EventRow>> {
-    match caller.call(Request::Events { after, rows }).await? {
-        Reply::Events(rows) => Ok(rows),
-        _ => Err(reach::unexpected()),
-    }
+    let Reply::Events(rows) = caller.call(Request::Events { after, rows }).await? else {
+        return Err(reach::unexpected());
+    };
+    Ok(rows)
 }
 
 /// Returns the newest sequence number. No question asks for it: it is the smallest after which

@@ -103,12 +103,13 @@ fn a_sleep_is_held_to_the_workers_limit_of_time_and_says_whose_it_was() {
     let mut world = World::connected(1);
     world.core.offers.caps.timeout_ms = Some(60);
     let check = |world: &mut World, says: &str| {
-        let reports =
-            world.core.drain(world.now_us).into_iter().filter_map(|effect| match effect {
-                Effect::Send(WorkerMessage::Report(report)) => report.ended.into_iter().next(),
-                _ => None,
-            });
-        let ended = reports.last().unwrap();
+        let mut reported = Vec::new();
+        for effect in world.core.drain(world.now_us) {
+            if let Effect::Send(WorkerMessage::Report(report)) = effect {
+                reported.extend(report.ended);
+            }
+        }
+        let ended = reported.last().unwrap();
         assert_eq!(ended.outcome, Outcome::TimedOut);
         assert!(ended.message.contains(says) && ended.message.is_empty() == says.is_empty());
     };
