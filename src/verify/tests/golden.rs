@@ -36,6 +36,13 @@ fn check(format: u32, submitted: u64, ended: u64) {
     assert!(verify(folder.path(), |_| {}).unwrap().is_proven());
 }
 
+/// As the release before labels of workers and lanes wrote it: a master that was killed while
+/// tasks ran, and one after it, with a batch that failed after a retry, and a task deleted.
+#[test]
+fn the_second_format_is_proven() {
+    check(2, 11, 8);
+}
+
 #[test]
 fn the_third_format_is_proven() {
     check(3, 18, 5);
