@@ -36,6 +36,13 @@ fn check(format: u32, submitted: u64, ended: u64) {
     assert!(verify(folder.path(), |_| {}).unwrap().is_proven());
 }
 
+/// As a release before records had spans wrote it: a master that was killed while tasks ran, and
+/// one after it, with a batch that failed after a retry.
+#[test]
+fn the_first_format_is_proven() {
+    check(1, 11, 8);
+}
+
 /// As the release before labels of workers and lanes wrote it: a master that was killed while
 /// tasks ran, and one after it, with a batch that failed after a retry, and a task deleted.
 #[test]
