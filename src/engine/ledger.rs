@@ -111,7 +111,16 @@ pub const HISTORY_MAX: usize = 16;
 /// Newest ends kept for the live list.
 pub const LATEST_MAX: usize = 256;
 
+/// Reports and specs that a store numbers, with room for what runs when they are used up.
+const NUMBERS_MAX: u64 = u32::MAX as u64 - (1 << 24);
+
 impl Ledger {
+    /// Tells whether the numbers of reports or specs, which are 32 bits in the store, come to their
+    /// end: then nothing new begins, and what runs can still be told.
+    pub fn is_used_up(&self) -> bool {
+        self.next_block > NUMBERS_MAX || u64::from(self.next_spec) > NUMBERS_MAX
+    }
+
     /// Returns an empty state.
     pub fn new() -> Self {
         let mut ledger =

@@ -70,7 +70,8 @@ impl Engine {
     pub(super) fn schedule(&mut self, now: Now) {
         // A round passes over sessions for which nothing fits; a whole round of those ends it.
         let mut passed = 0;
-        while !self.soft.hold_back && passed <= self.soft.hungry.len() {
+        let holds_back = self.soft.hold_back || self.ledger.is_used_up();
+        while !holds_back && passed <= self.soft.hungry.len() {
             let open = self.ledger.queues.iter().filter(|queue| !queue.paused && queue.is_awake());
             let ready: u64 = open.map(|queue| queue.ready()).sum();
             if ready == 0 {

@@ -131,6 +131,11 @@ impl Engine {
     }
 
     fn check_room(&self, new: u64, of_batch: u64) -> Result<(), Refusal> {
+        if self.ledger.is_used_up() {
+            let text = "this store has numbered as many reports as it can and takes no more tasks; \
+                        stop the master, keep the store under another name and start with a new one";
+            return Err(Refusal::State(text.to_owned()));
+        }
         if of_batch > BATCH_TASKS_MAX {
             let text =
                 format!("a batch has at most {BATCH_TASKS_MAX} tasks; submit several batches");

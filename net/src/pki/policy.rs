@@ -268,6 +268,7 @@ mod tests {
             table.push('\n');
         }
         table.push_str("    ");
+        println!("worker, viewer, submitter, operator, admin{table}");
         assert_eq!(table, TABLE);
     }
 }

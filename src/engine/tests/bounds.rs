@@ -48,3 +48,15 @@ fn arguments_take_no_more_memory_than_they_may() {
     bench.run("cancel-all state:queued; delete-batch 2; delete-batch 3");
     assert_eq!(bench.engine.ledger.batches.bytes, 0);
 }
+
+/// The last number was never thought to come: the master ended, and at each start again.
+#[test]
+fn a_store_whose_numbers_are_used_up_begins_nothing_and_hears_what_runs() {
+    let mut bench = Bench::new();
+    bench.run("submit 2; join a hold=1");
+    bench.engine.ledger.next_block = u64::from(u32::MAX) - 1_000;
+    bench.run("submit 1");
+    assert!(bench.heard.contains("as many reports as it can"), "{}", bench.heard);
+    bench.run("done 1");
+    assert_eq!(bench.states(), "done queued");
+}
