@@ -231,7 +231,8 @@ fn a_black_hole_of_a_minute_is_survived() {
     wait_for("the lost lease", || (rig.count("queued") == 1).then_some(()));
     let _near = rig.join_worker("near", "1");
     patient.has_run(2);
-    road.runtime.block_on(tokio::time::sleep_until(began + Duration::from_secs(60)));
+    let over = began + Duration::from_secs(60);
+    road.runtime.block_on(async { tokio::time::sleep_until(over).await });
     road.change(Weather::BAD);
     wait_for("the worker", || {
         let rows = rig.workers();
