@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::store::fsck;
 use crate::verify::salvage;
 
+use super::Exit;
 use super::error::{CliError, Result};
 use super::place::Place;
-use super::{Exit, text};
 
 /// Flags of `ganger fsck`.
 #[derive(Debug, clap::Args)]
@@ -62,12 +62,6 @@ fn check(place: &Place, dir: &Path) -> Result<()> {
 fn save(place: &Place, dir: &Path, new: &Path) -> Result<()> {
     let saved = salvage(dir, new)?;
     let mut out = place.out();
-    if out.is_json() {
-        out.json(&saved)?;
-    } else {
-        for line in saved.to_string().lines() {
-            out.line(&text::line(line))?;
-        }
-    }
+    out.report(&saved)?;
     out.flush()
 }

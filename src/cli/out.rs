@@ -1,6 +1,7 @@
 //! Where a command writes: standard output, as text or JSON, and notes on standard error. The only
 //! place that knows whether a terminal listens.
 
+use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 use serde::Serialize;
@@ -65,6 +66,14 @@ impl Out {
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<()> {
         serde_json::to_writer(&mut self.stdout, value).map_err(io::Error::from)?;
         self.line("")
+    }
+
+    /// Writes a report, as JSON or line by line.
+    pub(crate) fn report(&mut self, report: &(impl Serialize + Display)) -> Result<()> {
+        if self.is_json() {
+            return self.json(report);
+        }
+        report.to_string().lines().try_for_each(|line| self.line(&text::line(line)))
     }
 
     /// Sends what was written on its way; a command ends with it.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use crate::verify::verify;
 
+use super::Exit;
 use super::error::{CliError, Result};
 use super::place::Place;
 use super::progress::Progress;
-use super::{Exit, text};
 
 /// Flags of `ganger verify`.
 #[derive(Debug, clap::Args)]
@@ -42,13 +42,7 @@ pub(crate) fn run(place: &Place, args: &Args) -> Result<()> {
     bar.finish();
     let report = report?;
     let mut out = place.out();
-    if out.is_json() {
-        out.json(&report)?;
-    } else {
-        for line in report.to_string().lines() {
-            out.line(&text::line(line))?;
-        }
-    }
+    out.report(&report)?;
     out.flush()?;
     if report.is_proven() { Ok(()) } else { Err(CliError::quiet(Exit::Damaged)) }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::cli::error::{CliError, Result};
 use crate::cli::place::Place;
-use crate::cli::{Exit, duration, text};
+use crate::cli::{Exit, duration};
 
 /// Flags of `ganger chaos`.
 #[derive(Debug, clap::Args)]
@@ -134,13 +134,7 @@ pub(in crate::cli) async fn run(place: &Place, args: Args) -> Result<()> {
     let report = run::run(&args, faults).await;
     let report = report.map_err(|error| CliError::failed(format!("{error:#}")))?;
     let mut out = place.out();
-    if out.is_json() {
-        out.json(&report)?;
-    } else {
-        for line in report.to_string().lines() {
-            out.line(&text::line(line))?;
-        }
-    }
+    out.report(&report)?;
     out.flush()?;
     if report.passed { Ok(()) } else { Err(CliError::quiet(Exit::Failed)) }
 }
