@@ -61,8 +61,9 @@ pub const REASON_CHARS_MAX: usize = 512;
 pub const ARRIVALS: usize = 64;
 /// Authenticated connections at once.
 pub const CONNECTIONS_MAX: usize = 16_384;
-/// Of those, connections of one identity: half, so that nobody takes the places of all. A script
-/// may run a hundred commands a second, and one whose last packet is lost counts until it is missed.
+/// Of those, connections of one identity: half, so that nobody takes the places of all.
+/// A script may run a hundred commands a second, and one whose last packet is lost counts until it
+/// is missed.
 pub const IDENTITY_CONNECTIONS_MAX: usize = CONNECTIONS_MAX / 2;
 /// Connections above which each writes [`CROWD_PACKETS`] at once.
 pub const CROWD: usize = 1_000;
